@@ -1,0 +1,8 @@
+//! The formats and protocols of live streaming, without input or output.
+//!
+//! Everything here decides and parses; sockets, files and clocks are the callers'. All input is
+//! taken to be hostile: sizes are bounded, errors are typed, nothing panics on bytes.
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod time;

@@ -1,0 +1,190 @@
+//! Bodies of the calls under `/api/v1`.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+use utoipa::ToSchema;
+
+use crate::ids::{AccountId, RoomId};
+use crate::room::Stage;
+use crate::time::WallTime;
+
+/// Longest account name, in characters.
+pub const NAME_MAX: usize = 24;
+/// Shortest password, in characters.
+pub const PASSWORD_MIN: usize = 8;
+/// Longest password, in bytes: the work of hashing is bounded.
+pub const PASSWORD_MAX: usize = 256;
+/// Longest room title, in characters.
+pub const TITLE_MAX: usize = 80;
+/// Longest category, in characters.
+pub const CATEGORY_MAX: usize = 24;
+/// Most tags of a room.
+pub const TAGS_MAX: usize = 8;
+/// Longest tag, in characters.
+pub const TAG_MAX: usize = 16;
+
+/// What an account may do. Everybody is a viewer, and a streamer in the rooms they own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Watches and writes.
+    Viewer,
+    /// Owns rooms.
+    Streamer,
+    /// Reviews every room.
+    Moderator,
+    /// Runs the server.
+    Operator,
+}
+
+/// An account as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct AccountView {
+    /// Its id.
+    pub id: AccountId,
+    /// The name shown to others.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: WallTime,
+}
+
+/// An account as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct Person {
+    /// Its id.
+    pub id: AccountId,
+    /// The name shown to others.
+    pub name: String,
+}
+
+/// `POST /accounts` and `POST /sessions`.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct Credentials {
+    /// The account's name, 1 to [`NAME_MAX`] characters.
+    pub name: String,
+    /// The password, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    // The password must not reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The answer to [`Credentials`]: 201.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SessionView {
+    /// Who is logged in.
+    pub account: AccountView,
+    /// For `Authorization: Bearer TOKEN`. Shown once.
+    pub token: String,
+}
+
+/// `POST /setup`: makes the account that calls an operator.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SetupRequest {
+    /// The one-time code that the server printed when it first started.
+    pub code: String,
+}
+
+/// `POST /rooms`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
+pub struct NewRoom {
+    /// 1 to [`TITLE_MAX`] characters.
+    pub title: String,
+    /// At most [`CATEGORY_MAX`] characters.
+    #[serde(default)]
+    pub category: String,
+    /// At most [`TAGS_MAX`], each at most [`TAG_MAX`] characters.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// `PATCH /rooms/ID`: what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS, ToSchema)]
+#[ts(optional_fields)]
+pub struct RoomPatch {
+    /// The new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The new category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The new tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+}
+
+/// A room as everybody sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct RoomView {
+    /// Its id, as in its address.
+    pub id: RoomId,
+    /// Its title.
+    pub title: String,
+    /// Its category; may be empty.
+    pub category: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Whose it is.
+    pub owner: Person,
+    /// What viewers are shown.
+    pub stage: Stage,
+    /// Since when the stage is what it is.
+    pub stage_since: WallTime,
+    /// Since when the present stream runs.
+    pub live_since: Option<WallTime>,
+    /// People watching now.
+    pub viewers: u32,
+}
+
+/// A room as its owner sees it when it is made: 201.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct OwnedRoom {
+    /// What everybody sees.
+    #[serde(flatten)]
+    pub room: RoomView,
+    /// The secret that lets a program publish.
+    pub stream_key: String,
+    /// Where to publish to, without the key: `rtmp://HOST/live/ROOM`.
+    pub rtmp_url: String,
+}
+
+/// A program that asks to publish while another does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct WaitingPublisher {
+    /// For `POST /rooms/ID/publishers/PUBLISHER/admit`.
+    pub id: String,
+    /// What the program calls itself, as it said.
+    pub program: String,
+    /// Its network address, without the port.
+    pub address: String,
+    /// When it was refused.
+    pub at: WallTime,
+}
+
+/// `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct WatchToken {
+    /// For `?token=`.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: WallTime,
+}
+
+/// `GET /server`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ServerInfo {
+    /// The server's version.
+    pub version: String,
+    /// Whether anybody may make an account.
+    pub registration_open: bool,
+    /// Whether no operator exists yet.
+    pub setup_needed: bool,
+    /// The port that takes RTMP.
+    pub rtmp_port: u16,
+}

@@ -1,0 +1,16 @@
+//! What Mujian's programs say to each other: ids, times, room messages, errors.
+//!
+//! JSON in `snake_case`. The interface's TypeScript types are generated from these
+//! (`make generate`, into `ui/src/lib/generated`), so a message is written down once.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod error;
+pub mod ids;
+pub mod room;
+pub mod studio;
+pub mod time;
+
+pub use error::{ApiError, ErrorCode};
+pub use ids::{AccountId, RoomId, StreamId};
+pub use time::WallTime;

@@ -1,0 +1,240 @@
+//! What the studio's window and the app behind it tell each other.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::error::ApiError;
+use crate::ids::RoomId;
+use crate::time::WallTime;
+
+/// Where the picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[ts(optional_fields)]
+pub enum VideoSource {
+    /// A drawn card with the wall clock, a flash and a beep every second.
+    TestCard,
+    /// A camera, by its device id.
+    Camera {
+        /// As listed in [`Devices`].
+        device: String,
+    },
+    /// A screen, by its id.
+    Screen {
+        /// As listed in [`Devices`].
+        device: String,
+    },
+    /// A media file; its own sound is used, mixed with the microphone.
+    File {
+        /// Where it lies.
+        path: String,
+        /// From the start again at its end.
+        looped: bool,
+    },
+}
+
+/// A device that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Device {
+    /// What names it to the system.
+    pub id: String,
+    /// What names it to a person.
+    pub name: String,
+    /// The system's default one.
+    pub is_default: bool,
+}
+
+/// What there is to capture from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Devices {
+    /// Cameras.
+    pub cameras: Vec<Device>,
+    /// Screens.
+    pub screens: Vec<Device>,
+    /// Microphones.
+    pub microphones: Vec<Device>,
+    /// Why a list is empty, where that is known: sentences for a person.
+    pub notes: Vec<String>,
+}
+
+/// Size and rate of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub enum Preset {
+    /// 960 x 540, 30 a second, 1.5 Mbit/s.
+    #[serde(rename = "540p30")]
+    P540f30,
+    /// 1280 x 720, 30 a second, 2.5 Mbit/s.
+    #[default]
+    #[serde(rename = "720p30")]
+    P720f30,
+    /// 1920 x 1080, 30 a second, 4.5 Mbit/s.
+    #[serde(rename = "1080p30")]
+    P1080f30,
+    /// 1920 x 1080, 60 a second, 6 Mbit/s.
+    #[serde(rename = "1080p60")]
+    P1080f60,
+}
+
+/// How one candidate encoder fared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct EncoderReport {
+    /// FFmpeg's name of it, as `h264_nvenc`.
+    pub name: String,
+    /// What a person calls it, as "NVIDIA NVENC".
+    pub label: String,
+    /// Runs on special hardware.
+    pub hardware: bool,
+    /// It opened, encoded a few frames, and they decoded to what went in.
+    pub works: bool,
+    /// Why not, in a sentence; empty if it works.
+    pub reason: String,
+}
+
+/// What the streamer chose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct StudioSettings {
+    /// The picture.
+    pub source: VideoSource,
+    /// The microphone's id; `default` follows the system; none: no microphone.
+    pub microphone: Option<String>,
+    /// Gain of the microphone in decibels, -40 to 20.
+    pub gain_db: f32,
+    /// The microphone is not heard.
+    pub muted: bool,
+    /// Size and rate.
+    pub preset: Preset,
+    /// FFmpeg's name of the encoder; none: the first that works.
+    pub encoder: Option<String>,
+    /// Title of the room.
+    pub title: String,
+    /// Category of the room.
+    pub category: String,
+    /// Tags of the room.
+    pub tags: Vec<String>,
+}
+
+impl Default for StudioSettings {
+    fn default() -> Self {
+        Self {
+            source: VideoSource::TestCard,
+            microphone: Some("default".into()),
+            gain_db: 0.0,
+            muted: false,
+            preset: Preset::default(),
+            encoder: None,
+            title: String::new(),
+            category: String::new(),
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// Where the broadcast stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Broadcast {
+    /// Not on air.
+    Idle,
+    /// Opening the encoder and the connection.
+    Starting,
+    /// On air.
+    Live {
+        /// Since when.
+        since: WallTime,
+    },
+    /// The connection broke; trying again.
+    Reconnecting {
+        /// Since when the stream runs.
+        since: WallTime,
+        /// Since when the connection is gone.
+        lost_at: WallTime,
+        /// How often it was tried.
+        attempt: u32,
+        /// What the last attempt ran into.
+        error: ApiError,
+    },
+    /// Saying goodbye.
+    Ending,
+    /// It could not start, or cannot go on.
+    Failed {
+        /// Why.
+        error: ApiError,
+    },
+}
+
+/// Figures of a running broadcast, over the last second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
+pub struct BroadcastStats {
+    /// Kilobits a second sent.
+    pub bitrate_kbps: f32,
+    /// Frames a second sent.
+    pub fps: f32,
+    /// Frames not sent since the start.
+    #[ts(type = "number")]
+    pub dropped_frames: u64,
+    /// Frames sent since the start.
+    #[ts(type = "number")]
+    pub sent_frames: u64,
+    /// Age of the oldest frame waiting to be sent, in milliseconds.
+    pub queue_ms: f32,
+}
+
+/// A remark for the streamer that stays until it no longer holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Notice {
+    /// Names the remark: `microphone_silent`, `camera_lost`, `encoder_fallback`, ...
+    pub code: String,
+    /// A sentence in English; the interface has its own words for codes it knows.
+    pub message: String,
+}
+
+/// Whether others can reach the hosted server, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Share {
+    /// The server listens beyond this computer.
+    pub shared: bool,
+    /// Links to the room, best first.
+    pub links: Vec<String>,
+    /// The first link as a QR code: an SVG document; empty without a link.
+    pub qr_svg: String,
+}
+
+/// The studio, whole; sent whenever something in it changes, and once a second on air.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct StudioState {
+    /// The room that is published to, once it is known.
+    pub room: Option<RoomId>,
+    /// What the streamer chose.
+    pub settings: StudioSettings,
+    /// Where the broadcast stands.
+    pub broadcast: Broadcast,
+    /// Its figures.
+    pub stats: BroadcastStats,
+    /// People watching, by the server's count.
+    pub viewers: u32,
+    /// The encoder that runs.
+    pub encoder: Option<EncoderReport>,
+    /// Remarks.
+    pub notices: Vec<Notice>,
+    /// Sharing.
+    pub share: Share,
+}
+
+/// The microphone's level after gain and mute; some 15 a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct MicLevel {
+    /// Root mean square, in decibels below full scale (0 is full, -90 is silence).
+    pub rms_db: f32,
+    /// Highest sample, the same way.
+    pub peak_db: f32,
+}
+
+/// What the studio tells its window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StudioEvent {
+    /// The studio changed.
+    State(Box<StudioState>),
+    /// The microphone's level.
+    Level(MicLevel),
+}
