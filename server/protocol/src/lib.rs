@@ -10,6 +10,7 @@ pub mod ids;
 pub mod room;
 pub mod studio;
 pub mod time;
+pub mod typescript;
 
 pub use error::{ApiError, ErrorCode};
 pub use ids::{AccountId, RoomId, StreamId};

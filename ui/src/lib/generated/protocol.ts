@@ -1,0 +1,774 @@
+// Generated from server/protocol by `make generate`. Do not edit.
+/* eslint-disable */
+
+/** Version of the room socket's protocol. */
+export const ROOM_PROTOCOL = 1;
+/** Longest danmaku, in characters. */
+export const DANMAKU_MAX = 100;
+/** Longest message to the room socket, in bytes. */
+export const CLIENT_MESSAGE_MAX = 4096;
+/** Longest client_ref, in bytes. */
+export const CLIENT_REF_MAX = 64;
+/** Longest account name, in characters. */
+export const NAME_MAX = 24;
+/** Shortest password, in characters. */
+export const PASSWORD_MIN = 8;
+/** Longest password, in bytes. */
+export const PASSWORD_MAX = 256;
+/** Longest room title, in characters. */
+export const TITLE_MAX = 80;
+/** Longest category, in characters. */
+export const CATEGORY_MAX = 24;
+/** Most tags of a room. */
+export const TAGS_MAX = 8;
+/** Longest tag, in characters. */
+export const TAG_MAX = 16;
+
+/**
+ * An account: a UUID.
+ */
+export type AccountId = string;
+
+/**
+ * An account as its owner sees it.
+ */
+export type AccountView = {
+/**
+ * Its id.
+ */
+id: AccountId,
+/**
+ * The name shown to others.
+ */
+name: string,
+/**
+ * What it may do.
+ */
+role: Role,
+/**
+ * When it was made.
+ */
+created_at: WallTime, };
+
+/**
+ * An error as it travels: `{code, message}`.
+ */
+export type ApiError = {
+/**
+ * For programs.
+ */
+code: ErrorCode,
+/**
+ * For a person, in English; the interface has its own words for each code.
+ */
+message: string, };
+
+/**
+ * Where the broadcast stands.
+ */
+export type Broadcast = { "phase": "idle" } | { "phase": "starting" } | { "phase": "live",
+/**
+ * Since when.
+ */
+since: WallTime, } | { "phase": "reconnecting",
+/**
+ * Since when the stream runs.
+ */
+since: WallTime,
+/**
+ * Since when the connection is gone.
+ */
+lost_at: WallTime,
+/**
+ * How often it was tried.
+ */
+attempt: number,
+/**
+ * What the last attempt ran into.
+ */
+error: ApiError, } | { "phase": "ending" } | { "phase": "failed",
+/**
+ * Why.
+ */
+error: ApiError, };
+
+/**
+ * Figures of a running broadcast, over the last second.
+ */
+export type BroadcastStats = {
+/**
+ * Kilobits a second sent.
+ */
+bitrate_kbps: number,
+/**
+ * Frames a second sent.
+ */
+fps: number,
+/**
+ * Frames not sent since the start.
+ */
+dropped_frames: number,
+/**
+ * Frames sent since the start.
+ */
+sent_frames: number,
+/**
+ * Age of the oldest frame waiting to be sent, in milliseconds.
+ */
+queue_ms: number, };
+
+/**
+ * From a person's client to the room.
+ */
+export type ClientMessage = { "type": "hello",
+/**
+ * [`ROOM_PROTOCOL`].
+ */
+version: number,
+/**
+ * The session's token; absent for somebody who only watches.
+ */
+token?: string,
+/**
+ * The last event that the client has, if it was here before.
+ */
+after?: EventId, } | { "type": "danmaku",
+/**
+ * The author's own name for it, 1 to [`CLIENT_REF_MAX`] bytes.
+ */
+client_ref: string,
+/**
+ * The text.
+ */
+text: string,
+/**
+ * How it moves.
+ */
+mode?: DanmakuMode,
+/**
+ * `#rrggbb`; white if absent.
+ */
+color?: string, };
+
+/**
+ * `POST /accounts` and `POST /sessions`.
+ */
+export type Credentials = {
+/**
+ * The account's name, 1 to [`NAME_MAX`] characters.
+ */
+name: string,
+/**
+ * The password, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+ */
+password: string, };
+
+/**
+ * A comment that flies over the picture. Its text is text, never markup.
+ */
+export type Danmaku = {
+/**
+ * Who wrote it.
+ */
+author: Person,
+/**
+ * 1 to [`DANMAKU_MAX`] characters, no control characters.
+ */
+text: string,
+/**
+ * How it moves.
+ */
+mode: DanmakuMode,
+/**
+ * Its colour, `#rrggbb`.
+ */
+color: string,
+/**
+ * The author's own name for it, unique for that author: how a client knows its own.
+ */
+client_ref: string, };
+
+/**
+ * How a danmaku moves.
+ */
+export type DanmakuMode = "scroll" | "top" | "bottom";
+
+/**
+ * A device that can be chosen.
+ */
+export type Device = {
+/**
+ * What names it to the system.
+ */
+id: string,
+/**
+ * What names it to a person.
+ */
+name: string,
+/**
+ * The system's default one.
+ */
+is_default: boolean, };
+
+/**
+ * What there is to capture from.
+ */
+export type Devices = {
+/**
+ * Cameras.
+ */
+cameras: Array<Device>,
+/**
+ * Screens.
+ */
+screens: Array<Device>,
+/**
+ * Microphones.
+ */
+microphones: Array<Device>,
+/**
+ * Why a list is empty, where that is known: sentences for a person.
+ */
+notes: Array<string>, };
+
+/**
+ * How one candidate encoder fared.
+ */
+export type EncoderReport = {
+/**
+ * FFmpeg's name of it, as `h264_nvenc`.
+ */
+name: string,
+/**
+ * What a person calls it, as "NVIDIA NVENC".
+ */
+label: string,
+/**
+ * Runs on special hardware.
+ */
+hardware: boolean,
+/**
+ * It opened, encoded a few frames, and they decoded to what went in.
+ */
+works: boolean,
+/**
+ * Why not, in a sentence; empty if it works.
+ */
+reason: string, };
+
+/**
+ * What went wrong, for programs. A code exists only where somebody acts on it.
+ */
+export type ErrorCode = "invalid_request" | "unauthenticated" | "wrong_credentials" | "forbidden" | "not_found" | "name_taken" | "conflict" | "rate_limited" | "registration_closed" | "wrong_setup_code" | "off_air" | "too_large" | "wrong_stream_key" | "already_publishing" | "unsupported_media" | "device" | "unreachable" | "storage" | "internal";
+
+/**
+ * Where a durable event stands in its room's sequence: first by epoch, then by number.
+ */
+export type EventId = {
+/**
+ * Which owner of the room numbered it; 1 on a single server.
+ */
+epoch: number,
+/**
+ * From 1, without holes.
+ */
+number: number, };
+
+/**
+ * The microphone's level after gain and mute; some 15 a second.
+ */
+export type MicLevel = {
+/**
+ * Root mean square, in decibels below full scale (0 is full, -90 is silence).
+ */
+rms_db: number,
+/**
+ * Highest sample, the same way.
+ */
+peak_db: number, };
+
+/**
+ * `POST /rooms`.
+ */
+export type NewRoom = {
+/**
+ * 1 to [`TITLE_MAX`] characters.
+ */
+title: string,
+/**
+ * At most [`CATEGORY_MAX`] characters.
+ */
+category: string,
+/**
+ * At most [`TAGS_MAX`], each at most [`TAG_MAX`] characters.
+ */
+tags: Array<string>, };
+
+/**
+ * A remark for the streamer that stays until it no longer holds.
+ */
+export type Notice = {
+/**
+ * Names the remark: `microphone_silent`, `camera_lost`, `encoder_fallback`, ...
+ */
+code: string,
+/**
+ * A sentence in English; the interface has its own words for codes it knows.
+ */
+message: string, };
+
+/**
+ * A room as its owner sees it when it is made: 201.
+ */
+export type OwnedRoom = {
+/**
+ * The secret that lets a program publish.
+ */
+stream_key: string,
+/**
+ * Where to publish to, without the key: `rtmp://HOST/live/ROOM`.
+ */
+rtmp_url: string,
+/**
+ * Its id, as in its address.
+ */
+id: RoomId,
+/**
+ * Its title.
+ */
+title: string,
+/**
+ * Its category; may be empty.
+ */
+category: string,
+/**
+ * Its tags.
+ */
+tags: Array<string>,
+/**
+ * Whose it is.
+ */
+owner: Person,
+/**
+ * What viewers are shown.
+ */
+stage: Stage,
+/**
+ * Since when the stage is what it is.
+ */
+stage_since: WallTime,
+/**
+ * Since when the present stream runs.
+ */
+live_since: WallTime | null,
+/**
+ * People watching now.
+ */
+viewers: number, };
+
+/**
+ * An account as others see it.
+ */
+export type Person = {
+/**
+ * Its id.
+ */
+id: AccountId,
+/**
+ * The name shown to others.
+ */
+name: string, };
+
+/**
+ * Size and rate of the stream.
+ */
+export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
+
+/**
+ * What an account may do. Everybody is a viewer, and a streamer in the rooms they own.
+ */
+export type Role = "viewer" | "streamer" | "moderator" | "operator";
+
+/**
+ * A durable event of a room.
+ */
+export type RoomEvent = {
+/**
+ * Its place in the sequence.
+ */
+id: EventId,
+/**
+ * When the server took it.
+ */
+at: WallTime,
+/**
+ * What happened.
+ */
+body: RoomEventBody, };
+
+/**
+ * What happened, durably.
+ */
+export type RoomEventBody = { "kind": "danmaku" } & Danmaku | { "kind": "stage_changed",
+/**
+ * Shown from now on.
+ */
+stage: Stage, } | { "kind": "room_changed",
+/**
+ * The title now.
+ */
+title: string,
+/**
+ * The category now.
+ */
+category: string,
+/**
+ * The tags now.
+ */
+tags: Array<string>, } | { "kind": "stream_started",
+/**
+ * Its id.
+ */
+stream: StreamId, } | { "kind": "stream_ended",
+/**
+ * Its id.
+ */
+stream: StreamId, };
+
+/**
+ * A room: 4 to 32 of `a-z`, `0-9` and `-`, so that it reads well in an address.
+ */
+export type RoomId = string;
+
+/**
+ * `PATCH /rooms/ID`: what is absent stays.
+ */
+export type RoomPatch = {
+/**
+ * The new title.
+ */
+title?: string,
+/**
+ * The new category.
+ */
+category?: string,
+/**
+ * The new tags.
+ */
+tags?: Array<string>, };
+
+/**
+ * A room as everybody sees it.
+ */
+export type RoomView = {
+/**
+ * Its id, as in its address.
+ */
+id: RoomId,
+/**
+ * Its title.
+ */
+title: string,
+/**
+ * Its category; may be empty.
+ */
+category: string,
+/**
+ * Its tags.
+ */
+tags: Array<string>,
+/**
+ * Whose it is.
+ */
+owner: Person,
+/**
+ * What viewers are shown.
+ */
+stage: Stage,
+/**
+ * Since when the stage is what it is.
+ */
+stage_since: WallTime,
+/**
+ * Since when the present stream runs.
+ */
+live_since: WallTime | null,
+/**
+ * People watching now.
+ */
+viewers: number, };
+
+/**
+ * `GET /server`.
+ */
+export type ServerInfo = {
+/**
+ * The server's version.
+ */
+version: string,
+/**
+ * Whether anybody may make an account.
+ */
+registration_open: boolean,
+/**
+ * Whether no operator exists yet.
+ */
+setup_needed: boolean,
+/**
+ * The port that takes RTMP.
+ */
+rtmp_port: number, };
+
+/**
+ * From the room to a person's client.
+ */
+export type ServerMessage = { "type": "welcome",
+/**
+ * The room now.
+ */
+room: RoomView,
+/**
+ * Who the client is; none for somebody who is not logged in.
+ */
+you: AccountView | null,
+/**
+ * True: `events` is all that was missed. False: it is the last few, and whatever the
+ * client kept from before stands beside a hole it must not hide.
+ */
+resumed: boolean,
+/**
+ * Durable events, oldest first.
+ */
+events: Array<RoomEvent>,
+/**
+ * The last event's id, for the next `hello`.
+ */
+last: EventId,
+/**
+ * The server's clock.
+ */
+server_time: WallTime, } | { "type": "event",
+/**
+ * What.
+ */
+event: RoomEvent, } | { "type": "presence",
+/**
+ * People watching now.
+ */
+viewers: number, } | { "type": "accepted",
+/**
+ * Which.
+ */
+client_ref: string,
+/**
+ * The event it became.
+ */
+id: EventId, } | { "type": "refused",
+/**
+ * Which, where one was named.
+ */
+client_ref: string | null,
+/**
+ * Why.
+ */
+error: ApiError, } | { "type": "publisher_waiting",
+/**
+ * Which.
+ */
+publisher: WaitingPublisher, } | { "type": "heartbeat",
+/**
+ * The server's clock.
+ */
+server_time: WallTime, };
+
+/**
+ * The answer to [`Credentials`]: 201.
+ */
+export type SessionView = {
+/**
+ * Who is logged in.
+ */
+account: AccountView,
+/**
+ * For `Authorization: Bearer TOKEN`. Shown once.
+ */
+token: string, };
+
+/**
+ * `POST /setup`: makes the account that calls an operator.
+ */
+export type SetupRequest = {
+/**
+ * The one-time code that the server printed when it first started.
+ */
+code: string, };
+
+/**
+ * Whether others can reach the hosted server, and where.
+ */
+export type Share = {
+/**
+ * The server listens beyond this computer.
+ */
+shared: boolean,
+/**
+ * Links to the room, best first.
+ */
+links: Array<string>,
+/**
+ * The first link as a QR code: an SVG document; empty without a link.
+ */
+qr_svg: string, };
+
+/**
+ * What viewers of a room are shown.
+ */
+export type Stage = "off" | "live" | "away" | "lost" | "covered";
+
+/**
+ * One stream of a room, from going live to the end: a UUID.
+ */
+export type StreamId = string;
+
+/**
+ * What the studio tells its window.
+ */
+export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & MicLevel;
+
+/**
+ * What the streamer chose.
+ */
+export type StudioSettings = {
+/**
+ * The picture.
+ */
+source: VideoSource,
+/**
+ * The microphone's id; `default` follows the system; none: no microphone.
+ */
+microphone: string | null,
+/**
+ * Gain of the microphone in decibels, -40 to 20.
+ */
+gain_db: number,
+/**
+ * The microphone is not heard.
+ */
+muted: boolean,
+/**
+ * Size and rate.
+ */
+preset: Preset,
+/**
+ * FFmpeg's name of the encoder; none: the first that works.
+ */
+encoder: string | null,
+/**
+ * Title of the room.
+ */
+title: string,
+/**
+ * Category of the room.
+ */
+category: string,
+/**
+ * Tags of the room.
+ */
+tags: Array<string>, };
+
+/**
+ * The studio, whole; sent whenever something in it changes, and once a second on air.
+ */
+export type StudioState = {
+/**
+ * The room that is published to, once it is known.
+ */
+room: RoomId | null,
+/**
+ * What the streamer chose.
+ */
+settings: StudioSettings,
+/**
+ * Where the broadcast stands.
+ */
+broadcast: Broadcast,
+/**
+ * Its figures.
+ */
+stats: BroadcastStats,
+/**
+ * People watching, by the server's count.
+ */
+viewers: number,
+/**
+ * The encoder that runs.
+ */
+encoder: EncoderReport | null,
+/**
+ * Remarks.
+ */
+notices: Array<Notice>,
+/**
+ * Sharing.
+ */
+share: Share, };
+
+/**
+ * Where the picture comes from.
+ */
+export type VideoSource = { "kind": "test_card" } | { "kind": "camera",
+/**
+ * As listed in [`Devices`].
+ */
+device: string, } | { "kind": "screen",
+/**
+ * As listed in [`Devices`].
+ */
+device: string, } | { "kind": "file",
+/**
+ * Where it lies.
+ */
+path: string,
+/**
+ * From the start again at its end.
+ */
+looped: boolean, };
+
+/**
+ * A program that asks to publish while another does.
+ */
+export type WaitingPublisher = {
+/**
+ * For `POST /rooms/ID/publishers/PUBLISHER/admit`.
+ */
+id: string,
+/**
+ * What the program calls itself, as it said.
+ */
+program: string,
+/**
+ * Its network address, without the port.
+ */
+address: string,
+/**
+ * When it was refused.
+ */
+at: WallTime, };
+
+/**
+ * Milliseconds since 1970-01-01T00:00:00Z by the server's clock, the only one that counts.
+ */
+export type WallTime = number;
+
+/**
+ * `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.
+ */
+export type WatchToken = {
+/**
+ * For `?token=`.
+ */
+token: string,
+/**
+ * When it ends.
+ */
+expires_at: WallTime, };
