@@ -4,5 +4,11 @@
 //! taken to be hostile: sizes are bounded, errors are typed, nothing panics on bytes.
 #![forbid(unsafe_code)]
 
+pub mod aac;
+pub mod avc;
+pub mod fmp4;
 pub mod frame;
 pub mod time;
+
+#[cfg(test)]
+mod testing;
