@@ -1,1 +1,16 @@
-//! Placeholder.
+//! What the end-to-end tests and the benches stand on: it starts the real programs (ours, ffmpeg, mpv, Chromium,
+//! the app's window), watches them, measures what comes out, and takes them down again.
+//!
+//! Everything waits on a condition with a deadline ([`wait`]); nothing sleeps and hopes.
+
+pub mod browser;
+pub mod ffmpeg;
+pub mod flv;
+pub mod picture;
+pub mod process;
+pub mod screen;
+pub mod server;
+pub mod sound;
+pub mod tone;
+pub mod wait;
+pub mod webdriver;

@@ -1,0 +1,102 @@
+// Drives Chromium for the tests: one JSON order a line on stdin, one JSON answer a line on stdout.
+// Answers begin with {"id":N, and carry "value" or "error".
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const NAMES = ['/usr/bin/chromium', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable', '/snap/bin/chromium', '/usr/bin/chromium-browser'];
+const STEP_LIMIT = 10_000;
+
+let browser;
+const profile = mkdtempSync(join(tmpdir(), 'mujian-browser-'));
+const pages = new Map();
+const complaints = new Map();
+let count = 0;
+
+function executable() {
+  const path = process.env.MUJIAN_CHROMIUM ?? NAMES.find((name) => existsSync(name));
+  if (!path) throw new Error('Chromium is missing: `sudo apt-get install chromium`, or name one in MUJIAN_CHROMIUM');
+  return path;
+}
+
+const orders = {
+  async launch({ own_autoplay_rule }) {
+    const args = [
+      '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
+    ];
+    if (process.getuid?.() === 0) args.push('--no-sandbox');
+    if (!own_autoplay_rule) args.push('--autoplay-policy=no-user-gesture-required');
+    browser = await chromium.launch({
+      executablePath: executable(),
+      headless: true,
+      args,
+      env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
+      // Playwright mutes by default, which would hide whether sound may start.
+      ignoreDefaultArgs: own_autoplay_rule ? ['--mute-audio'] : [],
+    });
+    return browser.version();
+  },
+  async page({ width, height, locale, scheme }) {
+    const context = await browser.newContext({ viewport: { width, height }, locale, colorScheme: scheme });
+    const page = await context.newPage();
+    page.setDefaultTimeout(STEP_LIMIT);
+    const id = ++count;
+    pages.set(id, page);
+    complaints.set(id, []);
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.get(id).push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.get(id).push(String(error)));
+    return id;
+  },
+  async goto({ page, url }) {
+    await pages.get(page).goto(url, { waitUntil: 'commit' });
+  },
+  async eval({ page, script }) {
+    return (await pages.get(page).evaluate(script)) ?? null;
+  },
+  async wait({ page, script, limit }) {
+    const handle = await pages.get(page).waitForFunction(script, undefined, { timeout: limit, polling: 20 });
+    return handle.jsonValue();
+  },
+  async click({ page, selector }) {
+    await pages.get(page).click(selector);
+  },
+  async fill({ page, selector, text }) {
+    await pages.get(page).fill(selector, text);
+  },
+  async press({ page, selector, key }) {
+    await pages.get(page).press(selector, key);
+  },
+  async visible({ page, selector, limit }) {
+    await pages.get(page).locator(selector).first().waitFor({ state: 'visible', timeout: limit });
+  },
+  async shot({ page, path }) {
+    await pages.get(page).screenshot({ path });
+  },
+  async complaints({ page }) {
+    return complaints.get(page);
+  },
+  async close({ page }) {
+    await pages.get(page).context().close();
+    pages.delete(page);
+  },
+};
+
+function answer(id, rest) {
+  process.stdout.write(`${JSON.stringify({ id, ...rest })}\n`);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, op, ...order } = JSON.parse(line);
+  try {
+    answer(id, { value: (await orders[op](order)) ?? null });
+  } catch (error) {
+    answer(id, { error: String(error?.message ?? error) });
+  }
+}
+await browser?.close();
+rmSync(profile, { recursive: true, force: true });

@@ -1,0 +1,4 @@
+//! End-to-end tests: real programs on both sides, one at a time.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod harness;

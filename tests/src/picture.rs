@@ -1,0 +1,33 @@
+//! Comparing pictures.
+
+/// Mean difference of two grey pictures of the same size, 0 (same) to 1.
+#[must_use]
+pub fn difference(a: &[u8], b: &[u8]) -> f32 {
+    if a.is_empty() || a.len() != b.len() {
+        return 1.0;
+    }
+    let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f32 / (255.0 * a.len() as f32)
+}
+
+/// Mean brightness of a grey picture, 0 to 1.
+#[must_use]
+pub fn brightness(picture: &[u8]) -> f32 {
+    if picture.is_empty() {
+        return 0.0;
+    }
+    picture.iter().map(|&b| u64::from(b)).sum::<u64>() as f32 / (255.0 * picture.len() as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_compared() {
+        assert_eq!(difference(&[0, 255], &[0, 255]), 0.0);
+        assert_eq!(difference(&[0, 0], &[255, 255]), 1.0);
+        assert_eq!(difference(&[0, 0], &[0]), 1.0);
+        assert!((brightness(&[0, 255]) - 0.5).abs() < 0.01);
+    }
+}

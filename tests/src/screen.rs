@@ -1,0 +1,93 @@
+//! A screen made of software: Xvfb on a free display.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::process::{Program, run};
+
+/// A running Xvfb.
+pub struct Screen {
+    /// For `DISPLAY`.
+    pub display: String,
+    _server: Program,
+    _folder: TempDir,
+}
+
+impl Screen {
+    /// Starts one of that size; the X server chooses the free display itself (`-displayfd`).
+    ///
+    /// # Errors
+    ///
+    /// Xvfb does not start.
+    pub async fn start(width: u32, height: u32) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("mujian-screen-").tempdir()?;
+        let mut command = Command::new("Xvfb");
+        command.args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            &format!("{width}x{height}x24"),
+            "-nolisten",
+            "tcp",
+            "-noreset",
+        ]);
+        let mut server = Program::start(&mut command)?;
+        let digits = |line: &str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
+        let number = server.line("its display", Duration::from_secs(15), digits).await?;
+        Ok(Self { display: format!(":{number}"), _server: server, _folder: folder })
+    }
+
+    /// Something that moves all over the screen, for encoders to work on: a full-screen test picture by ffplay.
+    ///
+    /// # Errors
+    ///
+    /// ffplay does not start.
+    pub fn moving_content(&self, width: u32, height: u32) -> Result<Program> {
+        let source = format!("testsrc2=size={width}x{height}:rate=30");
+        let mut command = Command::new("ffplay");
+        command
+            .args(["-loglevel", "error", "-f", "lavfi", "-i", &source, "-noborder", "-left", "0", "-top", "0"])
+            .env("DISPLAY", &self.display)
+            .env("SDL_AUDIODRIVER", "dummy");
+        Program::start(&mut command)
+    }
+
+    /// A picture of the whole screen.
+    ///
+    /// # Errors
+    ///
+    /// `import` (ImageMagick) fails.
+    pub async fn picture(&self, path: &Path) -> Result<()> {
+        let file = path.to_string_lossy();
+        let args = ["-display", &self.display, "-window", "root", &file];
+        run("import", args, Duration::from_secs(20)).await.map(|_| ()).context("no picture of the screen")
+    }
+}
+
+/// A session bus for programs that need one (WebKitGTK): its address for `DBUS_SESSION_BUS_ADDRESS`.
+pub struct Bus {
+    /// The address.
+    pub address: String,
+    _daemon: Program,
+}
+
+impl Bus {
+    /// Starts a bus of its own.
+    ///
+    /// # Errors
+    ///
+    /// dbus-daemon does not start.
+    pub async fn start() -> Result<Self> {
+        let mut command = Command::new("dbus-daemon");
+        command.args(["--session", "--nofork", "--nopidfile", "--print-address"]).stderr(Stdio::null());
+        let mut daemon = Program::start(&mut command)?;
+        let address = daemon.line("its address", Duration::from_secs(10), |l| l.starts_with("unix:")).await?;
+        Ok(Self { address, _daemon: daemon })
+    }
+}
