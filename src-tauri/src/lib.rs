@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The Mujian app: the studio, the room client, the hosted server, and their window and command line.
+//!
+//! Arrows point down: `shell` and `cli` use `studio`, `viewer` and `host`; those use `capture`,
+//! `encode`, `cache` and `api`. Only `shell` names Tauri.
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod cli;
+pub mod paths;
+pub mod studio;

@@ -1,0 +1,5 @@
+//! The Mujian app and its command line.
+
+fn main() -> std::process::ExitCode {
+    mujian::cli::main()
+}

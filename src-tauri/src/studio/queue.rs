@@ -1,0 +1,257 @@
+//! What waits to be sent: bounded by how long it would play, never by how much memory there is.
+//!
+//! A link that is too slow shows as frames that age here. Then pictures are dropped up to a key
+//! frame (a decoder cannot use what comes between) and the encoder is asked for one; sound is kept,
+//! because a gap in it is worse than a still picture. Seen in OBS (rtmp-stream.c).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mujian_media::frame::{AudioConfig, FeedItem, VideoConfig};
+use mujian_media::time::MediaTime;
+
+/// How much video may wait before it is dropped.
+pub const LIMIT: MediaTime = MediaTime::from_millis(1000);
+/// How much sound may wait at most: past that the link is dead, and the write time-out will say so.
+pub const AUDIO_LIMIT: MediaTime = MediaTime::from_millis(15_000);
+/// How long the encoder is given to answer a request for a key frame before it is asked again.
+const ASK_AGAIN: MediaTime = MediaTime::from_millis(1000);
+
+/// The queue between the encoder and the connection.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    items: VecDeque<FeedItem>,
+    video: Option<Arc<VideoConfig>>,
+    audio: Option<Arc<AudioConfig>>,
+    open: bool,
+    /// Pictures are useless until the next key frame.
+    needs_key: bool,
+    asked_at: Option<MediaTime>,
+    dropped: u64,
+}
+
+impl SendQueue {
+    /// A connection stands: what it gets first is the configuration, then the next key frame.
+    pub fn open(&mut self) {
+        self.items.clear();
+        self.items.extend(self.video.clone().map(FeedItem::VideoConfig));
+        self.items.extend(self.audio.clone().map(FeedItem::AudioConfig));
+        self.open = true;
+        self.needs_key = true;
+        self.asked_at = None;
+    }
+
+    /// The connection is gone: nothing waits any more.
+    pub fn close(&mut self) {
+        self.dropped += self.items.iter().filter(|i| matches!(i, FeedItem::Video(_))).count() as u64;
+        self.items.clear();
+        self.open = false;
+    }
+
+    /// Takes what the encoder made. True: the encoder is to make a key frame now.
+    pub fn push(&mut self, item: FeedItem) -> bool {
+        match &item {
+            FeedItem::VideoConfig(config) => self.video = Some(Arc::clone(config)),
+            FeedItem::AudioConfig(config) => self.audio = Some(Arc::clone(config)),
+            FeedItem::Video(frame) => {
+                if !self.open {
+                    self.dropped += 1;
+                    return false;
+                }
+                let (dts, key) = (frame.dts, frame.key);
+                if self.needs_key && !key {
+                    self.dropped += 1;
+                    return self.ask(dts);
+                }
+                self.needs_key = false;
+                self.items.push_back(item);
+                return self.shed() && self.ask(dts);
+            }
+            FeedItem::Audio(_) | FeedItem::LeaveMark { .. } => {}
+        }
+        if self.open {
+            self.items.push_back(item);
+            self.shed_audio();
+        }
+        false
+    }
+
+    /// The next to be sent.
+    pub fn pop(&mut self) -> Option<FeedItem> {
+        self.items.pop_front()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Frames not sent since the start.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How much video waits.
+    #[must_use]
+    pub fn waiting(&self) -> MediaTime {
+        span(self.items.iter().filter_map(video_time), self.items.iter().rev().filter_map(video_time))
+    }
+
+    /// Drops pictures if they wait too long. True if a key frame is needed.
+    fn shed(&mut self) -> bool {
+        if self.waiting() <= LIMIT {
+            return false;
+        }
+        // The newest key frame that is not itself the front starts a group worth keeping, if
+        // keeping it makes the queue short again.
+        let newest = self.items.iter().rev().find_map(video_time);
+        let keep = self.items.iter().rposition(|i| matches!(i, FeedItem::Video(f) if f.key)).filter(|at| {
+            let from = self.items.get(*at).and_then(video_time);
+            from.zip(newest).is_some_and(|(a, b)| b.saturating_sub(a).times(2) <= LIMIT)
+        });
+        let before = self.items.len();
+        let mut at = 0;
+        self.items.retain(|item| {
+            let keeps = !matches!(item, FeedItem::Video(_)) || keep.is_some_and(|k| at >= k);
+            at += 1;
+            keeps
+        });
+        self.dropped += (before - self.items.len()) as u64;
+        self.needs_key = keep.is_none();
+        self.needs_key
+    }
+
+    fn shed_audio(&mut self) {
+        let audio = |i: &FeedItem| if let FeedItem::Audio(f) = i { Some(f.pts) } else { None };
+        if span(self.items.iter().filter_map(audio), self.items.iter().rev().filter_map(audio)) > AUDIO_LIMIT
+            && let Some(at) = self.items.iter().position(|i| audio(i).is_some())
+        {
+            self.items.remove(at);
+        }
+    }
+
+    fn ask(&mut self, at: MediaTime) -> bool {
+        if self.asked_at.is_some_and(|before| at.abs_diff(before) < ASK_AGAIN) {
+            return false;
+        }
+        self.asked_at = Some(at);
+        true
+    }
+}
+
+fn video_time(item: &FeedItem) -> Option<MediaTime> {
+    if let FeedItem::Video(frame) = item { Some(frame.dts) } else { None }
+}
+
+fn span(mut forward: impl Iterator<Item = MediaTime>, mut backward: impl Iterator<Item = MediaTime>) -> MediaTime {
+    match (forward.next(), backward.next()) {
+        (Some(first), Some(last)) => last.saturating_sub(first),
+        _ => MediaTime::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use mujian_media::frame::{AudioFrame, VideoFrame};
+    use proptest::prelude::*;
+
+    fn video(ms: i64, key: bool) -> FeedItem {
+        let t = MediaTime::from_millis(ms);
+        FeedItem::Video(VideoFrame { dts: t, pts: t, key, data: Bytes::from_static(b"v") })
+    }
+
+    fn audio(ms: i64) -> FeedItem {
+        FeedItem::Audio(AudioFrame { pts: MediaTime::from_millis(ms), data: Bytes::from_static(b"a") })
+    }
+
+    fn config() -> FeedItem {
+        FeedItem::VideoConfig(Arc::new(VideoConfig { avcc: Bytes::new(), width: 2, height: 2, frame_duration: None }))
+    }
+
+    #[test]
+    fn a_new_connection_starts_with_configuration_and_a_key_frame() {
+        let mut queue = SendQueue::default();
+        queue.push(config());
+        assert!(!queue.push(video(0, true)), "nobody is connected, so no key frame is asked for");
+        queue.open();
+        assert!(queue.push(video(33, false)), "a key frame is asked for");
+        assert!(!queue.push(video(66, false)), "and not with every frame");
+        queue.push(audio(70));
+        queue.push(video(100, true));
+        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(got, [config(), audio(70), video(100, true)]);
+        assert_eq!(queue.dropped(), 3);
+    }
+
+    #[test]
+    fn a_slow_link_loses_pictures_and_keeps_sound() {
+        let mut queue = SendQueue::default();
+        queue.open();
+        let mut asked = 0;
+        for n in 0..60 {
+            asked += u32::from(queue.push(video(n * 33, n == 0)));
+            queue.push(audio(n * 33));
+        }
+        assert!(asked >= 1);
+        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(got.iter().filter(|i| matches!(i, FeedItem::Audio(_))).count(), 60);
+        assert!(got.iter().all(|i| !matches!(i, FeedItem::Video(_))));
+    }
+
+    #[test]
+    fn a_fresh_group_is_kept() {
+        let mut queue = SendQueue::default();
+        queue.open();
+        for n in 0..=31 {
+            assert!(!queue.push(video(n * 33, n == 0 || n == 28)));
+        }
+        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(got.first(), Some(&video(28 * 33, true)));
+        assert_eq!(queue.dropped(), 28);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Video(bool),
+        Audio,
+        Pop,
+        Open,
+        Close,
+    }
+
+    proptest! {
+        /// Whatever the link does: video starts at a key frame after every hole, sound is all
+        /// there in order, and what waits stays bounded.
+        #[test]
+        fn holes_end_at_key_frames(steps in proptest::collection::vec(prop_oneof![
+            6 => any::<bool>().prop_map(|k| Step::Video(k)), 3 => Just(Step::Audio), 4 => Just(Step::Pop),
+            1 => Just(Step::Open), 1 => Just(Step::Close)], 0..600)) {
+            let mut queue = SendQueue::default();
+            let (mut ms, mut sequence) = (0i64, Vec::new());
+            let (mut open, mut expected): (bool, Option<i64>) = (false, None);
+            let mut sound: VecDeque<i64> = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Video(key) => { ms += 40; sequence.push((ms, key)); queue.push(video(ms, key)); }
+                    Step::Audio => { ms += 1; queue.push(audio(ms)); if open { sound.push_back(ms); } }
+                    Step::Open => { queue.open(); open = true; expected = None; sound.clear(); }
+                    Step::Close => { queue.close(); open = false; sound.clear(); }
+                    Step::Pop => match queue.pop() {
+                        Some(FeedItem::Video(f)) => {
+                            let at = sequence.iter().position(|(t, _)| *t == f.dts.millis()).unwrap();
+                            prop_assert!(f.key || expected == Some(at as i64), "a hole must end at a key frame");
+                            expected = Some(at as i64 + 1);
+                        }
+                        Some(FeedItem::Audio(f)) => prop_assert_eq!(sound.pop_front(), Some(f.pts.millis())),
+                        _ => {}
+                    },
+                }
+                prop_assert!(queue.waiting() <= LIMIT);
+            }
+        }
+    }
+}
