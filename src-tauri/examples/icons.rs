@@ -39,7 +39,8 @@ fn main() -> anyhow::Result<()> {
     for (name, size) in [("32x32.png", 32), ("128x128.png", 128), ("128x128@2x.png", 256), ("icon.png", 512)] {
         std::fs::write(out.join(name), draw(&tree, size)?)?;
     }
-    let pictures = [16, 32, 48, 256].into_iter().map(|s| Ok((s, draw(&tree, s)?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let pictures =
+        [16, 32, 48, 256].into_iter().map(|s| Ok((s, draw(&tree, s)?))).collect::<anyhow::Result<Vec<_>>>()?;
     std::fs::write(out.join("icon.ico"), ico(&pictures)?)?;
     Ok(())
 }

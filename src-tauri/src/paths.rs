@@ -15,7 +15,10 @@ pub fn data_dir(asked: Option<&Path>) -> Result<PathBuf, ApiError> {
         return Ok(asked.to_owned());
     }
     from_environment(|name| std::env::var_os(name)).ok_or_else(|| {
-        ApiError::new(ErrorCode::Storage, "No place for the app's data is known: set HOME, or name a folder with --data.")
+        ApiError::new(
+            ErrorCode::Storage,
+            "No place for the app's data is known: set HOME, or name a folder with --data.",
+        )
     })
 }
 

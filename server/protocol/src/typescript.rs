@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, error, room, studio};
+use crate::{api, app, error, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -62,6 +62,12 @@ pub fn declarations() -> String {
     // The room socket.
     all.add::<room::ClientMessage>();
     all.add::<room::ServerMessage>();
+    // The app's window.
+    all.add::<app::AppInfo>();
+    all.add::<app::ApiRequest>();
+    all.add::<app::ApiResponse>();
+    all.add::<app::RoomChannelMessage>();
+    all.add::<app::MediaState>();
     // The app's studio.
     all.add::<studio::Devices>();
     all.add::<studio::StudioState>();

@@ -24,13 +24,17 @@ const MIGRATIONS: &[&str] = &[settings::V1, sessions::V1, intent::V1];
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// SQLite failed.
-    #[error("The app's data could not be read or written ({0}). See that the disk is not full and that the data folder is yours.")]
+    #[error(
+        "The app's data could not be read or written ({0}). See that the disk is not full and that the data folder is yours."
+    )]
     Sqlite(#[from] rusqlite::Error),
     /// What is stored is not what this version writes.
     #[error("The app's data is damaged ({0}).")]
     Format(#[from] serde_json::Error),
     /// A later version of the app wrote it.
-    #[error("The app's data was written by a newer Mujian (its format is {found}, this one knows {known}). Update Mujian, or start it with another folder by --data.")]
+    #[error(
+        "The app's data was written by a newer Mujian (its format is {found}, this one knows {known}). Update Mujian, or start it with another folder by --data."
+    )]
     Newer {
         /// The format in the file.
         found: i64,

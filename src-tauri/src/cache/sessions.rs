@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn sessions_and_rooms_are_kept_by_server() {
         let cache = Cache::in_memory().unwrap();
-        let account = AccountView { id: AccountId::new(), name: "甲".into(), role: Role::Operator, created_at: WallTime(5) };
+        let account =
+            AccountView { id: AccountId::new(), name: "甲".into(), role: Role::Operator, created_at: WallTime(5) };
         let session = StoredSession { token: Zeroizing::new("t".into()), account: account.clone() };
         cache.set_session("a", Some(&session)).unwrap();
         assert_eq!(cache.session("a").unwrap().unwrap().account, account);

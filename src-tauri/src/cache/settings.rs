@@ -41,7 +41,8 @@ impl Cache {
     /// # Errors
     /// When SQLite fails.
     pub fn set_setting(&self, name: &str, value: &str) -> Result<(), CacheError> {
-        let sql = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let sql =
+            "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         self.connection.lock().execute(sql, params![name, value])?;
         Ok(())
     }

@@ -226,11 +226,16 @@ impl LiveArgs {
 
 fn http_url(s: &str) -> Result<Url, String> {
     let url = server_url(s)?;
-    if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err("it must begin with http:// or https://".into()) }
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("it must begin with http:// or https://".into())
+    }
 }
 
 fn server_url(s: &str) -> Result<Url, String> {
-    let url = Url::parse(s).map_err(|e| format!("not an address ({e}); write it as http://HOST:PORT or rtmp://HOST/live"))?;
+    let url =
+        Url::parse(s).map_err(|e| format!("not an address ({e}); write it as http://HOST:PORT or rtmp://HOST/live"))?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err("it names no host".into());
     }

@@ -7,20 +7,18 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Arguments, Command};
+use args::Arguments;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    match Arguments::try_parse() {
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
             // Nobody reads a usage message that cannot be printed.
             let _ = error.print();
-            return ExitCode::from(code);
+            ExitCode::from(code)
         }
-    };
-    let _ = match arguments.command { Some(Command::Devices(_)) => 0, _ => 1 };
-    ExitCode::SUCCESS
+    }
 }

@@ -148,10 +148,10 @@ impl Machine {
             (State::Opening { resume }, Input::Opened) => {
                 (Some(State::Connecting { resume: *resume }), Some(Action::Connect))
             }
-            (State::Connecting { .. }, Input::Published) => {
-                (Some(State::Live { since: wall, connected: now }), None)
+            (State::Connecting { .. }, Input::Published) => (Some(State::Live { since: wall, connected: now }), None),
+            (State::Connecting { resume: true }, Input::Lost(error)) => {
+                (Some(self.retry(wall, wall, now, error, now, jitter)), None)
             }
-            (State::Connecting { resume: true }, Input::Lost(error)) => (Some(self.retry(wall, wall, now, error, now, jitter)), None),
             (State::Live { since, connected }, Input::Lost(error)) => {
                 let since = *since;
                 if now.since(*connected) >= STEADY {
@@ -179,9 +179,10 @@ impl Machine {
                 State::Opening { .. } | State::Connecting { .. } | State::Live { .. } | State::Reconnecting(_),
                 Input::SourceFailed(error),
             ) => failed(error),
-            (State::Opening { .. } | State::Connecting { .. } | State::Live { .. } | State::Reconnecting(_), Input::End) => {
-                (Some(State::Ending { deadline: now.plus(FAREWELL) }), Some(Action::Farewell))
-            }
+            (
+                State::Opening { .. } | State::Connecting { .. } | State::Live { .. } | State::Reconnecting(_),
+                Input::End,
+            ) => (Some(State::Ending { deadline: now.plus(FAREWELL) }), Some(Action::Farewell)),
             (State::Ending { .. }, Input::Gone | Input::Lost(_) | Input::Refused(_) | Input::SourceFailed(_)) => {
                 (Some(State::Idle), Some(Action::Close))
             }
@@ -190,7 +191,15 @@ impl Machine {
         }
     }
 
-    fn retry(&mut self, since: WallTime, lost_at: WallTime, lost: Now, error: ApiError, now: Now, jitter: f64) -> State {
+    fn retry(
+        &mut self,
+        since: WallTime,
+        lost_at: WallTime,
+        lost: Now,
+        error: ApiError,
+        now: Now,
+        jitter: f64,
+    ) -> State {
         let attempt = self.backoff.failures();
         let retry_at = Some(now.plus(self.backoff.failed(jitter)));
         State::Reconnecting(Reconnecting { since, lost_at, lost, attempt, error, retry_at })

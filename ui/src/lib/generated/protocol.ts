@@ -64,6 +64,65 @@ code: ErrorCode,
 message: string, };
 
 /**
+ * A call under `/api/v1`, made by the process: the session's token never reaches the page.
+ */
+export type ApiRequest = {
+/**
+ * GET, POST, PATCH or DELETE.
+ */
+method: string,
+/**
+ * Without `/api/v1`, beginning with `/`.
+ */
+path: string,
+/**
+ * JSON, where the call takes some.
+ */
+body: unknown, };
+
+/**
+ * The answer to an [`ApiRequest`] that reached the server, errors of the server included.
+ */
+export type ApiResponse = {
+/**
+ * The HTTP status.
+ */
+status: number,
+/**
+ * JSON, or null where there is none.
+ */
+body: unknown, };
+
+/**
+ * The app, as it starts: the answer of `app_info`.
+ */
+export type AppInfo = {
+/**
+ * The server that is used, as `http://HOST:PORT`.
+ */
+server_url: string,
+/**
+ * The language of the system as a BCP 47 tag, as `zh-CN`.
+ */
+locale: string,
+/**
+ * Who is logged in.
+ */
+account: AccountView | null,
+/**
+ * The app hosts the server itself.
+ */
+hosting: boolean,
+/**
+ * The app's version.
+ */
+version: string,
+/**
+ * The broadcast goes on that ran when the app was last ended by a crash.
+ */
+resumed: boolean, };
+
+/**
  * Where the broadcast stands.
  */
 export type Broadcast = { "phase": "idle" } | { "phase": "starting" } | { "phase": "live",
@@ -275,6 +334,20 @@ epoch: number,
 number: number, };
 
 /**
+ * Where the connection to a room stands.
+ */
+export type LinkState = "connecting" | "joined" | "lost";
+
+/**
+ * Where the programme's connection stands.
+ */
+export type MediaState = { "state": "connected" } | { "state": "lost",
+/**
+ * A sentence for a person.
+ */
+reason: string, } | { "state": "ended" };
+
+/**
  * The microphone's level after gain and mute; some 15 a second.
  */
 export type MicLevel = {
@@ -388,6 +461,19 @@ export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
  * What an account may do. Everybody is a viewer, and a streamer in the rooms they own.
  */
 export type Role = "viewer" | "streamer" | "moderator" | "operator";
+
+/**
+ * From the room's connection to the window.
+ */
+export type RoomChannelMessage = { "type": "message",
+/**
+ * As it came.
+ */
+message: ServerMessage, } | { "type": "state",
+/**
+ * From now on.
+ */
+state: LinkState, };
 
 /**
  * A durable event of a room.

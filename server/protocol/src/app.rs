@@ -1,0 +1,90 @@
+//! What the app's window and the process behind it tell each other, besides the studio.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::api::AccountView;
+use crate::room::ServerMessage;
+
+/// The app, as it starts: the answer of `app_info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AppInfo {
+    /// The server that is used, as `http://HOST:PORT`.
+    pub server_url: String,
+    /// The language of the system as a BCP 47 tag, as `zh-CN`.
+    pub locale: String,
+    /// Who is logged in.
+    pub account: Option<AccountView>,
+    /// The app hosts the server itself.
+    pub hosting: bool,
+    /// The app's version.
+    pub version: String,
+    /// The broadcast goes on that ran when the app was last ended by a crash.
+    pub resumed: bool,
+}
+
+/// A call under `/api/v1`, made by the process: the session's token never reaches the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct ApiRequest {
+    /// GET, POST, PATCH or DELETE.
+    pub method: String,
+    /// Without `/api/v1`, beginning with `/`.
+    pub path: String,
+    /// JSON, where the call takes some.
+    #[serde(default)]
+    #[ts(type = "unknown")]
+    pub body: serde_json::Value,
+}
+
+/// The answer to an [`ApiRequest`] that reached the server, errors of the server included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct ApiResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// JSON, or null where there is none.
+    #[ts(type = "unknown")]
+    pub body: serde_json::Value,
+}
+
+/// Where the connection to a room stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Being made.
+    Connecting,
+    /// The server said welcome.
+    Joined,
+    /// Broken; it is tried again by itself.
+    Lost,
+}
+
+/// From the room's connection to the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RoomChannelMessage {
+    /// From the server.
+    Message {
+        /// As it came.
+        message: Box<ServerMessage>,
+    },
+    /// About the connection.
+    State {
+        /// From now on.
+        state: LinkState,
+    },
+}
+
+/// Where the programme's connection stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum MediaState {
+    /// Bytes come: an init segment first, then fragments.
+    Connected,
+    /// Broken; it is tried again by itself.
+    Lost {
+        /// A sentence for a person.
+        reason: String,
+    },
+    /// There is nothing to watch now; open it again when the room is on air.
+    Ended,
+}
