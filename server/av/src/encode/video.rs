@@ -158,7 +158,10 @@ impl VideoEncoder {
     ) -> Result<(), AvError> {
         let shape = (picture.format(), picture.width(), picture.height());
         if shape != (self.format, self.settings.width, self.settings.height) {
-            return Err(AvError::Encoder { name: self.name.clone(), reason: format!("a picture of {shape:?} came in") });
+            return Err(AvError::Encoder {
+                name: self.name.clone(),
+                reason: format!("a picture of {shape:?} came in"),
+            });
         }
         let mut frame = match &self.upload {
             Some(upload) => upload.upload(picture)?,
@@ -202,7 +205,11 @@ impl VideoEncoder {
         let header: &[u8] = unsafe {
             let raw = self.encoder.as_ptr();
             let size = usize::try_from((*raw).extradata_size).unwrap_or(0);
-            if (*raw).extradata.is_null() || size == 0 { &[] } else { std::slice::from_raw_parts((*raw).extradata, size) }
+            if (*raw).extradata.is_null() || size == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts((*raw).extradata, size)
+            }
         };
         // A record begins with its version, 1; Annex B begins with zeros.
         if header.first() == Some(&1) {

@@ -36,7 +36,9 @@ impl Canvas {
         coverage: impl Fn(f32, f32) -> f32,
         colour: impl Fn(f32, f32) -> Colour,
     ) {
-        let span = |v: [f32; 2], end: usize| (v[0].floor().max(0.0) as usize).min(end)..(v[1].ceil().max(0.0) as usize).min(end);
+        let span = |v: [f32; 2], end: usize| {
+            (v[0].floor().max(0.0) as usize).min(end)..(v[1].ceil().max(0.0) as usize).min(end)
+        };
         for py in span(y, self.height) {
             for px in span(x, self.width) {
                 let (cx, cy) = (px as f32 + 0.5, py as f32 + 0.5);
@@ -67,9 +69,8 @@ impl Canvas {
                 let high = line.iter().map(f).fold(f32::MIN, f32::max) + half + 1.0;
                 [low, high]
             };
-            let near = |px: f32, py: f32| {
-                line.windows(2).map(|w| distance((px, py), w[0], w[1])).fold(f32::MAX, f32::min)
-            };
+            let near =
+                |px: f32, py: f32| line.windows(2).map(|w| distance((px, py), w[0], w[1])).fold(f32::MAX, f32::min);
             self.cover(bound(|p| p.0), bound(|p| p.1), |px, py| half + 0.5 - near(px, py), |_, _| colour);
         }
     }
@@ -113,7 +114,13 @@ fn distance(p: (f32, f32), a: (f32, f32), b: (f32, f32)) -> f32 {
 }
 
 /// Copies a rectangle (even position and size) of 4:2:0 pixels from one frame to another.
-pub(super) fn blit(from: &frame::Video, from_at: (usize, usize), to: &mut frame::Video, to_at: (usize, usize), size: (usize, usize)) {
+pub(super) fn blit(
+    from: &frame::Video,
+    from_at: (usize, usize),
+    to: &mut frame::Video,
+    to_at: (usize, usize),
+    size: (usize, usize),
+) {
     for plane in 0..3 {
         let s = usize::from(plane > 0);
         let (fs, ts) = (from.stride(plane), to.stride(plane));

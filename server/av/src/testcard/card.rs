@@ -93,10 +93,8 @@ impl TestCard {
 
     /// The card at a wall time (milliseconds since the epoch), captured at `at` of the media clock.
     pub fn draw(&mut self, wall_ms: u64, at: MediaTime) -> Picture {
-        let free = self
-            .sheets
-            .iter()
-            .position(|s| Arc::strong_count(&s.frame) == 1 && crate::picture::is_writable(&s.frame));
+        let free =
+            self.sheets.iter().position(|s| Arc::strong_count(&s.frame) == 1 && crate::picture::is_writable(&s.frame));
         let index = free.unwrap_or_else(|| {
             // An encoder, a preview and what is in flight: a handful. More means that somebody
             // keeps them; those are given up.
@@ -330,7 +328,11 @@ mod tests {
                 let read = cells::read(plane, stride, p.width() as usize, p.height() as usize);
                 assert_eq!(read, Some(wall), "{w}x{h}");
                 if w >= 320 {
-                    assert_eq!(lamp_is_on(plane, stride, p.width(), p.height()), Some(wall % 1000 < 100), "{w}x{h} {wall}");
+                    assert_eq!(
+                        lamp_is_on(plane, stride, p.width(), p.height()),
+                        Some(wall % 1000 < 100),
+                        "{w}x{h} {wall}"
+                    );
                 }
             }
         }

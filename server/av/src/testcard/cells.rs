@@ -43,9 +43,9 @@ const TAIL: u64 = 0b0101;
 /// CRC-8 with polynomial 0x07.
 #[must_use]
 pub fn crc8(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ byte, |c: u8, _| if c & 0x80 != 0 { (c << 1) ^ 0x07 } else { c << 1 })
-    })
+    bytes
+        .iter()
+        .fold(0, |crc, byte| (0..8).fold(crc ^ byte, |c: u8, _| if c & 0x80 != 0 { (c << 1) ^ 0x07 } else { c << 1 }))
 }
 
 /// The 64 bits for a time (its low 48 bits), bit 0 of the layout being the most significant.
