@@ -5,9 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod aac;
+pub mod amf;
 pub mod avc;
+pub mod flv;
 pub mod fmp4;
 pub mod frame;
+pub mod rtmp;
 pub mod time;
 
 #[cfg(test)]

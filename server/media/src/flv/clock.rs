@@ -7,13 +7,13 @@ use crate::time::MediaTime;
 /// Each timestamp is taken to be the one nearest to the last, so a wrap after 49.7 days goes on
 /// and a small step back stays small.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unroll {
+pub(crate) struct Unroll {
     last: Option<i64>,
 }
 
 impl Unroll {
     /// The time of this timestamp, and the new point of reference.
-    pub fn next(&mut self, timestamp: u32) -> MediaTime {
+    pub(crate) fn next(&mut self, timestamp: u32) -> MediaTime {
         let ms = self.resolve(timestamp);
         self.last = Some(ms);
         MediaTime::from_millis(ms)
@@ -21,7 +21,7 @@ impl Unroll {
 
     /// The time of this timestamp, without moving the point of reference.
     #[must_use]
-    pub fn peek(&self, timestamp: u32) -> MediaTime {
+    pub(crate) fn peek(&self, timestamp: u32) -> MediaTime {
         MediaTime::from_millis(self.resolve(timestamp))
     }
 

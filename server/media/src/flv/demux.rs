@@ -118,8 +118,8 @@ impl Demuxer {
     fn tag(&mut self, kind: u8, at: u32, payload: Bytes) -> Result<(), FlvError> {
         self.scratch.clear();
         match kind {
-            TAG_VIDEO => self.tracks.video(self.clock.next(at), payload, &mut self.scratch)?,
-            TAG_AUDIO => self.tracks.audio(self.clock.next(at), payload, &mut self.scratch)?,
+            TAG_VIDEO => self.tracks.video(self.clock.peek(at), payload, &mut self.scratch)?,
+            TAG_AUDIO => self.tracks.audio(self.clock.peek(at), payload, &mut self.scratch)?,
             TAG_DATA => {
                 let (values, _) = amf::decode_lenient(&payload);
                 if let [amf::Value::String(name), object, ..] = &values[..]
@@ -129,6 +129,10 @@ impl Demuxer {
                 }
             }
             _ => return Err(FlvError::Bad("a tag of an unknown type")),
+        }
+        // Only frames move the clock: a configuration's timestamp may be anything.
+        if self.scratch.iter().any(|i| matches!(i, FeedItem::Video(_) | FeedItem::Audio(_))) {
+            self.clock.next(at);
         }
         self.items.extend(self.scratch.drain(..));
         Ok(())

@@ -8,6 +8,8 @@ pub(crate) mod clock;
 mod demux;
 mod metadata;
 pub mod packet;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tracks;
 pub mod write;
 

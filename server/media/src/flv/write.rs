@@ -96,8 +96,7 @@ mod tests {
         };
         let mut out = BytesMut::new();
         video_tag(&mut out, &frame);
-        let expected =
-            [9, 0, 0, 10, 0x23, 0x45, 0x67, 0x01, 0, 0, 0, 0x17, 1, 0, 0, 40, 0, 0, 0, 1, 0x65, 0, 0, 0, 21];
+        let expected = [9, 0, 0, 10, 0x23, 0x45, 0x67, 0x01, 0, 0, 0, 0x17, 1, 0, 0, 40, 0, 0, 0, 1, 0x65, 0, 0, 0, 21];
         assert_eq!(&out[..], expected);
         assert_eq!(&file_header(true, true)[..5], b"FLV\x01\x05");
     }

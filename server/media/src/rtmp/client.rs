@@ -200,8 +200,7 @@ impl Session {
             FeedItem::LeaveMark { last } => {
                 // Rounded down: what came after the press by less than a millisecond stays out too.
                 let ms = last.flicks().div_euclid(MediaTime::from_millis(1).flicks()).max(0) as u32;
-                let values =
-                    [Value::string(LEAVE_MESSAGE), Value::object([("last_ms", Value::Number(f64::from(ms)))])];
+                let values = [Value::string(LEAVE_MESSAGE), Value::object([("last_ms", Value::Number(f64::from(ms)))])];
                 message::data(&mut self.link.writer, &mut self.link.out, self.stream, ms, &values);
             }
         }

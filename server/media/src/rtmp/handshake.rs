@@ -28,7 +28,9 @@ fn millis(now: Now) -> u32 {
 fn check_version(version: u8) -> Result<(), RtmpError> {
     match version {
         VERSION => Ok(()),
-        6 | 8 => Err(RtmpError::NotRtmp("encrypted RTMP (RTMPE) is asked for, which is not taken; use rtmp:// or rtmps://")),
+        6 | 8 => {
+            Err(RtmpError::NotRtmp("encrypted RTMP (RTMPE) is asked for, which is not taken; use rtmp:// or rtmps://"))
+        }
         b'G' | b'P' | b'H' => Err(RtmpError::NotRtmp("it looks like HTTP; this port is for publishing")),
         0x16 => Err(RtmpError::NotRtmp("it looks like TLS; use rtmp:// here, not rtmps://")),
         _ => Err(RtmpError::NotRtmp("the first byte is not RTMP's version")),

@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::RtmpError;
 use super::chunk::{Message, Reader, Writer};
 use super::handshake::Handshake;
 use super::message::{self, Incoming};
-use super::RtmpError;
 use crate::time::Now;
 
 /// An acknowledgement is sent at least this seldom, whatever window the peer asks for.
@@ -107,4 +107,3 @@ impl Link {
         Ok(None)
     }
 }
-

@@ -12,6 +12,8 @@ mod link;
 pub mod message;
 mod secret;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use secret::Secret;
 

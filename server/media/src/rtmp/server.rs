@@ -347,7 +347,7 @@ impl Session {
             Phase::Setup | Phase::Asked => return Err(RtmpError::Order("media came before publishing was allowed")),
         }
         self.last_media = now;
-        let at = self.clock.next(timestamp);
+        let at = self.clock.peek(timestamp);
         self.scratch.clear();
         let result = match kind {
             TAG_VIDEO => self.tracks.video(at, payload, &mut self.scratch),
@@ -361,6 +361,10 @@ impl Session {
                 return Ok(());
             }
             Err(e) => return Err(e.into()),
+        }
+        // Only frames move the clock: a configuration's timestamp may be anything.
+        if self.scratch.iter().any(|i| matches!(i, FeedItem::Video(_) | FeedItem::Audio(_))) {
+            self.clock.next(timestamp);
         }
         self.events.extend(self.scratch.drain(..).map(Event::Item));
         Ok(())
