@@ -1,0 +1,217 @@
+/** The app's backend: commands and channels of the Rust side. */
+import { Channel, invoke } from "@tauri-apps/api/core";
+import type {
+  AccountView,
+  ApiError,
+  ClientMessage,
+  Devices,
+  EncoderReport,
+  ServerMessage,
+  Share,
+  StudioEvent,
+  StudioSettings,
+  StudioState,
+} from "../generated/protocol";
+import type { LinkState } from "../room/link";
+import {
+  type Backend,
+  Failed,
+  type MediaConnection,
+  type MediaHandlers,
+  type MediaLink,
+  type RoomConnection,
+  type RoomHandlers,
+  type StudioBackend,
+} from "./types";
+
+interface AppInfo {
+  readonly server_url: string;
+  readonly locale: string;
+  readonly account: AccountView | null;
+  readonly hosting: boolean;
+  readonly version: string;
+}
+
+/** What the Rust room client sends: the server's messages, and where the connection stands. */
+type RoomChannelMessage =
+  | { readonly type: "message"; readonly message: ServerMessage }
+  | { readonly type: "state"; readonly state: LinkState };
+
+interface MediaState {
+  readonly state: MediaLink;
+}
+
+function isApiError(value: unknown): value is ApiError {
+  return typeof value === "object" && value !== null && "code" in value && "message" in value;
+}
+
+async function call<T>(command: string, args?: Record<string, unknown>): Promise<T> {
+  try {
+    return await invoke<T>(command, args);
+  } catch (error) {
+    if (isApiError(error)) throw new Failed(error);
+    throw new Failed({ code: "internal", message: String(error) });
+  }
+}
+
+/** Raw bytes come as an ArrayBuffer; small ones, by some transports, as an array of numbers. */
+function bytesOf(data: unknown): ArrayBuffer | undefined {
+  if (data instanceof ArrayBuffer) return data;
+  if (data instanceof Uint8Array) return data.slice().buffer;
+  if (Array.isArray(data)) return Uint8Array.from(data as number[]).buffer;
+  return undefined;
+}
+
+class AppStudio implements StudioBackend {
+  devices(): Promise<Devices> {
+    return call("studio_devices");
+  }
+  encoders(): Promise<EncoderReport[]> {
+    return call("studio_encoders");
+  }
+  get(): Promise<StudioState> {
+    return call("studio_get");
+  }
+  set(settings: StudioSettings): Promise<StudioState> {
+    return call("studio_set", { settings });
+  }
+  goLive(): Promise<void> {
+    return call("studio_go_live");
+  }
+  end(): Promise<void> {
+    return call("studio_end");
+  }
+  async subscribe(onEvent: (event: StudioEvent) => void): Promise<void> {
+    await call("studio_subscribe", { onEvent: new Channel<StudioEvent>(onEvent) });
+  }
+  async preview(onFrame: (jpeg: ArrayBuffer) => void): Promise<() => void> {
+    const channel = new Channel<unknown>((data) => {
+      const bytes = bytesOf(data);
+      if (bytes) onFrame(bytes);
+    });
+    await call("studio_preview", { onFrame: channel });
+    return () => {
+      void call("studio_preview_stop").catch(() => undefined);
+    };
+  }
+  share(on: boolean): Promise<Share> {
+    return call(on ? "share_start" : "share_stop");
+  }
+}
+
+/** See {@link Backend}. */
+export class AppBackend implements Backend {
+  readonly kind = "app";
+  readonly studio: StudioBackend = new AppStudio();
+  #info: AppInfo | undefined;
+
+  async info(): Promise<AppInfo> {
+    this.#info = await call<AppInfo>("app_info");
+    return this.#info;
+  }
+
+  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const answer = await call<{ status: number; body: unknown }>("api_request", {
+      method,
+      path,
+      body: body ?? null,
+    });
+    if (answer.status >= 200 && answer.status < 300) return answer.body as T;
+    if (isApiError(answer.body)) throw new Failed(answer.body);
+    throw new Failed({ code: "internal", message: `The server answered ${String(answer.status)}.` });
+  }
+
+  async account(): Promise<AccountView | null> {
+    return (await this.info()).account;
+  }
+  logIn(name: string, password: string): Promise<AccountView> {
+    return call("session_open", { create: false, name, password });
+  }
+  signUp(name: string, password: string): Promise<AccountView> {
+    return call("session_open", { create: true, name, password });
+  }
+  async logOut(): Promise<void> {
+    await call("session_close");
+  }
+
+  roomLink(room: string): string {
+    return new URL(`/watch/${room}`, this.#info?.server_url ?? "http://localhost").href;
+  }
+
+  openRoom(room: string, handlers: RoomHandlers): RoomConnection {
+    let over = false;
+    let joined = false;
+    const open = (): Promise<number | undefined> => {
+      const channel = new Channel<RoomChannelMessage>((m) => {
+        if (over) return;
+        if (m.type === "state") {
+          joined = m.state === "joined";
+          handlers.state(m.state);
+        } else {
+          handlers.message(m.message);
+        }
+      });
+      return call<number>("room_open", { room, onMessage: channel }).catch(() => {
+        if (!over) handlers.state("lost");
+        return undefined;
+      });
+    };
+    const close = (which: Promise<number | undefined>): void => {
+      void which.then((id) =>
+        id === undefined ? undefined : call("room_close", { id }).catch(() => undefined),
+      );
+    };
+    let id = open();
+    return {
+      send(message: ClientMessage) {
+        if (!joined) return false;
+        void id.then((n) =>
+          n === undefined ? undefined : call("room_send", { id: n, message }).catch(() => undefined),
+        );
+        return true;
+      },
+      renew() {
+        close(id);
+        joined = false;
+        id = open();
+      },
+      close() {
+        over = true;
+        close(id);
+      },
+    };
+  }
+
+  openMedia(room: string, handlers: MediaHandlers): MediaConnection {
+    let generation = 0;
+    let id: Promise<number | undefined> = Promise.resolve(undefined);
+    const open = (): void => {
+      const mine = ++generation;
+      const onData = new Channel<unknown>((data) => {
+        const bytes = bytesOf(data);
+        if (bytes && mine === generation) handlers.data(bytes);
+      });
+      const onState = new Channel<MediaState>((m) => {
+        if (mine === generation) handlers.state(m.state);
+      });
+      id = call<number>("media_open", { room, onData, onState }).catch(() => {
+        if (mine === generation) handlers.state("lost");
+        return undefined;
+      });
+    };
+    const close = (): void => {
+      generation += 1;
+      void id.then((n) =>
+        n === undefined ? undefined : call("media_close", { id: n }).catch(() => undefined),
+      );
+    };
+    open();
+    return {
+      restart() {
+        close();
+        open();
+      },
+      close,
+    };
+  }
+}

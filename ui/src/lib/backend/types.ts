@@ -1,0 +1,84 @@
+/** What the interface needs from outside. Two implementations: the browser's and the app's. */
+import type {
+  AccountView,
+  ApiError,
+  ClientMessage,
+  Devices,
+  EncoderReport,
+  ErrorCode,
+  ServerMessage,
+  Share,
+  StudioEvent,
+  StudioSettings,
+  StudioState,
+} from "../generated/protocol";
+import type { LinkState } from "../room/link";
+
+/** A refusal or a fault, with the code that the interface has words for. */
+export class Failed extends Error {
+  readonly code: ErrorCode;
+
+  constructor(error: ApiError) {
+    super(error.message);
+    this.name = "Failed";
+    this.code = error.code;
+  }
+}
+
+export interface RoomHandlers {
+  message(message: ServerMessage): void;
+  state(state: LinkState): void;
+}
+
+export interface RoomConnection {
+  /** Says whether it could be sent now. */
+  send(message: ClientMessage): boolean;
+  /** Say hello again as whoever is logged in now. */
+  renew(): void;
+  close(): void;
+}
+
+/** Where the programme's connection stands. `ended`: there is nothing to watch now. */
+export type MediaLink = "connected" | "lost" | "ended";
+
+export interface MediaHandlers {
+  /** An init segment or a fragment. */
+  data(bytes: ArrayBuffer): void;
+  state(state: MediaLink): void;
+}
+
+export interface MediaConnection {
+  /** From the newest key frame again. */
+  restart(): void;
+  close(): void;
+}
+
+/** The broadcaster's side; only the app has it. */
+export interface StudioBackend {
+  devices(): Promise<Devices>;
+  encoders(): Promise<EncoderReport[]>;
+  get(): Promise<StudioState>;
+  set(settings: StudioSettings): Promise<StudioState>;
+  goLive(): Promise<void>;
+  end(): Promise<void>;
+  subscribe(onEvent: (event: StudioEvent) => void): Promise<void>;
+  /** JPEG pictures of what would be, or is, sent. Returns what stops it. */
+  preview(onFrame: (jpeg: ArrayBuffer) => void): Promise<() => void>;
+  share(on: boolean): Promise<Share>;
+}
+
+export interface Backend {
+  readonly kind: "web" | "app";
+  /** JSON under `/api/v1`; `path` without it. Throws `Failed`. */
+  request<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  /** Who is logged in, if anybody. */
+  account(): Promise<AccountView | null>;
+  logIn(name: string, password: string): Promise<AccountView>;
+  signUp(name: string, password: string): Promise<AccountView>;
+  logOut(): Promise<void>;
+  openRoom(room: string, handlers: RoomHandlers): RoomConnection;
+  openMedia(room: string, handlers: MediaHandlers): MediaConnection;
+  /** Address of a room's page, for sharing. */
+  roomLink(room: string): string;
+  readonly studio: StudioBackend | undefined;
+}

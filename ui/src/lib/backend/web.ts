@@ -1,0 +1,257 @@
+/** The browser's backend: the server that the page came from. */
+import type { AccountView, ApiError, ServerMessage, SessionView } from "../generated/protocol";
+import { backoff } from "../room/backoff";
+import { RoomLink } from "../room/link";
+import {
+  type Backend,
+  Failed,
+  type MediaConnection,
+  type MediaHandlers,
+  type RoomConnection,
+  type RoomHandlers,
+} from "./types";
+
+const TOKEN = "mujian.token";
+/** The programme always sends something; silence for this long is a dead connection, in milliseconds. */
+const MEDIA_SILENCE = 5000;
+
+const now = (): number => performance.now();
+
+function socketUrl(path: string): string {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+function isApiError(value: unknown): value is ApiError {
+  return typeof value === "object" && value !== null && "code" in value && "message" in value;
+}
+
+const unreachable = (): Failed => new Failed({ code: "unreachable", message: "The server does not answer." });
+
+/** See {@link Backend}. */
+export class WebBackend implements Backend {
+  readonly kind = "web";
+  readonly studio = undefined;
+
+  #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;
+
+  async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const token = this.#token();
+    let response: Response;
+    try {
+      response = await fetch(`/api/v1${path}`, {
+        method,
+        headers: {
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+    } catch {
+      throw unreachable();
+    }
+    const text = await response.text();
+    let json: unknown;
+    try {
+      json = text === "" ? undefined : JSON.parse(text);
+    } catch {
+      json = undefined;
+    }
+    if (!response.ok) {
+      if (isApiError(json)) throw new Failed(json);
+      if (response.status >= 502) throw unreachable();
+      throw new Failed({ code: "internal", message: `The server answered ${String(response.status)}.` });
+    }
+    return json as T;
+  }
+
+  async account(): Promise<AccountView | null> {
+    if (this.#token() === undefined) return null;
+    try {
+      return await this.request<AccountView>("GET", "/accounts/me");
+    } catch (error) {
+      if (error instanceof Failed && error.code === "unauthenticated") {
+        localStorage.removeItem(TOKEN);
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  async #open(path: string, name: string, password: string): Promise<AccountView> {
+    const session = await this.request<SessionView>("POST", path, { name, password });
+    localStorage.setItem(TOKEN, session.token);
+    return session.account;
+  }
+
+  logIn(name: string, password: string): Promise<AccountView> {
+    return this.#open("/sessions", name, password);
+  }
+
+  signUp(name: string, password: string): Promise<AccountView> {
+    return this.#open("/accounts", name, password);
+  }
+
+  async logOut(): Promise<void> {
+    try {
+      await this.request("DELETE", "/sessions/current");
+    } finally {
+      localStorage.removeItem(TOKEN);
+    }
+  }
+
+  roomLink(room: string): string {
+    return new URL(`/watch/${room}`, location.href).href;
+  }
+
+  openRoom(room: string, handlers: RoomHandlers): RoomConnection {
+    const link = new RoomLink({ token: this.#token, random: Math.random });
+    let socket: WebSocket | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let over = false;
+
+    const connect = (): void => {
+      const mine = new WebSocket(socketUrl(`/api/v1/rooms/${room}/socket`));
+      socket = mine;
+      mine.onopen = () => {
+        if (socket !== mine) return;
+        link.opened(now());
+        pump();
+      };
+      mine.onmessage = (e: MessageEvent<unknown>) => {
+        if (socket !== mine || typeof e.data !== "string") return;
+        let message: ServerMessage;
+        try {
+          message = JSON.parse(e.data) as ServerMessage;
+        } catch {
+          return;
+        }
+        link.message(message, now());
+        pump();
+      };
+      mine.onclose = () => {
+        if (socket !== mine) return;
+        socket = undefined;
+        link.closed(now());
+        pump();
+      };
+    };
+    const pump = (): void => {
+      if (over) return;
+      for (let a = link.poll(); a; a = link.poll()) {
+        if (a.do === "connect") connect();
+        else if (a.do === "send") socket?.send(JSON.stringify(a.message));
+        else if (a.do === "deliver") handlers.message(a.message);
+        else if (a.do === "state") handlers.state(a.state);
+        else {
+          const old = socket;
+          socket = undefined;
+          old?.close();
+        }
+      }
+      clearTimeout(timer);
+      const wake = link.wakeAt;
+      if (wake !== undefined) {
+        timer = setTimeout(
+          () => {
+            link.tick(now());
+            pump();
+          },
+          Math.max(10, wake - now()),
+        );
+      }
+    };
+    const online = (): void => {
+      link.retry(now());
+      pump();
+    };
+    window.addEventListener("online", online);
+    link.start(now());
+    pump();
+    return {
+      send(message) {
+        const sent = link.send(message);
+        pump();
+        return sent;
+      },
+      renew() {
+        link.renew(now());
+        pump();
+      },
+      close() {
+        over = true;
+        clearTimeout(timer);
+        window.removeEventListener("online", online);
+        const old = socket;
+        socket = undefined;
+        old?.close();
+      },
+    };
+  }
+
+  openMedia(room: string, handlers: MediaHandlers): MediaConnection {
+    let socket: WebSocket | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let failures = 0;
+    let over = false;
+
+    const drop = (): void => {
+      const old = socket;
+      socket = undefined;
+      old?.close();
+      clearTimeout(timer);
+    };
+    const lost = (): void => {
+      drop();
+      if (over) return;
+      handlers.state("lost");
+      timer = setTimeout(connect, backoff(failures, Math.random()));
+      failures += 1;
+    };
+    const watch = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(lost, MEDIA_SILENCE);
+    };
+    const connect = (): void => {
+      const mine = new WebSocket(socketUrl(`/live/${room}.mp4`));
+      mine.binaryType = "arraybuffer";
+      socket = mine;
+      let heard = 0;
+      watch();
+      mine.onopen = () => {
+        if (socket === mine) handlers.state("connected");
+      };
+      mine.onmessage = (e: MessageEvent<unknown>) => {
+        if (socket !== mine || !(e.data instanceof ArrayBuffer)) return;
+        heard += 1;
+        if (heard > 30) failures = 0;
+        watch();
+        handlers.data(e.data);
+      };
+      mine.onclose = () => {
+        if (socket === mine) lost();
+      };
+    };
+    const online = (): void => {
+      if (socket || over) return;
+      clearTimeout(timer);
+      connect();
+    };
+    window.addEventListener("online", online);
+    connect();
+    return {
+      restart() {
+        drop();
+        connect();
+      },
+      close() {
+        over = true;
+        window.removeEventListener("online", online);
+        drop();
+      },
+    };
+  }
+}

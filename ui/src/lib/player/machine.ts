@@ -1,0 +1,544 @@
+/**
+ * What the player does, decided without a browser: bytes, measurements and the time go in, actions come
+ * out. `mse.ts` is the thin loop around it.
+ *
+ * It keeps a small buffer ahead of the playhead and lives near the end of it: catches up by playing a
+ * little faster, jumps only when seconds behind, takes old media away early, and keeps the media source
+ * across reconnects whenever the timeline goes on.
+ */
+import { type Init, isInit, readFragment, readInit } from "./boxes";
+
+/** Seconds, unless told otherwise. */
+export interface Tuning {
+  /** Least media ahead of the playhead that is aimed at, to begin with. */
+  readonly target: number;
+  /** The most that stalls can raise it to. */
+  readonly targetMax: number;
+  /** What a stall adds to it. */
+  readonly stallStep: number;
+  /** A time without a stall after which the target comes down by a step. */
+  readonly calm: number;
+  /** Fastest playback while catching up. */
+  readonly rateMax: number;
+  /** Slowest playback while the buffer fills up again after a stall. */
+  readonly rateMin: number;
+  /** This far past the target it jumps instead of playing faster. */
+  readonly jump: number;
+  /** Played media is taken away once there is more of it than this... */
+  readonly backMax: number;
+  /** ...down to this. */
+  readonly backKeep: number;
+  /** Bytes waiting to be appended; more means that appending does not work. */
+  readonly queueMax: number;
+}
+
+/** Found by measuring: see the notes on latency in ARCHITECTURE.md. */
+export const TUNING: Tuning = {
+  target: 0.12,
+  targetMax: 0.5,
+  stallStep: 0.1,
+  calm: 20,
+  rateMax: 1.1,
+  rateMin: 0.94,
+  jump: 2.5,
+  backMax: 10,
+  backKeep: 5,
+  queueMax: 24 * 1024 * 1024,
+};
+
+/** A stretch of the timeline that is buffered, in seconds. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What the media element says of itself. */
+export interface Media {
+  readonly currentTime: number;
+  readonly ranges: readonly Range[];
+  readonly readyState: number;
+  readonly paused: boolean;
+  readonly seeking: boolean;
+}
+
+/** What is to be done now. */
+export type Action =
+  | { readonly do: "open"; readonly mime: string }
+  | { readonly do: "append"; readonly bytes: Uint8Array }
+  | { readonly do: "change-type"; readonly mime: string }
+  | { readonly do: "remove"; readonly start: number; readonly end: number }
+  | { readonly do: "seek"; readonly to: number }
+  | { readonly do: "rate"; readonly rate: number }
+  | { readonly do: "play" }
+  | { readonly do: "pause" }
+  /** Take the media source away; the next `open` makes a new one. */
+  | { readonly do: "close" }
+  /** Ask for the programme again, from its newest key frame. */
+  | { readonly do: "reconnect" };
+
+/** How a step failed. */
+export type Failure = "quota" | "unsupported" | "broken";
+
+/** What a person is told. */
+export type Status = "waiting" | "playing" | "stalled" | "paused" | "failed";
+
+type Step =
+  | { readonly kind: "init"; readonly bytes: Uint8Array; readonly mime: string }
+  | { readonly kind: "media"; readonly bytes: Uint8Array };
+
+/** Bytes joined into one append: a burst of a hundred fragments is a few appends, not a hundred. */
+const APPEND_MAX = 512 * 1024;
+/** A join burst is over after this long without a message, in milliseconds... */
+const BURST_QUIET = 20;
+/** ...and at the latest after this. */
+const BURST_MAX = 200;
+/** The playhead stands still for this long: a stall, in milliseconds. */
+const STALL = 300;
+/** It stands still with media before it: push it, in milliseconds. */
+const STUCK = 1000;
+/** Pushing did not help: build the media source anew, in milliseconds. */
+const HOPELESS = 6000;
+/** Media sources built anew within a minute before the player gives up. */
+const REBUILDS = 4;
+/** Window over which the least buffer is taken, in milliseconds. */
+const WINDOW = 700;
+/** Fragments further apart than this leave a hole that the playhead must jump, in seconds. */
+const HOLE = 0.1;
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((x, i) => x === b[i]);
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts;
+  if (parts.length === 1 && first) return first;
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0));
+  let at = 0;
+  for (const p of parts) {
+    all.set(p, at);
+    at += p.byteLength;
+  }
+  return all;
+}
+
+/** The player's state machine. Times named `now` are milliseconds of a clock that never goes back. */
+export class PlayerMachine {
+  #tuning: Tuning;
+  #actions: Action[] = [];
+  #steps: Step[] = [];
+  #queued = 0;
+  /** A step that the media source works on. */
+  #busy: Step | "open" | "remove" | undefined;
+  #open = false;
+  #mime = "";
+
+  #init: Init | undefined;
+  #initBytes: Uint8Array | undefined;
+  /** The init segment that was appended last. */
+  #appended: Uint8Array | undefined;
+  /** Connected anew; the first fragment decides whether the timeline goes on. */
+  #joining = true;
+  /** Fragments up to the end of what is there are thrown away: they are there already. */
+  #skipping = false;
+  #needKey = true;
+  /** Decode time at which the last fragment taken ended. */
+  #end: number | undefined;
+  /** Where key frames are shown, oldest first. */
+  #keys: number[] = [];
+  /** Which wall clock goes with which time, oldest first. */
+  #anchors: { time: number; wallMs: number }[] = [];
+
+  #started = false;
+  #burst: { since: number; last: number } | undefined;
+  #userPaused = false;
+  #failed = false;
+  #rate = 1;
+  #target: number;
+  #calmSince = 0;
+  #window: { at: number; ahead: number }[] = [];
+  #progress = { time: -1, at: 0 };
+  #stalled = false;
+  #pushedAt = 0;
+  #quota = 0;
+  #rebuilds: number[] = [];
+
+  constructor(tuning: Tuning = TUNING) {
+    this.#tuning = tuning;
+    this.#target = tuning.target;
+  }
+
+  /** The buffer that is aimed at now, in seconds. */
+  get target(): number {
+    return this.#target;
+  }
+
+  get status(): Status {
+    if (this.#failed) return "failed";
+    if (this.#userPaused) return "paused";
+    if (!this.#started) return "waiting";
+    return this.#stalled ? "stalled" : "playing";
+  }
+
+  /** When `sample` should be called at the latest, besides every 100 ms. */
+  get wakeAt(): number | undefined {
+    return this.#started ? undefined : this.#burst && this.#burst.last + BURST_QUIET;
+  }
+
+  /** The next thing to do, until there is none. */
+  poll(): Action | undefined {
+    const action = this.#actions.shift();
+    if (action) return action;
+    if (this.#busy || this.#failed) return undefined;
+    const step = this.#steps[0];
+    if (!step) return undefined;
+    if (step.kind === "init") {
+      if (!this.#open) {
+        this.#busy = "open";
+        this.#open = true;
+        this.#mime = step.mime;
+        return { do: "open", mime: step.mime };
+      }
+      if (step.mime !== this.#mime) {
+        this.#mime = step.mime;
+        return { do: "change-type", mime: step.mime };
+      }
+      this.#steps.shift();
+      this.#queued -= step.bytes.byteLength;
+      this.#busy = step;
+      return { do: "append", bytes: step.bytes };
+    }
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    while (
+      this.#steps[0]?.kind === "media" &&
+      (size === 0 || size + this.#steps[0].bytes.byteLength <= APPEND_MAX)
+    ) {
+      const next = this.#steps.shift();
+      if (!next) break;
+      parts.push(next.bytes);
+      size += next.bytes.byteLength;
+    }
+    this.#queued -= size;
+    const bytes = join(parts);
+    this.#busy = { kind: "media", bytes };
+    return { do: "append", bytes };
+  }
+
+  /** The connection (again) stands; an init segment and a group of pictures come next. */
+  connected(): void {
+    this.#joining = true;
+    this.#skipping = false;
+  }
+
+  /** Bytes came: an init segment or a fragment. */
+  message(bytes: Uint8Array, now: number): void {
+    if (this.#failed) return;
+    if (isInit(bytes)) {
+      const init = readInit(bytes);
+      if (!init) {
+        this.#failed = true;
+        return;
+      }
+      this.#init = init;
+      this.#initBytes = bytes;
+      return;
+    }
+    const init = this.#init;
+    const initBytes = this.#initBytes;
+    if (!init || !initBytes) return;
+    const fragment = readFragment(bytes, init);
+    if (!fragment) return;
+    const video = fragment.runs.find((r) => r.kind === "video");
+    const lead = video ?? fragment.runs[0];
+    if (!lead) return;
+    const end = lead.decodeTime + lead.duration;
+
+    if (this.#joining) {
+      this.#joining = false;
+      if (this.#end !== undefined && this.#open) {
+        if (!this.#continues(lead.decodeTime, fragment.wallMs)) this.#rebuild(now, false);
+        else this.#skipping = this.#appended !== undefined && same(this.#appended, initBytes);
+      }
+      this.#burst ??= { since: now, last: now };
+    }
+    if (this.#skipping) {
+      if (this.#end !== undefined && lead.decodeTime < this.#end - 0.001) return;
+      this.#skipping = false;
+    }
+    if (this.#needKey) {
+      if (!video?.key) return;
+      this.#needKey = false;
+    }
+    if (!this.#appended || !same(this.#appended, initBytes)) {
+      this.#appended = initBytes;
+      this.#push({ kind: "init", bytes: initBytes, mime: init.mime });
+    }
+    this.#push({ kind: "media", bytes });
+    this.#end = end;
+    if (video?.key) this.#keys.push(video.presentationTime);
+    if (fragment.wallMs !== undefined) {
+      this.#anchors.push({ time: lead.presentationTime, wallMs: fragment.wallMs });
+      if (this.#anchors.length > 1024) this.#anchors.splice(0, 512);
+    }
+    if (this.#burst && !this.#started) {
+      // Media that comes no faster than it plays is no burst any more.
+      if (now - this.#burst.last >= lead.duration * 500) this.#burst.since = -Infinity;
+      this.#burst.last = now;
+    }
+    if (this.#queued > this.#tuning.queueMax) this.#rebuild(now, true);
+  }
+
+  /** The step under way is done. */
+  done(): void {
+    if (this.#busy && this.#busy !== "open" && this.#busy !== "remove") this.#quota = 0;
+    this.#busy = undefined;
+  }
+
+  /** The step under way failed, or (without one) the media element did. */
+  failed(failure: Failure, media: Media, now: number): void {
+    const step = this.#busy;
+    this.#busy = undefined;
+    if (failure === "unsupported") {
+      this.#failed = true;
+      return;
+    }
+    if (failure === "quota" && step && step !== "open" && step !== "remove" && this.#quota < 3) {
+      this.#quota += 1;
+      this.#steps.unshift(step);
+      this.#queued += step.bytes.byteLength;
+      // Less and less is kept.
+      const keep = [2, 0.5, 0][this.#quota - 1] ?? 0;
+      if (this.#trim(media, keep)) return;
+    }
+    this.#rebuild(now, true);
+  }
+
+  /** The person pauses. Media goes on coming in; what is old goes. */
+  pause(): void {
+    if (this.#userPaused) return;
+    this.#userPaused = true;
+    this.#actions.push({ do: "pause" });
+  }
+
+  /** The person plays again: at the live end, not where they stopped. */
+  resume(media: Media, now: number): void {
+    if (this.#failed) {
+      this.#failed = false;
+      this.#rebuilds = [];
+      this.#rebuild(now, true);
+    }
+    this.#userPaused = false;
+    if (!this.#started) return;
+    this.#toLive(media, now, 0.3);
+    this.#actions.push({ do: "play" });
+  }
+
+  /** The page was hidden and is seen again. */
+  shown(media: Media, now: number): void {
+    if (this.#userPaused || !this.#started) return;
+    this.#toLive(media, now, 0.5);
+    if (media.paused) this.#actions.push({ do: "play" });
+  }
+
+  /** The media element, measured: every 100 ms, and before each message. */
+  sample(media: Media, now: number): void {
+    if (this.#failed) return;
+    if (!this.#started) {
+      this.#start(media, now);
+      return;
+    }
+    if (this.#userPaused) {
+      this.#progress = { time: media.currentTime, at: now };
+      this.#window = [];
+      this.#trim(media, this.#tuning.backKeep, this.#tuning.backMax);
+      return;
+    }
+    if (media.currentTime !== this.#progress.time || media.seeking || media.paused) {
+      if (media.currentTime !== this.#progress.time) this.#stalled = false;
+      this.#progress = { time: media.currentTime, at: now };
+    }
+    this.#unstick(media, now);
+    if (!media.seeking) this.#pace(media, now);
+    this.#trim(media, this.#tuning.backKeep, this.#tuning.backMax);
+  }
+
+  /** Media ahead of the playhead, in seconds. */
+  ahead(media: Media): number {
+    const last = media.ranges.at(-1);
+    return last ? Math.max(0, last.end - media.currentTime) : 0;
+  }
+
+  /** The wall clock that goes with a time of the timeline, in milliseconds since 1970. */
+  wallAt(time: number): number | undefined {
+    let best: { time: number; wallMs: number } | undefined;
+    for (let i = this.#anchors.length - 1; i >= 0; i--) {
+      best = this.#anchors[i];
+      if (best && best.time <= time) break;
+    }
+    if (!best || Math.abs(time - best.time) > 5) return undefined;
+    return best.wallMs + (time - best.time) * 1000;
+  }
+
+  #push(step: Step): void {
+    this.#steps.push(step);
+    this.#queued += step.bytes.byteLength;
+  }
+
+  /** Whether a fragment at this time goes on from what is there. */
+  #continues(decodeTime: number, wallMs: number | undefined): boolean {
+    const end = this.#end ?? 0;
+    const anchor = this.#anchors.at(-1);
+    if (anchor && wallMs !== undefined) {
+      // One timeline: its times and the wall clock advance together.
+      return Math.abs(wallMs - anchor.wallMs - (decodeTime - anchor.time) * 1000) < 2000;
+    }
+    return decodeTime > end - 30 && decodeTime < end + 600;
+  }
+
+  /** Begins near the end of the group that a new viewer is sent, once all of it is there. */
+  #start(media: Media, now: number): void {
+    const burst = this.#burst;
+    const last = media.ranges.at(-1);
+    if (!burst || !last || media.readyState < 1 || this.#userPaused) return;
+    if (now - burst.last < BURST_QUIET && now - burst.since < BURST_MAX) return;
+    if (this.#steps.length > 0 && now - burst.since < BURST_MAX) return;
+    this.#started = true;
+    this.#progress = { time: -1, at: now };
+    this.#calmSince = now;
+    this.#window = [];
+    this.#setRate(1);
+    this.#actions.push({ do: "seek", to: Math.max(last.start, last.end - this.#target) }, { do: "play" });
+  }
+
+  #unstick(media: Media, now: number): void {
+    const last = media.ranges.at(-1);
+    const still = now - this.#progress.at;
+    const inside = media.ranges.some(
+      (r) => media.currentTime >= r.start - 0.01 && media.currentTime < r.end - 0.05,
+    );
+    if (
+      last &&
+      !inside &&
+      !media.seeking &&
+      last.start > media.currentTime + 0.01 &&
+      last.end - last.start > HOLE
+    ) {
+      // A hole before the playhead, or it fell behind what was taken away.
+      this.#seek(Math.max(last.start + 0.01, last.end - this.#target), now);
+      return;
+    }
+    if (still < STALL) return;
+    if (!this.#stalled) {
+      this.#stalled = true;
+      this.#calmSince = now;
+      this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
+    }
+    if (!last || this.ahead(media) < 0.25) return; // nothing to play: the connection's business
+    if (still > HOPELESS) this.#rebuild(now, true);
+    else if (still > STUCK && now - this.#pushedAt > STUCK) this.#seek(last.end - this.#target, now);
+  }
+
+  #seek(to: number, now: number): void {
+    this.#pushedAt = now;
+    this.#window = [];
+    this.#setRate(1);
+    this.#actions.push({ do: "seek", to });
+  }
+
+  #toLive(media: Media, now: number, slack: number): void {
+    const last = media.ranges.at(-1);
+    if (!last) return;
+    if (media.currentTime < last.start || this.ahead(media) > this.#target + slack) {
+      this.#seek(Math.max(last.start, last.end - this.#target), now);
+    }
+    this.#progress = { time: media.currentTime, at: now };
+  }
+
+  /** Chooses the speed from the least buffer of the last moments. */
+  #pace(media: Media, now: number): void {
+    const t = this.#tuning;
+    if (now - this.#calmSince > t.calm * 1000) {
+      this.#calmSince = now;
+      this.#target = Math.max(t.target, this.#target - t.stallStep / 2);
+    }
+    const ahead = this.ahead(media);
+    this.#window.push({ at: now, ahead });
+    while (this.#window[0] && this.#window[0].at < now - WINDOW) this.#window.shift();
+    if (ahead > this.#target + t.jump) {
+      const last = media.ranges.at(-1);
+      if (last) this.#seek(Math.max(last.start, last.end - this.#target), now);
+      return;
+    }
+    const oldest = this.#window[0];
+    if (!oldest || now - oldest.at < WINDOW / 2) return;
+    const low = Math.min(...this.#window.map((w) => w.ahead));
+    const excess = low - this.#target;
+    if (excess > 0.06 || (this.#rate > 1 && excess > 0.015)) {
+      this.#setRate(1 + Math.min(t.rateMax - 1, Math.max(0.02, Math.round(excess * 25) / 100)));
+    } else if (this.#target > t.target && (low < this.#target / 2 || (this.#rate < 1 && excess < -0.02))) {
+      this.#setRate(t.rateMin);
+    } else {
+      this.#setRate(1);
+    }
+  }
+
+  #setRate(rate: number): void {
+    if (Math.abs(rate - this.#rate) < 0.005) return;
+    this.#rate = rate;
+    this.#actions.push({ do: "rate", rate });
+  }
+
+  /**
+   * Takes played media away up to a key frame, so that nothing that is still needed goes with it (a
+   * removal reaches to the next key frame after its end). True if it could.
+   */
+  #trim(media: Media, keep: number, above = 0): boolean {
+    const first = media.ranges[0];
+    const last = media.ranges.at(-1);
+    if (!first || !last || this.#busy) return false;
+    // A paused player keeps what is newest: it will go on from there.
+    const edge = this.#userPaused ? last.end : media.currentTime;
+    if (edge - first.start < above) return false;
+    let at = -1;
+    for (let i = 0; i < this.#keys.length && (this.#keys[i] ?? Infinity) <= edge - keep; i++) at = i;
+    const key = this.#keys[at];
+    if (key === undefined || key - first.start < 0.5) return false;
+    this.#keys.splice(0, at);
+    this.#busy = "remove";
+    this.#actions.push({ do: "remove", start: 0, end: key - 0.001 });
+    return true;
+  }
+
+  /** Starts over with a new media source; from a new connection where what is here is not enough. */
+  #rebuild(now: number, reconnect: boolean): void {
+    this.#rebuilds = this.#rebuilds.filter((t) => now - t < 60_000);
+    this.#rebuilds.push(now);
+    if (this.#rebuilds.length > REBUILDS) {
+      this.#failed = true;
+      return;
+    }
+    this.#actions = [{ do: "close" }];
+    this.#steps = [];
+    this.#queued = 0;
+    this.#busy = undefined;
+    this.#open = false;
+    this.#mime = "";
+    this.#appended = undefined;
+    this.#needKey = true;
+    this.#skipping = false;
+    this.#end = undefined;
+    this.#keys = [];
+    this.#anchors = [];
+    this.#started = false;
+    this.#burst = reconnect ? undefined : { since: now, last: now };
+    this.#rate = 1;
+    this.#stalled = false;
+    this.#quota = 0;
+    if (reconnect) {
+      this.#joining = true;
+      this.#init = undefined;
+      this.#initBytes = undefined;
+      this.#actions.push({ do: "reconnect" });
+    }
+  }
+}

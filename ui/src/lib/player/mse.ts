@@ -1,0 +1,261 @@
+/**
+ * The loop around the player's state machine: a media element, a media source, and a clock. It decides
+ * nothing.
+ */
+import { type Action, type Media, PlayerMachine, type Status } from "./machine";
+
+/** What the player tells its owner. */
+export interface PlayerEvents {
+  /** Something about it changed: ask for `status`. */
+  changed(): void;
+  /** It needs the programme from its newest key frame. */
+  reconnect(): void;
+  /** The browser refused to begin with sound; it plays muted. */
+  soundRefused(): void;
+}
+
+interface WithManaged {
+  ManagedMediaSource?: typeof MediaSource;
+}
+
+const TICK = 100;
+
+function mediaSourceClass(): typeof MediaSource | undefined {
+  if (typeof MediaSource !== "undefined") return MediaSource;
+  return (globalThis as WithManaged).ManagedMediaSource;
+}
+
+/** Plays what it is fed on a media element. */
+export class Player {
+  readonly #video: HTMLVideoElement;
+  readonly #events: PlayerEvents;
+  readonly #machine = new PlayerMachine();
+  #source: MediaSource | undefined;
+  #buffer: SourceBuffer | undefined;
+  #url = "";
+  #timer: ReturnType<typeof setInterval>;
+  #wake: ReturnType<typeof setTimeout> | undefined;
+  #status: Status = "waiting";
+  #abort = new AbortController();
+
+  constructor(video: HTMLVideoElement, events: PlayerEvents) {
+    this.#video = video;
+    this.#events = events;
+    this.#timer = setInterval(() => this.#tick(), TICK);
+    const { signal } = this.#abort;
+    for (const type of ["waiting", "playing", "stalled", "seeked", "pause", "play"]) {
+      video.addEventListener(type, () => this.#tick(), { signal });
+    }
+    video.addEventListener(
+      "error",
+      () => {
+        if (!this.#source) return;
+        this.#machine.failed("broken", this.#measure(), performance.now());
+        this.#pump();
+      },
+      { signal },
+    );
+    document.addEventListener(
+      "visibilitychange",
+      () => {
+        if (document.hidden) return;
+        this.#machine.shown(this.#measure(), performance.now());
+        this.#pump();
+      },
+      { signal },
+    );
+  }
+
+  get status(): Status {
+    return this.#status;
+  }
+
+  /** The wall clock of the picture that is shown, in milliseconds since 1970, where it is known. */
+  get shownWallMs(): number | undefined {
+    return this.#status === "playing" ? this.#machine.wallAt(this.#video.currentTime) : undefined;
+  }
+
+  /** Media ahead of the playhead, in seconds. */
+  get ahead(): number {
+    return this.#machine.ahead(this.#measure());
+  }
+
+  connected(): void {
+    this.#machine.connected();
+  }
+
+  data(bytes: ArrayBuffer): void {
+    const now = performance.now();
+    this.#machine.sample(this.#measure(), now);
+    this.#machine.message(new Uint8Array(bytes), now);
+    this.#pump();
+  }
+
+  pause(): void {
+    this.#machine.pause();
+    this.#pump();
+  }
+
+  resume(): void {
+    this.#machine.resume(this.#measure(), performance.now());
+    this.#pump();
+  }
+
+  destroy(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#wake);
+    this.#abort.abort();
+    this.#close();
+  }
+
+  #tick(): void {
+    this.#machine.sample(this.#measure(), performance.now());
+    this.#pump();
+  }
+
+  #measure(): Media {
+    const video = this.#video;
+    const ranges: { start: number; end: number }[] = [];
+    if (this.#buffer && this.#source?.readyState === "open") {
+      try {
+        const b = this.#buffer.buffered;
+        for (let i = 0; i < b.length; i++) ranges.push({ start: b.start(i), end: b.end(i) });
+      } catch {
+        // The buffer was taken from its source by an error: nothing is buffered.
+      }
+    }
+    return {
+      currentTime: video.currentTime,
+      ranges,
+      readyState: video.readyState,
+      paused: video.paused,
+      seeking: video.seeking,
+    };
+  }
+
+  #pump(): void {
+    for (let action = this.#machine.poll(); action; action = this.#machine.poll()) this.#perform(action);
+    clearTimeout(this.#wake);
+    const wakeAt = this.#machine.wakeAt;
+    if (wakeAt !== undefined) {
+      this.#wake = setTimeout(() => this.#tick(), Math.max(4, wakeAt - performance.now() + 1));
+    }
+    const status = this.#machine.status;
+    if (status !== this.#status) {
+      this.#status = status;
+      this.#events.changed();
+    }
+  }
+
+  #perform(action: Action): void {
+    switch (action.do) {
+      case "open":
+        this.#openSource(action.mime);
+        break;
+      case "append":
+        this.#step((b) => b.appendBuffer(action.bytes as Uint8Array<ArrayBuffer>));
+        break;
+      case "change-type":
+        // Not a step of its own: it is over at once.
+        try {
+          this.#buffer?.changeType(action.mime);
+        } catch {
+          // The new init segment decides: engines that refuse the call may take the segment.
+        }
+        break;
+      case "remove":
+        this.#step((b) => b.remove(action.start, action.end));
+        break;
+      case "seek":
+        this.#video.currentTime = action.to;
+        break;
+      case "rate":
+        this.#video.playbackRate = action.rate;
+        break;
+      case "play":
+        this.#play();
+        break;
+      case "pause":
+        this.#video.pause();
+        break;
+      case "close":
+        this.#close();
+        break;
+      case "reconnect":
+        this.#events.reconnect();
+        break;
+    }
+  }
+
+  #fail(error: unknown): void {
+    const quota = error instanceof DOMException && error.name === "QuotaExceededError";
+    this.#machine.failed(quota ? "quota" : "broken", this.#measure(), performance.now());
+  }
+
+  #step(run: (buffer: SourceBuffer) => void): void {
+    if (!this.#buffer) {
+      this.#machine.done();
+      return;
+    }
+    try {
+      run(this.#buffer);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #openSource(mime: string): void {
+    const Source = mediaSourceClass();
+    if (!Source?.isTypeSupported(mime)) {
+      this.#machine.failed("unsupported", this.#measure(), performance.now());
+      return;
+    }
+    const source = new Source();
+    this.#source = source;
+    this.#url = URL.createObjectURL(source);
+    this.#video.disableRemotePlayback = true;
+    this.#video.src = this.#url;
+    source.addEventListener(
+      "sourceopen",
+      () => {
+        if (this.#source !== source) return;
+        try {
+          const buffer = source.addSourceBuffer(mime);
+          this.#buffer = buffer;
+          buffer.addEventListener("updateend", () => {
+            if (this.#buffer !== buffer) return;
+            this.#machine.done();
+            this.#tick();
+          });
+          this.#machine.done();
+        } catch (error) {
+          this.#fail(error);
+        }
+        this.#pump();
+      },
+      { once: true },
+    );
+  }
+
+  #close(): void {
+    this.#buffer = undefined;
+    this.#source = undefined;
+    this.#video.removeAttribute("src");
+    this.#video.load();
+    if (this.#url) URL.revokeObjectURL(this.#url);
+    this.#url = "";
+  }
+
+  #play(): void {
+    this.#video.play().catch((error: unknown) => {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#video.muted) return;
+      this.#video.muted = true;
+      this.#events.soundRefused();
+      this.#video.play().catch(() => {
+        // Refused even without sound: the play button stays.
+        this.#machine.pause();
+        this.#pump();
+      });
+    });
+  }
+}

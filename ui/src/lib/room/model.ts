@@ -1,0 +1,225 @@
+/**
+ * What a person sees of a room, built from its messages: the room, the comments, and their own comments
+ * that are on their way. Pure; the screens wrap it in reactive state.
+ */
+import type {
+  AccountView,
+  ApiError,
+  ClientMessage,
+  EventId,
+  RoomEvent,
+  RoomView,
+  ServerMessage,
+  WaitingPublisher,
+} from "../generated/protocol";
+
+/** A line in the list of comments. */
+export type Line =
+  | {
+      readonly kind: "danmaku";
+      readonly key: string;
+      readonly author: string;
+      readonly text: string;
+      readonly at: number;
+      readonly own: boolean;
+      /** Set while it is not confirmed. */
+      readonly pending: boolean;
+    }
+  /** Comments between its neighbours were missed and cannot be had any more. */
+  | { readonly kind: "gap"; readonly key: string };
+
+/** What just happened and does not stay: for the overlay and the toasts. */
+export type Flash =
+  | {
+      readonly kind: "fly";
+      readonly text: string;
+      readonly color: string;
+      readonly own: boolean;
+      readonly mode: string;
+    }
+  | { readonly kind: "refused"; readonly error: ApiError; readonly text: string | undefined };
+
+/** Lines kept; older ones go. */
+const LINES = 300;
+/** How long an unconfirmed comment is sent again after reconnects, in milliseconds. */
+const PATIENCE = 60_000;
+
+interface Pending {
+  readonly ref: string;
+  readonly text: string;
+  readonly since: number;
+}
+
+const keyOf = (id: EventId): string => `${String(id.epoch)}.${String(id.number)}`;
+
+/** The model. `now` is wall time in milliseconds. */
+export class RoomModel {
+  room: RoomView | undefined;
+  you: AccountView | null = null;
+  viewers = 0;
+  lines: readonly Line[] = [];
+  waiting: readonly WaitingPublisher[] = [];
+  /** How far the server's clock is before this computer's, in milliseconds. */
+  clockOffset: number | undefined;
+
+  #pending: Pending[] = [];
+  #flashes: Flash[] = [];
+  #out: ClientMessage[] = [];
+  #seen = new Set<string>();
+
+  /** What flew by since the last call. */
+  takeFlashes(): Flash[] {
+    return this.#flashes.splice(0);
+  }
+
+  /** Messages to send; those that cannot be sent come again after the next welcome. */
+  takeOut(): ClientMessage[] {
+    return this.#out.splice(0);
+  }
+
+  /** Writes a comment. `ref` is unique for this person. */
+  write(text: string, ref: string, now: number): void {
+    this.#pending.push({ ref, text, since: now });
+    this.lines = [
+      ...this.lines,
+      {
+        kind: "danmaku",
+        key: `own.${ref}`,
+        author: this.you?.name ?? "",
+        text,
+        at: now,
+        own: true,
+        pending: true,
+      },
+    ];
+    this.#flashes.push({ kind: "fly", text, color: "#ffffff", own: true, mode: "scroll" });
+    this.#out.push({ type: "danmaku", client_ref: ref, text });
+  }
+
+  message(message: ServerMessage, now: number): void {
+    switch (message.type) {
+      case "welcome":
+        this.#welcome(message, now);
+        break;
+      case "event":
+        this.#event(message.event, true);
+        break;
+      case "presence":
+        this.viewers = message.viewers;
+        break;
+      case "accepted":
+        this.#confirm(message.client_ref, keyOf(message.id));
+        break;
+      case "refused": {
+        const pending = this.#pending.find((p) => p.ref === message.client_ref);
+        this.#pending = this.#pending.filter((p) => p !== pending);
+        if (pending) this.lines = this.lines.filter((l) => l.key !== `own.${pending.ref}`);
+        this.#flashes.push({ kind: "refused", error: message.error, text: pending?.text });
+        break;
+      }
+      case "publisher_waiting":
+        this.waiting = [...this.waiting.filter((w) => w.id !== message.publisher.id), message.publisher];
+        break;
+      case "heartbeat":
+        this.#clock(message.server_time, now);
+        break;
+    }
+  }
+
+  /** The owner answered, or it does not matter any more. */
+  dismiss(publisher: string): void {
+    this.waiting = this.waiting.filter((w) => w.id !== publisher);
+  }
+
+  #welcome(message: Extract<ServerMessage, { type: "welcome" }>, now: number): void {
+    this.room = message.room;
+    this.viewers = message.room.viewers;
+    this.you = message.you;
+    this.#clock(message.server_time, now);
+    if (!message.resumed && this.lines.some((l) => l.kind === "danmaku" && !l.pending)) {
+      const first = message.events[0];
+      this.lines = [...this.lines, { kind: "gap", key: `gap.${first ? keyOf(first.id) : String(now)}` }];
+    }
+    for (const event of message.events) this.#event(event, false);
+    // The room's own facts are newer than the events that led to them.
+    this.room = message.room;
+    this.#pending = this.#pending.filter((p) => {
+      if (now - p.since < PATIENCE) return true;
+      this.lines = this.lines.filter((l) => l.key !== `own.${p.ref}`);
+      return false;
+    });
+    for (const p of this.#pending) this.#out.push({ type: "danmaku", client_ref: p.ref, text: p.text });
+  }
+
+  #clock(serverTime: number, now: number): void {
+    const offset = serverTime - now;
+    // Delays only make it smaller: the greatest seen is nearest the truth.
+    this.clockOffset = Math.max(this.clockOffset ?? -Infinity, offset);
+  }
+
+  #event(event: RoomEvent, live: boolean): void {
+    const key = keyOf(event.id);
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    if (this.#seen.size > 4 * LINES) this.#seen = new Set([...this.#seen].slice(-2 * LINES));
+    const body = event.body;
+    switch (body.kind) {
+      case "danmaku": {
+        const own = this.you !== null && body.author.id === this.you.id;
+        if (own) {
+          const pending = this.#pending.some((p) => p.ref === body.client_ref);
+          this.#confirm(body.client_ref, key);
+          if (this.lines.some((l) => l.key === key)) return;
+          if (live && !pending) this.#fly(body.text, body.color, true, body.mode);
+        } else if (live) {
+          this.#fly(body.text, body.color, false, body.mode);
+        }
+        this.#add({
+          kind: "danmaku",
+          key,
+          author: body.author.name,
+          text: body.text,
+          at: event.at,
+          own,
+          pending: false,
+        });
+        break;
+      }
+      case "stage_changed":
+        if (this.room) this.room = { ...this.room, stage: body.stage, stage_since: event.at };
+        break;
+      case "room_changed":
+        if (this.room) {
+          this.room = { ...this.room, title: body.title, category: body.category, tags: body.tags };
+        }
+        break;
+      case "stream_started":
+        if (this.room) this.room = { ...this.room, live_since: event.at };
+        break;
+      case "stream_ended":
+        if (this.room) this.room = { ...this.room, live_since: null };
+        this.waiting = [];
+        break;
+    }
+  }
+
+  #fly(text: string, color: string, own: boolean, mode: string): void {
+    this.#flashes.push({ kind: "fly", text, color, own, mode });
+  }
+
+  #confirm(ref: string, key: string): void {
+    this.#pending = this.#pending.filter((p) => p.ref !== ref);
+    if (this.lines.some((l) => l.key === key)) {
+      this.lines = this.lines.filter((l) => l.key !== `own.${ref}`);
+      return;
+    }
+    this.#seen.add(key);
+    this.lines = this.lines.map((l) =>
+      l.kind === "danmaku" && l.key === `own.${ref}` ? { ...l, key, pending: false } : l,
+    );
+  }
+
+  #add(line: Line): void {
+    this.lines = [...this.lines, line].slice(-LINES);
+  }
+}

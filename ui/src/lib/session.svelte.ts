@@ -1,0 +1,55 @@
+/** Who is logged in, and the dialog that asks. */
+import { backend } from "./backend";
+import { AppBackend } from "./backend/app";
+import type { AccountView, ServerInfo } from "./generated/protocol";
+import { i18n } from "./i18n/index.svelte";
+import { toasts } from "./toasts.svelte";
+
+class Session {
+  account = $state<AccountView | null>(null);
+  /** It is known who is logged in. */
+  known = $state(false);
+  /** The log-in dialog is open, for which of the two. */
+  asking = $state<"log_in" | "sign_up" | undefined>(undefined);
+  server = $state<ServerInfo | undefined>(undefined);
+
+  async load(): Promise<void> {
+    if (backend instanceof AppBackend) {
+      try {
+        i18n.setSystem((await backend.info()).locale);
+      } catch (error) {
+        toasts.bad(error);
+      }
+    }
+    try {
+      this.account = await backend.account();
+    } catch (error) {
+      toasts.bad(error);
+    }
+    this.known = true;
+    try {
+      this.server = await backend.request<ServerInfo>("GET", "/server");
+    } catch {
+      // Only decides whether some forms are offered.
+    }
+  }
+
+  ask(): void {
+    this.asking = "log_in";
+  }
+
+  async open(create: boolean, name: string, password: string): Promise<void> {
+    this.account = create ? await backend.signUp(name, password) : await backend.logIn(name, password);
+    this.asking = undefined;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await backend.logOut();
+    } finally {
+      this.account = null;
+    }
+  }
+}
+
+export const session = new Session();
