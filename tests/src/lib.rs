@@ -6,6 +6,8 @@
 pub mod browser;
 pub mod ffmpeg;
 pub mod flv;
+pub mod live;
+pub mod measure;
 pub mod picture;
 pub mod process;
 pub mod screen;

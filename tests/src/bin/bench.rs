@@ -1,0 +1,222 @@
+//! `make bench`: measures the figures that the project promises and their references, prints them as a table and
+//! writes them to `target/bench.json`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use mujian_tests::browser::{Browser, Look};
+use mujian_tests::measure::figures::{median, percentile};
+use mujian_tests::measure::table::{HEAD, Row, write};
+use mujian_tests::measure::{cpu, glass, join, lipsync};
+use mujian_tests::process::{Program, source_root};
+use mujian_tests::screen::Screen;
+use mujian_tests::server::{Room, Server, Setup};
+use mujian_tests::{ffmpeg, flv, live};
+use tokio::process::Command;
+
+/// Which rows to measure; all of them if none is named.
+#[derive(Parser)]
+struct Arguments {
+    /// `join`, `picture`, `glass`, `broadcaster`, `lipsync`.
+    rows: Vec<String>,
+    /// How long the lip sync is measured, in seconds.
+    #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 60)]
+    lipsync_seconds: u64,
+    /// Where the figures are written.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |name: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
+    let out = arguments.out.clone().unwrap_or_else(|| source_root().join("target/bench.json"));
+    let mut rows = Vec::new();
+    let mut broken = Vec::new();
+    println!("{HEAD}");
+    macro_rules! measure {
+        ($name:literal, $work:expr) => {
+            if wanted($name) {
+                match $work.await {
+                    Ok(new) => {
+                        let new: Vec<Row> = new;
+                        new.iter().for_each(|row| println!("{}", row.line()));
+                        rows.extend(new);
+                    }
+                    Err(error) => broken.push(format!("{}: {error:#}", $name)),
+                }
+            }
+        };
+    }
+    measure!("join", joins());
+    measure!("picture", click_to_picture());
+    measure!("glass", glass_to_glass());
+    measure!("broadcaster", broadcaster());
+    measure!("lipsync", lip_sync(arguments.lipsync_seconds));
+    write(&out, &rows)?;
+    println!("\nWritten to {}.", out.display());
+    for failure in &broken {
+        eprintln!("NOT MEASURED {failure}");
+    }
+    if broken.is_empty() { Ok(()) } else { anyhow::bail!("{} of the measurements failed", broken.len()) }
+}
+
+/// A server with a room that ffmpeg publishes 720p30 at 2.5 Mbit/s to.
+async fn on_air() -> Result<(Server, Room, Program)> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let publish = ffmpeg::Publish {
+        picture: "testsrc2=size=1280x720:rate=30".into(),
+        coding: "-c:v libx264 -preset ultrafast -tune zerolatency -threads 1 -g 60 -pix_fmt yuv420p -b:v 2500k -maxrate 2500k -bufsize 2500k -c:a aac -ac 2"
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        ..ffmpeg::Publish::default()
+    };
+    let publisher = publish.start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", Duration::from_secs(20)).await?;
+    let viewer = flv::Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(90, Duration::from_secs(20)).await?;
+    Ok((server, room, publisher))
+}
+
+/// A server whose limits of rate do not stand in the way of measuring.
+async fn quick_server() -> Result<Server> {
+    Setup::default().config("[limits]\nrequests = { burst = 100000, per_hour = 3600000 }\n").start().await
+}
+
+async fn joins() -> Result<Vec<Row>> {
+    let (server, room, _publisher) = on_air().await?;
+    let (mut by_flv, mut by_websocket) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        by_flv.push(join::flv(server.http, &room.id).await?);
+        by_websocket.push(join::websocket(server.http, &room.id).await?);
+    }
+    let row = |what: &str, runs: Vec<f64>| -> Result<Row> {
+        let value = percentile(&runs, 0.95).context("no figures")?;
+        Ok(Row::fixed(what, "ms", value, 30.0, "95th percentile at most 30 ms", runs))
+    };
+    Ok(vec![
+        row("join at the server, HTTP-FLV, 95th percentile of 200", by_flv)?,
+        row("join at the server, WebSocket, 95th percentile of 200", by_websocket)?,
+    ])
+}
+
+async fn click_to_picture() -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let mut browser = Browser::start(true).await?;
+    let mut runs = Vec::new();
+    for _ in 0..24 {
+        let page = browser.page(&Look::default()).await?;
+        browser.goto(page, &server.url()).await?;
+        runs.push(glass::click_to_picture(&mut browser, page, &format!("a[href$='{}']", room.id)).await?);
+        browser.close(page).await?;
+    }
+    let value = percentile(&runs, 0.95).context("no figures")?;
+    let what = "click to the first live picture in Chromium, 95th percentile of 24";
+    Ok(vec![Row::fixed(what, "ms", value, 500.0, "95th percentile at most 500 ms", runs)])
+}
+
+async fn glass_to_glass() -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let mut browser = Browser::start(true).await?;
+    let page = browser.page(&Look::default()).await?;
+    browser.goto(page, &server.watch_url(&room)).await?;
+    browser.wait(page, "document.querySelector('video')?.currentTime > 5", Duration::from_secs(40)).await?;
+    let found = glass::to_glass(&mut browser, page, 900).await?;
+    let middle = median(&found).context("no figures")?;
+    let high = percentile(&found, 0.95).context("no figures")?;
+    Ok(vec![
+        Row::fixed("glass to glass, median of 900 pictures", "ms", middle, 300.0, "median at most 300 ms", found),
+        Row::fixed("glass to glass, 95th percentile", "ms", high, 450.0, "95th percentile at most 450 ms", Vec::new()),
+    ])
+}
+
+/// Settings of the reference: those of our own libx264 candidate (`mujian_av::encode`) and of the 720p30 preset.
+const REFERENCE: &str = "-c:v libx264 -preset veryfast -tune zerolatency -g 60 -bf 0 -pix_fmt yuv420p -b:v 2500k -maxrate 2500k -bufsize 2500k -c:a aac -b:a 128k";
+
+async fn broadcaster() -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let screen = Screen::start(1280, 720).await?;
+    let _content = screen.moving_content(1280, 720)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let display = format!("{}.0", screen.display);
+        let mut command = live::command(
+            &server,
+            &room,
+            &["--screen", "--mic", "none", "--preset", "720p30", "--encoder", "libx264"],
+        )?;
+        command.env("DISPLAY", &screen.display);
+        let mut program = Program::start(&mut command)?;
+        program.line("that it is live", Duration::from_secs(30), |l| l.contains("\"live\"")).await?;
+        ours.push(cores(&program).await?);
+        program.signal(libc::SIGINT);
+        program.ended(Duration::from_secs(10)).await?;
+
+        let mut command = Command::new("ffmpeg");
+        command.args([
+            "-v",
+            "error",
+            "-nostats",
+            "-f",
+            "x11grab",
+            "-framerate",
+            "30",
+            "-video_size",
+            "1280x720",
+            "-i",
+            &display,
+        ]);
+        command.args(["-re", "-f", "lavfi", "-i", "anullsrc=channel_layout=stereo:sample_rate=48000"]);
+        command.args(REFERENCE.split_whitespace()).args(["-f", "flv", &server.publish_url(&room)]);
+        server.wait_stage(&room, "off", Duration::from_secs(20)).await?;
+        let mut program = Program::start(&mut command)?;
+        server.wait_stage(&room, "live", Duration::from_secs(20)).await?;
+        theirs.push(cores(&program).await?);
+        program.signal(libc::SIGINT);
+        program.ended(Duration::from_secs(10)).await?;
+        server.wait_stage(&room, "off", Duration::from_secs(20)).await?;
+    }
+    let percent = |runs: &[f64]| runs.iter().map(|cores| cores * 100.0).collect::<Vec<_>>();
+    let value = median(&percent(&ours)).context("no figures")?;
+    let reference = median(&percent(&theirs)).context("no figures")?;
+    let what = "broadcaster CPU, screen 720p30 to libx264 veryfast to RTMP";
+    Ok(vec![Row::times(what, "% of a core", value, reference, 1.2, percent(&ours))])
+}
+
+/// Cores that a program keeps busy over 15 s, from 4 s on.
+async fn cores(program: &Program) -> Result<f64> {
+    let pid = program.pid().context("it has ended")?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let before = cpu::read(pid)?;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    Ok(cpu::read(pid)?.cores_since(&before))
+}
+
+async fn lip_sync(seconds: u64) -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let viewer = flv::Viewer::open(&server.flv_url(&room)).await?;
+    let frames = usize::try_from(seconds * 30)?;
+    viewer.more_pictures(frames, Duration::from_secs(seconds + 30)).await?;
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    viewer.save(file.path())?;
+    let found = lipsync::of_file(file.path()).await?;
+    let runs: Vec<f64> = found.beeps.iter().map(|b| b.1).collect();
+    let what = format!("lip sync in the stream, furthest of {} beeps in {seconds} s", runs.len());
+    let drift = format!("lip sync, drift over {seconds} s");
+    Ok(vec![
+        Row::fixed(&what, "ms", found.worst.abs(), 15.0, "at most 15 ms", runs),
+        Row::fixed(&drift, "ms", found.drift.abs(), 10.0, "under 10 ms", Vec::new()),
+    ])
+}

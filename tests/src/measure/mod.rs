@@ -1,0 +1,8 @@
+//! Measuring: what `make bench` and `make soak` print, and what some end-to-end tests assert.
+
+pub mod cpu;
+pub mod figures;
+pub mod glass;
+pub mod join;
+pub mod lipsync;
+pub mod table;
