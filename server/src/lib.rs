@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Mujian's server: takes streams, decides what each room's viewers see, and shows it to them.
+//!
+//! The `mujian-server` program and the desktop app both run it, through [`Server`].
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod api;
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod limit;
+mod metrics;
+mod server;
+pub mod store;
+pub mod text;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+pub use crate::config::Config;
+pub use crate::server::{Extra, Running, Server, StartError};
+
+/// Everything that is served over HTTP.
+fn router(app: &Arc<App>) -> Router {
+    api::router(app)
+}
+
+/// Takes publishers.
+fn spawn_ingest(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener) {
+    let stop = app.stop.clone();
+    tasks.spawn(async move {
+        // The port is held from the start, so that nobody else takes it.
+        let _listener = listener;
+        stop.cancelled().await;
+    });
+}

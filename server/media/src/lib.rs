@@ -10,8 +10,12 @@ pub mod avc;
 pub mod flv;
 pub mod fmp4;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod rtmp;
 pub mod time;
 
+#[cfg(test)]
+mod chromium;
 #[cfg(test)]
 mod testing;

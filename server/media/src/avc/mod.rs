@@ -4,11 +4,13 @@
 //! parameter sets; those live in the [`VideoConfig`]. This module turns what publishers send
 //! into that form.
 
-#[allow(dead_code)]
 mod bits;
+mod cabac;
 mod nal;
 mod pps;
 mod record;
+pub mod skip;
+mod slice;
 mod sps;
 
 #[cfg(test)]

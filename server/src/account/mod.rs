@@ -1,0 +1,194 @@
+//! Accounts: names, passwords, sessions, and who the operator is.
+
+mod password;
+mod setup;
+mod token;
+
+use std::time::Duration;
+
+use mujian_protocol::api::{Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, Role, SessionView};
+use mujian_protocol::{ApiError, ErrorCode, WallTime};
+
+pub use setup::SetupCode;
+pub use token::{SecretToken, TokenHash};
+
+use crate::clock::Clock;
+use crate::store::{Account, NewAccount, Store, StoreError};
+use crate::text;
+
+/// A session ends so long after it was last used.
+pub const SESSION_LIFE: Duration = Duration::from_hours(30 * 24);
+/// A session's end is moved only when that moves it by so much: not every call is a write.
+const SLIDE: Duration = Duration::from_hours(24);
+
+/// Makes accounts and sessions.
+#[derive(Debug)]
+pub struct Accounts {
+    passwords: password::Passwords,
+}
+
+/// Why an account or a session was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// For the person who asked.
+    #[error(transparent)]
+    Refused(#[from] ApiError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, AccountError> {
+    Err(AccountError::Refused(ApiError::new(code, message)))
+}
+
+/// Checks a name and gives it as it is shown.
+///
+/// # Errors
+/// It is too short or too long, or has characters that are not allowed.
+pub fn check_name(name: &str) -> Result<String, ApiError> {
+    let taken = text::line(name, 1, NAME_MAX).map_err(|e| {
+        ApiError::new(ErrorCode::InvalidRequest, format!("The name {e}; take 1 to {NAME_MAX} characters."))
+    })?;
+    if text::name_key(&taken).is_empty() {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "The name has nothing that can be seen."));
+    }
+    Ok(taken)
+}
+
+fn check_password(password: &str) -> Result<(), ApiError> {
+    if password.len() > PASSWORD_MAX {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            format!("The password is longer than {PASSWORD_MAX} bytes."),
+        ));
+    }
+    if password.chars().count() < PASSWORD_MIN {
+        return Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            format!("The password is too short; take {PASSWORD_MIN} characters or more."),
+        ));
+    }
+    Ok(())
+}
+
+impl Accounts {
+    /// With as many hashes at a time as suits this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { passwords: password::Passwords::new() }
+    }
+
+    /// Makes an account and its first session.
+    ///
+    /// # Errors
+    /// The name or the password is not taken, the name belongs to somebody, too many ask at once, or
+    /// the database failed.
+    pub async fn sign_up(&self, store: &Store, clock: &Clock, ask: &Credentials) -> Result<SessionView, AccountError> {
+        let name = check_name(&ask.name)?;
+        check_password(&ask.password)?;
+        let key = text::name_key(&name);
+        // Before the costly hash; the database decides in the end.
+        if store.account_by_name(key.clone()).await?.is_some() {
+            return name_taken();
+        }
+        let password = Some(self.passwords.hash(&ask.password).await?);
+        let new = NewAccount { name, name_key: key, password, role: Role::Viewer, at: clock.wall() };
+        match store.create_account(new).await? {
+            Some(account) => Ok(begin_session(store, clock, &account).await?),
+            None => name_taken(),
+        }
+    }
+
+    /// Begins a session for who knows the password.
+    ///
+    /// # Errors
+    /// The name or the password is wrong (it is not told which), too many ask at once, or the database failed.
+    pub async fn log_in(&self, store: &Store, clock: &Clock, ask: &Credentials) -> Result<SessionView, AccountError> {
+        let wrong = || refuse(ErrorCode::WrongCredentials, "The name or the password is wrong.");
+        if ask.password.len() > PASSWORD_MAX || ask.name.len() > 16 * NAME_MAX {
+            return wrong();
+        }
+        let row = store.account_by_name(text::name_key(&ask.name)).await?;
+        let hash = row.as_ref().and_then(|r| r.password.clone());
+        // Somebody who does not exist takes as long as somebody who does.
+        let right = self.passwords.verify(&ask.password, hash).await?;
+        match row {
+            Some(row) if right => Ok(begin_session(store, clock, &row.account).await?),
+            _ => wrong(),
+        }
+    }
+
+    /// Begins a session for the first operator, who is made if there is none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn operator_session(&self, store: &Store, clock: &Clock, name: &str) -> Result<SessionView, StoreError> {
+        if let Some(operator) = store.first_operator().await? {
+            return begin_session(store, clock, &operator).await;
+        }
+        let base = check_name(name).unwrap_or_else(|_| "host".into());
+        for attempt in 1u32.. {
+            let name = if attempt == 1 { base.clone() } else { numbered(&base, attempt) };
+            let name_key = text::name_key(&name);
+            let new = NewAccount { name, name_key, password: None, role: Role::Operator, at: clock.wall() };
+            if let Some(account) = store.create_account(new).await? {
+                return begin_session(store, clock, &account).await;
+            }
+        }
+        Err(StoreError::Failed("every name is taken".into()))
+    }
+
+    /// The account of a session's token, if the session has not ended. Its end moves with its use.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn session(
+        &self,
+        store: &Store,
+        clock: &Clock,
+        token: &str,
+    ) -> Result<Option<(Account, TokenHash)>, StoreError> {
+        let Some(hash) = TokenHash::of(token) else { return Ok(None) };
+        let now = clock.wall();
+        let Some(row) = store.session(hash.0, now).await? else { return Ok(None) };
+        let end = after(now, SESSION_LIFE);
+        if end.millis() - row.expires_at.millis() > as_millis(SLIDE) {
+            store.extend_session(hash.0, end).await?;
+        }
+        Ok(Some((row.account, hash)))
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn name_taken<T>() -> Result<T, AccountError> {
+    refuse(ErrorCode::NameTaken, "This name belongs to somebody else; choose another one.")
+}
+
+/// `base` with a number, cut so that it stays short enough.
+fn numbered(base: &str, number: u32) -> String {
+    let suffix = format!("-{number}");
+    base.chars().take(NAME_MAX - suffix.len()).chain(suffix.chars()).collect()
+}
+
+async fn begin_session(store: &Store, clock: &Clock, account: &Account) -> Result<SessionView, StoreError> {
+    let token = SecretToken::new();
+    let now = clock.wall();
+    store.create_session(token.hash().0, account.id.clone(), now, after(now, SESSION_LIFE)).await?;
+    Ok(SessionView { account: account.view(), token: token.reveal() })
+}
+
+fn as_millis(d: Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The wall time so much later.
+#[must_use]
+pub fn after(at: WallTime, d: Duration) -> WallTime {
+    WallTime(at.millis().saturating_add(as_millis(d)))
+}

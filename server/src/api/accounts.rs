@@ -1,0 +1,123 @@
+//! Accounts, sessions, set-up.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use mujian_protocol::api::{AccountView, Credentials, SessionView, SetupRequest};
+use mujian_protocol::{ApiError, ErrorCode};
+
+use super::extract::{Body, Caller, Peer};
+use super::{Answer, Failure};
+use crate::app::App;
+use crate::limit::address_key;
+use crate::text;
+
+/// Makes an account, and a session for it.
+#[utoipa::path(post, path = "/accounts", tag = "accounts", request_body = Credentials, responses(
+    (status = 201, description = "The account, and its session's token", body = SessionView),
+    (status = 400, description = "The name or the password is not taken", body = ApiError),
+    (status = 403, description = "Registration is closed", body = ApiError),
+    (status = 409, description = "The name belongs to somebody", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn sign_up(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Body(ask): Body<Credentials>,
+) -> Answer<(StatusCode, Json<SessionView>)> {
+    // The first account may always be made: it becomes the operator's.
+    if !app.config.registration_open && app.setup.code().is_none() {
+        return Err(Failure::new(
+            ErrorCode::RegistrationClosed,
+            "New accounts are closed on this server. Ask its operator for one.",
+        ));
+    }
+    app.limits
+        .accounts
+        .take(address_key(peer.address), app.clock.now())
+        .map_err(|wait| Failure::too_often("Too many accounts were made from this address.", wait))?;
+    let session = app.accounts.sign_up(&app.store, &app.clock, &ask).await?;
+    tracing::info!(account = %session.account.id, "An account was made.");
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Begins a session.
+#[utoipa::path(post, path = "/sessions", tag = "accounts", request_body = Credentials, responses(
+    (status = 201, description = "The account, and the session's token", body = SessionView),
+    (status = 401, description = "The name or the password is wrong", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn log_in(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Body(ask): Body<Credentials>,
+) -> Answer<(StatusCode, Json<SessionView>)> {
+    let now = app.clock.now();
+    let mut key = text::name_key(&ask.name.chars().take(128).collect::<String>());
+    key.truncate(key.floor_char_boundary(128));
+    app.limits
+        .sessions
+        .take(address_key(peer.address), now)
+        .and_then(|()| app.limits.session_names.take(key, now))
+        .map_err(|wait| Failure::too_often("Too many log-ins were tried.", wait))?;
+    let session = app.accounts.log_in(&app.store, &app.clock, &ask).await?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Ends the session of the token that the call carries.
+#[utoipa::path(delete, path = "/sessions/current", tag = "accounts", security(("session" = [])), responses(
+    (status = 204, description = "The session has ended"),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+))]
+pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answer<StatusCode> {
+    app.store.delete_session(caller.session.0).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is logged in.
+#[utoipa::path(get, path = "/me", tag = "accounts", security(("session" = [])), responses(
+    (status = 200, description = "The account", body = AccountView),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+))]
+pub(super) async fn me(caller: Caller) -> Json<AccountView> {
+    Json(caller.account.view())
+}
+
+/// Makes the account that calls the server's operator, with the code that the server printed.
+#[utoipa::path(post, path = "/setup", tag = "server", request_body = SetupRequest, security(("session" = [])), responses(
+    (status = 200, description = "The account, now operator", body = AccountView),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+    (status = 403, description = "The code is wrong or was used", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn set_up(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    peer: Peer,
+    Body(ask): Body<SetupRequest>,
+) -> Answer<Json<AccountView>> {
+    app.limits
+        .setup
+        .take(address_key(peer.address), app.clock.now())
+        .map_err(|wait| Failure::too_often("Too many codes were tried.", wait))?;
+    let wrong = || {
+        Failure::new(
+            ErrorCode::WrongSetupCode,
+            "This is not the set-up code, or it was used already. The server prints it when it starts, while it has no operator.",
+        )
+    };
+    if !app.setup.matches(&ask.code) {
+        return Err(wrong());
+    }
+    let operator = app.store.make_first_operator(caller.account.id.clone()).await?;
+    app.setup.disarm();
+    match operator {
+        Some(operator) if operator.id == caller.account.id => {
+            tracing::info!(account = %operator.id, "The server has its operator.");
+            Ok(Json(operator.view()))
+        }
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything under `/api/v1`, the pages, and what operators look at.
+
+mod accounts;
+mod error;
+pub mod extract;
+mod layers;
+mod openapi;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use mujian_protocol::ErrorCode;
+
+pub use error::Failure;
+
+use crate::app::App;
+
+/// Longest body of a call, in bytes.
+const BODY_MAX: usize = 64 * 1024;
+/// Longest time that a call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What calls give.
+type Answer<T> = Result<T, Failure>;
+
+/// All routes that this module serves.
+#[must_use]
+pub fn router(app: &Arc<App>) -> Router {
+    let calls = Router::new()
+        .route("/accounts", post(accounts::sign_up))
+        .route("/sessions", post(accounts::log_in))
+        .route("/sessions/current", delete(accounts::log_out))
+        .route("/me", get(accounts::me))
+        .route("/setup", post(accounts::set_up))
+        .route("/server", get(server::info))
+        .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+        .fallback(|| async { Failure::new(ErrorCode::NotFound, "There is no such call.") })
+        .method_not_allowed_fallback(|| async {
+            Failure::with_status(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorCode::InvalidRequest,
+                "This call does not take that method.",
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(layers::time_limit))
+        .layer(from_fn_with_state(Arc::clone(app), layers::per_address))
+        .layer(from_fn_with_state(Arc::clone(app), layers::cross_origin))
+        .layer(from_fn(layers::count));
+    Router::new()
+        .nest("/api/v1", calls)
+        .route("/healthz", get(server::healthz))
+        .route("/readyz", get(server::readyz))
+        .route("/metrics", get(server::metrics))
+        .layer(from_fn(layers::no_panic))
+        .with_state(Arc::clone(app))
+}

@@ -1,0 +1,39 @@
+//! The description of the calls, at `/api/v1/openapi.json`.
+
+use mujian_protocol::ApiError;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{accounts, server};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Mujian", description = "Calls of a Mujian server. Errors are {code, message} with stable codes."),
+    servers((url = "/api/v1")),
+    paths(
+        accounts::sign_up,
+        accounts::log_in,
+        accounts::log_out,
+        accounts::me,
+        accounts::set_up,
+        server::info,
+    ),
+    components(schemas(ApiError)),
+    modifiers(&Session)
+)]
+struct Document;
+
+struct Session;
+
+impl Modify for Session {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        if let Some(components) = openapi.components.as_mut() {
+            components.add_security_scheme("session", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        }
+    }
+}
+
+/// The document.
+pub(super) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}

@@ -1,0 +1,91 @@
+//! What the parts of a running server share.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use mujian_protocol::AccountId;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::account::{Accounts, SetupCode};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::limit::Limiter;
+use crate::store::{Store, StoreError};
+
+/// What the parts of a running server share. One for each server.
+pub struct App {
+    /// The operator's settings.
+    pub config: Config,
+    /// The clocks.
+    pub clock: Clock,
+    /// The truth on disk.
+    pub store: Store,
+    /// Accounts and sessions.
+    pub accounts: Accounts,
+    /// The way to the first operator.
+    pub setup: SetupCode,
+    /// How often things may be done.
+    pub limits: Limits,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+    /// Tasks that the server waits for when it stops.
+    pub tasks: TaskTracker,
+    rtmp_port: AtomicU16,
+}
+
+/// The limiters.
+#[derive(Debug)]
+pub struct Limits {
+    pub(crate) accounts: Limiter<IpAddr>,
+    pub(crate) sessions: Limiter<IpAddr>,
+    pub(crate) session_names: Limiter<String>,
+    pub(crate) setup: Limiter<IpAddr>,
+    pub(crate) rooms: Limiter<AccountId>,
+    pub(crate) danmaku: Limiter<AccountId>,
+    pub(crate) requests: Limiter<IpAddr>,
+}
+
+impl App {
+    pub(crate) fn new(config: Config, store: Store) -> Self {
+        let l = &config.limits;
+        let limits = Limits {
+            accounts: Limiter::new(l.accounts),
+            sessions: Limiter::new(l.sessions),
+            session_names: Limiter::new(l.sessions),
+            setup: Limiter::new(l.sessions),
+            rooms: Limiter::new(l.rooms),
+            danmaku: Limiter::new(l.danmaku),
+            requests: Limiter::new(l.requests),
+        };
+        Self {
+            config,
+            clock: Clock::start(),
+            store,
+            accounts: Accounts::new(),
+            setup: SetupCode::default(),
+            limits,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            rtmp_port: AtomicU16::new(0),
+        }
+    }
+
+    /// The port that takes RTMP.
+    #[must_use]
+    pub fn rtmp_port(&self) -> u16 {
+        self.rtmp_port.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_rtmp_port(&self, port: u16) {
+        self.rtmp_port.store(port, Ordering::Relaxed);
+    }
+
+    /// What must be known before the first request.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        if self.config.print_setup_code && self.store.first_operator().await?.is_none() {
+            self.setup.arm();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! What the operator sets: a TOML file, overruled by the command line.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The server's settings. Every key of the file is optional.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the database and of everything else the server keeps; made if it is not there.
+    pub data: PathBuf,
+    /// Where HTTP is served; port 0 takes any free one.
+    pub http: SocketAddr,
+    /// Where RTMP is taken; port 0 takes any free one.
+    pub rtmp: SocketAddr,
+    /// How long a stream waits for a publisher that was lost, in seconds: 1 to 3600.
+    pub grace_seconds: u32,
+    /// Whether anybody may make an account.
+    pub registration_open: bool,
+    /// Origins (`https://example.org`) besides the server's own whose pages may use it.
+    pub allowed_origins: Vec<String>,
+    /// Addresses of reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The host name that publishers are told; without it, the one the request came to.
+    pub public_host: Option<String>,
+    /// Most HTTP connections at a time, viewers included.
+    pub max_connections: usize,
+    /// How often things may be done.
+    pub limits: Limits,
+    /// Print a set-up code while there is no operator. A hosted server makes its operator itself.
+    #[serde(skip)]
+    pub print_setup_code: bool,
+    /// The program that runs workers (`PROGRAM worker ...`); without it, the one that runs now.
+    #[serde(skip)]
+    pub worker_program: Option<PathBuf>,
+}
+
+/// How often things may be done: a burst, then so many an hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// New accounts from one address.
+    pub accounts: Rate,
+    /// Log-ins from one address, and to one name.
+    pub sessions: Rate,
+    /// New rooms of one account.
+    pub rooms: Rate,
+    /// Danmaku of one account.
+    pub danmaku: Rate,
+    /// Any call from one address.
+    pub requests: Rate,
+    /// Most rooms that one account owns.
+    pub rooms_owned: u32,
+}
+
+/// A burst, then so many an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// So many at once.
+    pub burst: u32,
+    /// So many an hour after that.
+    pub per_hour: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            accounts: Rate { burst: 30, per_hour: 120 },
+            sessions: Rate { burst: 30, per_hour: 360 },
+            rooms: Rate { burst: 10, per_hour: 20 },
+            danmaku: Rate { burst: 6, per_hour: 3600 },
+            requests: Rate { burst: 600, per_hour: 180_000 },
+            rooms_owned: 50,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("mujian-data"),
+            http: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            rtmp: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1935)),
+            grace_seconds: 90,
+            registration_open: true,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            public_host: None,
+            max_connections: 20_000,
+            limits: Limits::default(),
+            print_setup_code: false,
+            worker_program: None,
+        }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("The configuration file {path} cannot be read: {source}. Check the path given to --config.")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not of its form.
+    #[error("The configuration file {path} has a mistake: {detail}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Line, column and reason.
+        detail: String,
+    },
+    /// A value is out of its range.
+    #[error("The configuration has a value that cannot be: {0}")]
+    Value(String),
+}
+
+impl Config {
+    /// A configuration for one computer: only programs on it reach the server, any free ports.
+    #[must_use]
+    pub fn local(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            rtmp: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            ..Self::default()
+        }
+    }
+
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has an unknown key, or a value out of its range.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|e| match e {
+            ConfigError::Malformed { detail, .. } => ConfigError::Malformed { path: path.to_owned(), detail },
+            other => other,
+        })
+    }
+
+    /// Parses a TOML document.
+    ///
+    /// # Errors
+    /// As for [`Config::read`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|e| ConfigError::Malformed { path: PathBuf::new(), detail: e.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// Names the value that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=3600).contains(&self.grace_seconds) {
+            return Err(ConfigError::Value(format!("grace_seconds is {}; take 1 to 3600.", self.grace_seconds)));
+        }
+        if self.max_connections < 16 {
+            return Err(ConfigError::Value(format!("max_connections is {}; take 16 or more.", self.max_connections)));
+        }
+        for origin in &self.allowed_origins {
+            let good = url::Url::parse(origin)
+                .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.origin().ascii_serialization() == *origin);
+            if !good {
+                return Err(ConfigError::Value(format!(
+                    "allowed_origins has \"{origin}\"; write it as https://example.org, without a path."
+                )));
+            }
+        }
+        for (name, rate) in [
+            ("accounts", self.limits.accounts),
+            ("sessions", self.limits.sessions),
+            ("rooms", self.limits.rooms),
+            ("danmaku", self.limits.danmaku),
+            ("requests", self.limits.requests),
+        ] {
+            if rate.burst == 0 || rate.per_hour == 0 {
+                return Err(ConfigError::Value(format!("limits.{name} has a 0; take 1 or more.")));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a stream waits for a publisher that was lost.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(u64::from(self.grace_seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, word) in [
+            ("htpp = '1.2.3.4:80'", "htpp"),
+            ("http = 'nonsense'", "http"),
+            ("grace_seconds = 0", "grace_seconds"),
+            ("allowed_origins = ['https://a.example/path']", "allowed_origins"),
+            ("[limits]\nrooms = { burst = 0, per_hour = 1 }", "limits.rooms"),
+        ] {
+            let message = Config::parse(text).unwrap_err().to_string();
+            assert!(message.contains(word), "{text}: {message}");
+        }
+    }
+}

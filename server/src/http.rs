@@ -1,0 +1,183 @@
+//! The loop that accepts HTTP connections.
+//!
+//! It is ours, and not axum's, because media wants its sockets tuned, every connection counted
+//! until its socket is closed (upgraded ones too), and slow senders of headers cut off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Time to send the head of a request, and to stay idle between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Most bytes of a request's head, and of what hyper gathers before it writes.
+const BUFFER: usize = 64 * 1024;
+/// Bytes that the kernel keeps for a connection at most. A viewer that falls behind is then known to be
+/// behind within about a second of video, and costs no more memory than this.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes not yet sent past which the socket does not ask for more.
+const NOT_SENT: u32 = 32 * 1024;
+/// How long connections may take to finish when the server stops.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A connection's socket. Its place among the connections is free again when it is dropped.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    /// The socket, to read or set its options.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        metrics::gauge!("mujian_http_connections").decrement(1.0);
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// The socket behind an upgraded connection, and what was read from it too early.
+///
+/// # Errors
+/// Gives the connection back if it did not come from this module's loop.
+pub fn into_stream(upgraded: hyper::upgrade::Upgraded) -> Result<(Stream, bytes::Bytes), hyper::upgrade::Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>()?;
+    Ok((parts.io.into_inner(), parts.read_buf))
+}
+
+/// What all listeners of a server share.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    pub(crate) router: Router,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Acceptor {
+    pub(crate) fn new(router: Router, most: usize) -> Self {
+        Self { router, slots: Arc::new(Semaphore::new(most)), tasks: TaskTracker::new() }
+    }
+
+    /// Accepts until `stop`, then lets running requests finish for a moment.
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        loop {
+            // Without a free place the kernel's queue holds newcomers, and refuses them when full.
+            let slot = tokio::select! {
+                slot = Arc::clone(&self.slots).acquire_owned() => slot,
+                () = stop.cancelled() => return,
+            };
+            let Ok(slot) = slot else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((tcp, peer)) => {
+                    tune(&tcp);
+                    metrics::gauge!("mujian_http_connections").increment(1.0);
+                    let stream = Stream { tcp, _slot: slot };
+                    self.tasks.spawn(connection(stream, peer, self.router.clone(), stop.clone()));
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: trying again at once would spin.
+                    tracing::warn!(%error, "A connection could not be accepted.");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Failing is harmless: the connection works, a little worse.
+fn tune(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let socket = socket2::SockRef::from(tcp);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(NOT_SENT);
+    // Dead peers are noticed by their silence, not by their viewers' count growing for ever.
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let _ = socket.set_tcp_keepalive(&keepalive);
+}
+
+async fn connection(stream: Stream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, %peer, "A connection broke.");
+    }
+}

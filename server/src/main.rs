@@ -1,0 +1,156 @@
+//! The `mujian-server` program.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use mujian_server::config::Config;
+use mujian_server::{Server, StartError};
+
+/// Mujian's server: takes streams by RTMP, shows them to viewers in the app, in browsers and in
+/// players.
+#[derive(Parser)]
+#[command(name = "mujian-server", version, after_help = EXAMPLES)]
+struct Options {
+    /// Configuration, a TOML file; options given here win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for the database and everything else that is kept [default: mujian-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to serve HTTP [default: 0.0.0.0:8080]; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where to take RTMP [default: 0.0.0.0:1935]; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    rtmp: Option<SocketAddr>,
+    /// Form of the log, which goes to stderr; MUJIAN_LOG filters it (as "info,mujian_server=debug")
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+const EXAMPLES: &str = "Examples:
+  mujian-server                                       serve on port 8080, RTMP on 1935, data in ./mujian-data
+  mujian-server --data /var/lib/mujian --http 127.0.0.1:9000
+  mujian-server --config mujian.toml --log-format json
+  mujian-server --http 127.0.0.1:0 --rtmp 127.0.0.1:0 any free ports; the line \"ready ...\" tells which
+
+When it can serve, one line goes to stdout: ready http=ADDR rtmp=ADDR
+SIGTERM or Ctrl-C stops it cleanly, with exit code 0.
+
+Exit codes: 0 stopped, 1 other failure, 2 wrong options, 3 bad configuration, 4 port in use,
+5 data folder not writable, 6 disk full, 7 database of a newer version, 8 data folder in use.";
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    start_log(options.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mujian-server: The system gives no threads: {error}.");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mujian-server: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("MUJIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+async fn run(options: Options) -> Result<(), StartError> {
+    let mut config = match &options.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    config.data = options.data.unwrap_or(config.data);
+    config.http = options.http.unwrap_or(config.http);
+    config.rtmp = options.rtmp.unwrap_or(config.rtmp);
+    config.print_setup_code = true;
+    // Signals count from the first moment on: one that comes while starting is not lost.
+    let mut signals = Signals::new();
+    let running = Server::start(config).await?;
+    if let Some(code) = running.setup_code() {
+        // To the terminal and not to the log, which may be kept or sent somewhere.
+        eprintln!(
+            "No operator yet. Make an account, then enter this set-up code on the page /setup to run this server with it: {code}"
+        );
+    }
+    let mut stdout = std::io::stdout();
+    // Whoever started us may have closed stdout; serving goes on.
+    let _ = writeln!(stdout, "ready http={} rtmp={}", running.http, running.rtmp);
+    let _ = stdout.flush();
+    signals.wait().await;
+    tracing::info!("Stopping.");
+    tokio::select! {
+        () = running.shutdown() => {}
+        () = signals.wait() => tracing::warn!("Stopped at once, as asked again."),
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    #[cfg(unix)]
+    terminate: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    interrupt: Option<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
+    }
+
+    #[cfg(unix)]
+    async fn wait(&mut self) {
+        async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = one(&mut self.terminate) => {}
+            () = one(&mut self.interrupt) => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Self {}
+    }
+
+    #[cfg(not(unix))]
+    async fn wait(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Figures for Prometheus. One recorder for the process, however many servers run in it.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Installs the recorder, once. None: the program that hosts the server has one of its own.
+fn handle() -> Option<&'static PrometheusHandle> {
+    HANDLE
+        .get_or_init(|| {
+            let handle = PrometheusBuilder::new().install_recorder();
+            match handle {
+                Ok(handle) => {
+                    describe();
+                    Some(handle)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Metrics are recorded by somebody else; /metrics stays empty.");
+                    None
+                }
+            }
+        })
+        .as_ref()
+}
+
+/// Makes sure that figures are recorded from now on.
+pub(crate) fn install() {
+    handle();
+}
+
+/// The figures in Prometheus's text format.
+pub(crate) fn render() -> String {
+    let Some(handle) = handle() else { return String::new() };
+    // Histograms gather samples until somebody folds them in.
+    handle.run_upkeep();
+    handle.render()
+}
+
+fn describe() {
+    metrics::describe_gauge!("mujian_http_connections", "HTTP connections that are open, viewers included.");
+    metrics::describe_gauge!("mujian_room_sockets", "Room sockets that are open.");
+    metrics::describe_gauge!("mujian_rooms_active", "Rooms that are held in memory.");
+    metrics::describe_counter!("mujian_http_requests_total", "Calls under /api/v1, by status.");
+    metrics::describe_counter!("mujian_room_events_total", "Durable room events.");
+    metrics::describe_counter!(
+        "mujian_room_sockets_closed_slow_total",
+        "Room sockets closed because they fell behind."
+    );
+    metrics::describe_histogram!("mujian_store_group_size", "Writes that shared one commit.");
+}

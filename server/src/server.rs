@@ -1,0 +1,201 @@
+//! A server as a whole: opened, listening, stopped.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mujian_protocol::api::SessionView;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::{Config, ConfigError};
+use crate::http::Acceptor;
+use crate::store::{OpenError, Store, StoreError};
+
+/// The server cannot start. Each says what happened and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder or the database cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The store failed right after it was opened.
+    #[error("The database does not work: {0}.")]
+    Store(#[from] StoreError),
+    /// A port is taken.
+    #[error(
+        "The {what} port {address} is already used by another program. Stop that program, or choose another one with --{flag} ADDR (port 0 takes any free one)."
+    )]
+    PortInUse {
+        /// HTTP or RTMP.
+        what: &'static str,
+        /// The option that sets it.
+        flag: &'static str,
+        /// Which.
+        address: SocketAddr,
+    },
+    /// A port cannot be opened.
+    #[error("The {what} address {address} cannot be listened on: {source}. Choose another one with --{flag} ADDR.")]
+    Listen {
+        /// HTTP or RTMP.
+        what: &'static str,
+        /// The option that sets it.
+        flag: &'static str,
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// The exit code of a program that ends because of it: 3 configuration, 4 port in use or not
+    /// to be had, 5 data folder not writable, 6 disk full, 7 database of a newer version, 8 data
+    /// folder in use, 1 anything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 3,
+            Self::PortInUse { .. } | Self::Listen { .. } => 4,
+            Self::Data(OpenError::NotWritable { .. }) => 5,
+            Self::Data(OpenError::Full { .. }) | Self::Store(StoreError::Full) => 6,
+            Self::Data(OpenError::Newer { .. }) => 7,
+            Self::Data(OpenError::InUse { .. }) => 8,
+            Self::Data(_) | Self::Store(_) => 1,
+        }
+    }
+}
+
+/// A server whose store is open and that does not listen yet.
+pub struct Server {
+    app: Arc<App>,
+}
+
+impl Server {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the data folder cannot be used.
+    pub fn open(config: Config) -> Result<Self, StartError> {
+        config.check()?;
+        crate::metrics::install();
+        let store = Store::open(&config.data)?;
+        Ok(Self { app: Arc::new(App::new(config, store)) })
+    }
+
+    /// Opens the store and listens.
+    ///
+    /// # Errors
+    /// As for [`Server::open`] and [`Server::listen`].
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        Self::open(config)?.listen().await
+    }
+
+    /// Makes sure that there is an operator, and begins a session for the first one. For a program
+    /// that hosts the server: the account exists before anything listens, and nobody can log in
+    /// to it with a password.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn operator_session(&self, name: &str) -> Result<SessionView, StartError> {
+        Ok(self.app.accounts.operator_session(&self.app.store, &self.app.clock, name).await?)
+    }
+
+    /// Listens and serves.
+    ///
+    /// # Errors
+    /// A port is in use or cannot be opened.
+    pub async fn listen(self) -> Result<Running, StartError> {
+        let app = self.app;
+        let http = bind("HTTP", "http", app.config.http).await?;
+        let rtmp = bind("RTMP", "rtmp", app.config.rtmp).await?;
+        let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let (http_address, rtmp_address) = (address(&http, app.config.http), address(&rtmp, app.config.rtmp));
+        app.set_rtmp_port(rtmp_address.port());
+        app.prepare().await?;
+        let acceptor = Acceptor::new(crate::router(&app), app.config.max_connections);
+        acceptor.tasks.spawn(acceptor.clone().serve(http, app.stop.clone()));
+        crate::spawn_ingest(&app, &acceptor.tasks, rtmp);
+        tracing::info!(http = %http_address, rtmp = %rtmp_address, "The server listens.");
+        Ok(Running { http: http_address, rtmp: rtmp_address, app, acceptor })
+    }
+}
+
+async fn bind(what: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { what, flag, address },
+        _ => StartError::Listen { what, flag, address, source },
+    })
+}
+
+/// A server that serves. Dropping it does not stop it; [`Running::shutdown`] does.
+pub struct Running {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where RTMP is taken.
+    pub rtmp: SocketAddr,
+    app: Arc<App>,
+    acceptor: Acceptor,
+}
+
+impl Running {
+    /// What the server is made of.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The set-up code that makes an account the operator, while there is no operator.
+    #[must_use]
+    pub fn setup_code(&self) -> Option<String> {
+        self.app.setup.code()
+    }
+
+    /// Listens for HTTP at another address too, as when a streamer shares a hosted server.
+    ///
+    /// # Errors
+    /// The port is in use or cannot be opened.
+    pub async fn listen_also(&self, address: SocketAddr) -> Result<Extra, StartError> {
+        let listener = bind("HTTP", "http", address).await?;
+        let address = listener.local_addr().unwrap_or(address);
+        let stop = self.app.stop.child_token();
+        self.acceptor.tasks.spawn(self.acceptor.clone().serve(listener, stop.clone()));
+        Ok(Extra { address, stop })
+    }
+
+    /// Stops: nothing new is taken, sockets are told, what runs may finish for a few seconds, and the
+    /// database is left tidy.
+    pub async fn shutdown(self) {
+        self.app.stop.cancel();
+        self.acceptor.tasks.close();
+        let drained = tokio::time::timeout(Duration::from_secs(5), async {
+            self.acceptor.tasks.wait().await;
+            self.app.tasks.close();
+            self.app.tasks.wait().await;
+        })
+        .await;
+        if drained.is_err() {
+            tracing::warn!("Some connections did not end in time; they are cut.");
+        }
+        self.app.store.close().await;
+        tracing::info!("The server has stopped.");
+    }
+}
+
+/// An address listened on besides the first. Dropping it ends that, with its connections.
+#[derive(Debug)]
+pub struct Extra {
+    /// The address, with its real port.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Extra {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

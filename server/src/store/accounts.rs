@@ -1,0 +1,187 @@
+//! Accounts.
+
+use mujian_protocol::api::{AccountView, Person, Role};
+use mujian_protocol::{AccountId, WallTime};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::migrations::Migration;
+use super::{Store, StoreError};
+
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    sql: "
+        CREATE TABLE meta (
+            key TEXT PRIMARY KEY,
+            value ANY NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE accounts (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            -- The name as it is compared: two people cannot look the same.
+            name_key TEXT NOT NULL UNIQUE,
+            -- A PHC string of argon2id; NULL: nobody logs in with a password.
+            password TEXT,
+            role TEXT NOT NULL CHECK (role IN ('viewer', 'streamer', 'moderator', 'operator')),
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+    ",
+}];
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// The name shown.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: WallTime,
+}
+
+impl Account {
+    /// As its owner sees it.
+    #[must_use]
+    pub fn view(&self) -> AccountView {
+        AccountView { id: self.id.clone(), name: self.name.clone(), role: self.role, created_at: self.created_at }
+    }
+
+    /// As others see it.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        Person { id: self.id.clone(), name: self.name.clone() }
+    }
+}
+
+/// An account with what a log-in needs.
+#[derive(Clone)]
+pub struct AccountRow {
+    /// The account.
+    pub account: Account,
+    /// The PHC string, if it has a password.
+    pub password: Option<String>,
+}
+
+/// An account to be made.
+pub struct NewAccount {
+    /// The name shown.
+    pub name: String,
+    /// The name as it is compared.
+    pub name_key: String,
+    /// The PHC string, if it has a password.
+    pub password: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// When it is made.
+    pub at: WallTime,
+}
+
+pub(super) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Streamer => "streamer",
+        Role::Moderator => "moderator",
+        Role::Operator => "operator",
+    }
+}
+
+fn role_of(name: &str) -> Role {
+    match name {
+        "streamer" => Role::Streamer,
+        "moderator" => Role::Moderator,
+        "operator" => Role::Operator,
+        // The table allows no other.
+        _ => Role::Viewer,
+    }
+}
+
+/// Reads `id, name, role, created_at` from a column on.
+pub(super) fn account_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: parsed(row, first)?,
+        name: row.get(first + 1)?,
+        role: role_of(row.get_ref(first + 2)?.as_str()?),
+        created_at: WallTime(row.get(first + 3)?),
+    })
+}
+
+/// Reads an identifier, which the database holds as text.
+pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, index: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(index)?.as_str()?;
+    text.parse()
+        .map_err(|e: T::Err| rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, Box::new(e)))
+}
+
+impl Store {
+    /// Makes an account. None: the name is taken.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn create_account(&self, new: NewAccount) -> Result<Option<Account>, StoreError> {
+        let account = Account { id: AccountId::new(), name: new.name, role: new.role, created_at: new.at };
+        self.write(move |c| {
+            let made = c.execute(
+                "INSERT INTO accounts (id, name, name_key, password, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (name_key) DO NOTHING",
+                params![
+                    account.id.as_str(),
+                    account.name,
+                    new.name_key,
+                    new.password,
+                    role_name(account.role),
+                    account.created_at.millis()
+                ],
+            )?;
+            Ok((made == 1).then_some(account))
+        })
+        .await
+    }
+
+    /// The account of a name, for a log-in.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn account_by_name(&self, name_key: String) -> Result<Option<AccountRow>, StoreError> {
+        self.read(move |c| {
+            c.prepare_cached("SELECT id, name, role, created_at, password FROM accounts WHERE name_key = ?1")?
+                .query_row([name_key], |r| Ok(AccountRow { account: account_at(r, 0)?, password: r.get(4)? }))
+                .optional()
+        })
+        .await
+    }
+
+    /// The first operator there was, if there is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn first_operator(&self) -> Result<Option<Account>, StoreError> {
+        self.read(first_operator).await
+    }
+
+    /// Makes an account an operator, if there is none yet. None: there is one already.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn make_first_operator(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.write(move |c| {
+            if first_operator(c)?.is_some() {
+                return Ok(None);
+            }
+            c.execute("UPDATE accounts SET role = 'operator' WHERE id = ?1", [id.as_str()])?;
+            first_operator(c)
+        })
+        .await
+    }
+}
+
+fn first_operator(c: &Connection) -> rusqlite::Result<Option<Account>> {
+    c.prepare_cached(
+        "SELECT id, name, role, created_at FROM accounts WHERE role = 'operator' ORDER BY created_at, id LIMIT 1",
+    )?
+    .query_row([], |r| account_at(r, 0))
+    .optional()
+}

@@ -1,0 +1,228 @@
+//! The store by itself: migrations, refusals, numbering.
+
+#![allow(clippy::unwrap_used)]
+
+use mujian_protocol::api::{Person, Role};
+use mujian_protocol::room::{EventId, RoomEventBody, Stage};
+use mujian_protocol::{AccountId, RoomId, StreamId, WallTime};
+use rusqlite::Connection;
+
+use super::*;
+
+async fn person(store: &Store, name: &str) -> Person {
+    let new = NewAccount {
+        name: name.into(),
+        name_key: name.to_lowercase(),
+        password: None,
+        role: Role::Viewer,
+        at: WallTime(1),
+    };
+    store.create_account(new).await.unwrap().unwrap().person()
+}
+
+async fn room(store: &Store, id: &str) -> RoomRow {
+    let owner = person(store, &format!("owner of {id}")).await;
+    store.create_room(new_room(id, owner), 10).await.unwrap().unwrap()
+}
+
+fn new_room(id: &str, owner: Person) -> RoomRow {
+    RoomRow {
+        id: id.parse().unwrap(),
+        owner,
+        title: "t".into(),
+        category: String::new(),
+        tags: vec!["a".into()],
+        stream_key: "key".into(),
+        created_at: WallTime(2),
+        stage: Stage::Off,
+        stage_since: WallTime(2),
+        last: EventId { epoch: 1, number: 0 },
+        stream: None,
+    }
+}
+
+fn changed(at: i64) -> NewEvent {
+    NewEvent {
+        at: WallTime(at),
+        author: None,
+        client_ref: None,
+        body: RoomEventBody::StageChanged { stage: Stage::Live },
+    }
+}
+
+const ZERO: EventId = EventId { epoch: 0, number: 0 };
+const MAX: EventId = EventId { epoch: i64::MAX as u64, number: i64::MAX as u64 };
+
+#[tokio::test]
+async fn events_are_numbered_without_holes_also_when_operations_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let room = room(&store, "room").await;
+    let mut tasks = Vec::new();
+    for i in 0..50 {
+        let (store, id) = (store.clone(), room.id.clone());
+        tasks.push(tokio::spawn(async move {
+            let wrong: RoomId = "nowhere".parse().unwrap();
+            let target = if i % 5 == 0 { wrong } else { id };
+            store.append_events(target, vec![changed(i), changed(i)]).await
+        }));
+    }
+    let mut taken = 0;
+    for task in tasks {
+        taken += task.await.unwrap().map_or(0, |a| a.len());
+    }
+    assert_eq!(taken, 80);
+    let page = store.events_between(room.id.clone(), ZERO, MAX, 1000).await.unwrap();
+    let numbers: Vec<u64> = page.events.iter().map(|e| e.id.number).collect();
+    assert_eq!(numbers, (1..=80).collect::<Vec<_>>());
+    assert!(page.complete);
+    let page = store
+        .events_between(room.id, EventId { epoch: 1, number: 10 }, EventId { epoch: 1, number: 70 }, 5)
+        .await
+        .unwrap();
+    assert_eq!(page.events.iter().map(|e| e.id.number).collect::<Vec<_>>(), [66, 67, 68, 69, 70]);
+    assert!(!page.complete);
+}
+
+#[tokio::test]
+async fn the_same_client_ref_counts_once_for_its_author_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let room = room(&store, "room").await;
+    let (a, b) = (person(&store, "a").await, person(&store, "b").await);
+    let event =
+        |author: &Person| NewEvent { author: Some(author.id.clone()), client_ref: Some("ref".into()), ..changed(1) };
+    let first = store.append_events(room.id.clone(), vec![event(&a), event(&a), event(&b)]).await.unwrap();
+    assert_eq!(
+        first.iter().map(|e| (e.event.id.number, e.fresh)).collect::<Vec<_>>(),
+        [(1, true), (1, false), (2, true)]
+    );
+    let again = store.append_events(room.id, vec![event(&a)]).await.unwrap();
+    assert_eq!((again[0].event.id.number, again[0].fresh), (1, false));
+}
+
+#[tokio::test]
+async fn streams_and_stages_follow_their_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let room = room(&store, "room").await;
+    let stream = StreamId::new();
+    let started = NewEvent { body: RoomEventBody::StreamStarted { stream: stream.clone() }, ..changed(5) };
+    store.append_events(room.id.clone(), vec![started, changed(6)]).await.unwrap();
+    let row = store.room(room.id.clone()).await.unwrap().unwrap();
+    assert_eq!((row.stage, row.stage_since, row.stream), (Stage::Live, WallTime(6), Some(stream.clone())));
+    let ended = NewEvent { body: RoomEventBody::StreamEnded { stream: stream.clone() }, ..changed(9) };
+    store.append_events(room.id.clone(), vec![ended]).await.unwrap();
+    let streams = store.streams(room.id.clone(), 10).await.unwrap();
+    assert_eq!(streams, [StreamRow { id: stream, started_at: WallTime(5), ended_at: Some(WallTime(9)) }]);
+    assert_eq!(store.room(room.id).await.unwrap().unwrap().stream, None);
+}
+
+#[tokio::test]
+async fn accounts_own_a_bounded_number_of_rooms() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let owner = person(&store, "a").await;
+    assert!(store.create_room(new_room("room-1", owner.clone()), 1).await.unwrap().is_some());
+    assert!(store.create_room(new_room("room-2", owner), 1).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn sessions_end_and_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let a = person(&store, "a").await;
+    store.create_session([1; 32], a.id.clone(), WallTime(10), WallTime(20)).await.unwrap();
+    assert_eq!(store.session([1; 32], WallTime(19)).await.unwrap().unwrap().account.name, "a");
+    assert!(store.session([1; 32], WallTime(20)).await.unwrap().is_none());
+    store.extend_session([1; 32], WallTime(30)).await.unwrap();
+    assert!(store.session([1; 32], WallTime(20)).await.unwrap().is_some());
+    store.delete_session([1; 32]).await.unwrap();
+    assert!(store.session([1; 32], WallTime(11)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let id: AccountId = {
+        let store = Store::open(folder.path()).unwrap();
+        let a = person(&store, "a").await;
+        assert!(matches!(Store::open(folder.path()), Err(OpenError::InUse { .. })));
+        store.close().await;
+        assert_eq!(store.extend_session([0; 32], WallTime(1)).await, Err(StoreError::Closed));
+        a.id
+    };
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.account_by_name("a".into()).await.unwrap().unwrap().account.id, id);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    let path = folder.path().join(FILE);
+    // The writer's thread may still be folding the log in: a writer waits for it.
+    let connection = Connection::open(&path).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    connection.pragma_update(None, "user_version", LATEST + 1).unwrap();
+    drop(connection);
+    let error = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found, known: LATEST, .. } if found == LATEST + 1), "{error}");
+    assert!(error.to_string().contains("newer version"), "{error}");
+}
+
+#[test]
+fn somebody_elses_file_is_refused() {
+    for text in [None, Some("this is a letter to my aunt, not a database; it is long enough to be read as one")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        match text {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => Connection::open(&path).unwrap().execute_batch("CREATE TABLE cats (name TEXT)").unwrap(),
+        }
+        assert!(matches!(Store::open(folder.path()), Err(OpenError::NotOurs { .. })));
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(matches!(Store::open(&file.join("data")), Err(OpenError::NotWritable { .. })));
+}
+
+/// Every older format, as the program of its time wrote it, opens with all that was in it.
+#[tokio::test]
+async fn every_older_version_migrates() {
+    for version in 1..=LATEST {
+        let folder = tempfile::tempdir().unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-v{version}.sql"));
+        let sql = std::fs::read_to_string(&fixture)
+            .unwrap_or_else(|e| panic!("{}: {e}; each format keeps a fixture", fixture.display()));
+        Connection::open(folder.path().join(FILE)).unwrap().execute_batch(&sql).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let row = store.room("old-room".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((row.title.as_str(), row.owner.name.as_str(), row.last.number), ("旧房间", "老王", 2));
+        let page = store.events_between(row.id.clone(), ZERO, MAX, 10).await.unwrap();
+        assert_eq!(page.events.len(), 2);
+        let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
+        assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
+        let connection = Connection::open(folder.path().join(FILE)).unwrap();
+        let found: u32 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+        assert_eq!(found, LATEST);
+        let broken: u32 =
+            connection.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |r| r.get(0)).unwrap();
+        assert_eq!(broken, 0);
+    }
+}
+
+/// A full disk, made with SQLite's own limit of pages, gives its own error and keeps what was there.
+#[test]
+fn a_full_disk_is_told_apart() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch("PRAGMA max_page_count = 4; CREATE TABLE t (b BLOB)").unwrap();
+    let error = connection.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
+    assert_eq!(StoreError::from(&error), StoreError::Full);
+    assert!(matches!(OpenError::sqlite(Path::new("x"), &error), OpenError::Full { .. }));
+}
