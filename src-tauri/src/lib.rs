@@ -4,7 +4,12 @@
 //! `encode`, `cache` and `api`. Only `shell` names Tauri.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod cache;
 pub mod cli;
+pub mod clock;
+pub mod host;
 pub mod paths;
+pub mod signal;
 pub mod studio;
+pub mod viewer;

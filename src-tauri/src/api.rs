@@ -1,0 +1,243 @@
+//! The server's calls under `/api/v1`, with the session of whoever is logged in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mujian_protocol::api::{AccountView, Credentials, SessionView};
+use mujian_protocol::app::{ApiRequest, ApiResponse};
+use mujian_protocol::{ApiError, ErrorCode};
+use parking_lot::RwLock;
+use reqwest::{Method, StatusCode, redirect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// How long a call may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest answer that is read, in bytes.
+const ANSWER_MAX: usize = 4 << 20;
+/// Longest path of a call, in bytes.
+const PATH_MAX: usize = 2048;
+
+/// A server, and who is logged in there. Clones share the session.
+#[derive(Clone)]
+pub struct Api {
+    base: Url,
+    client: reqwest::Client,
+    session: Arc<RwLock<Option<Session>>>,
+}
+
+#[derive(Clone)]
+struct Session {
+    token: Zeroizing<String>,
+    account: Option<AccountView>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// A client for the server at `base` (`http://HOST:PORT`); nothing is sent yet.
+    ///
+    /// # Errors
+    /// `Internal` when no HTTP client can be made.
+    pub fn new(base: Url) -> Result<Self, ApiError> {
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("mujian/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| ApiError::new(ErrorCode::Internal, format!("No HTTP client could be made ({e}).")))?;
+        Ok(Self { base, client, session: Arc::default() })
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// An address of the server for a WebSocket; `path` begins with `/`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the path is not one.
+    pub fn socket_url(&self, path: &str) -> Result<Url, ApiError> {
+        let mut url = self.base.join(path).map_err(|_| bad_path())?;
+        let scheme = if self.base.scheme() == "https" { "wss" } else { "ws" };
+        url.set_scheme(scheme).map_err(|()| bad_path())?;
+        Ok(url)
+    }
+
+    /// The session's token.
+    #[must_use]
+    pub fn token(&self) -> Option<Zeroizing<String>> {
+        self.session.read().as_ref().map(|s| s.token.clone())
+    }
+
+    /// Who is logged in, as far as is known.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountView> {
+        self.session.read().as_ref().and_then(|s| s.account.clone())
+    }
+
+    /// Uses a session that was opened before.
+    pub fn set_session(&self, token: Option<Zeroizing<String>>, account: Option<AccountView>) {
+        *self.session.write() = token.map(|token| Session { token, account });
+    }
+
+    /// Makes an account, or logs in, and uses the session from now on.
+    ///
+    /// # Errors
+    /// As the server says, or `Unreachable`.
+    pub async fn open_session(&self, create: bool, credentials: &Credentials) -> Result<AccountView, ApiError> {
+        let path = if create { "/accounts" } else { "/sessions" };
+        let opened: SessionView = self.call(Method::POST, path, Some(credentials)).await?;
+        self.set_session(Some(Zeroizing::new(opened.token)), Some(opened.account.clone()));
+        Ok(opened.account)
+    }
+
+    /// Calls the server and reads its answer.
+    ///
+    /// # Errors
+    /// As the server says; `Unreachable` when it cannot be asked; `Internal` when its answer is not understood.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ApiError> {
+        let body = body.map(serde_json::to_value).transpose().map_err(|_| bad_path())?.unwrap_or(Value::Null);
+        let answer = self.exchange(method, path, &body).await?;
+        if let Some(error) = error_of(&answer) {
+            return Err(error);
+        }
+        serde_json::from_value(answer.body).map_err(|e| {
+            ApiError::new(
+                ErrorCode::Internal,
+                format!("The server's answer was not understood ({e}). Its version may differ from the app's."),
+            )
+        })
+    }
+
+    /// Passes a call of the window on: the answer comes back as it is, errors of the server included.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is not a call; `Unreachable` when the server cannot be asked.
+    pub async fn pass(&self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
+        let method = match request.method.as_str() {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            "PATCH" => Method::PATCH,
+            "DELETE" => Method::DELETE,
+            _ => return Err(ApiError::new(ErrorCode::InvalidRequest, "A call is GET, POST, PATCH or DELETE.")),
+        };
+        self.exchange(method, &request.path, &request.body).await
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
+        let mut request = self.client.request(method, self.address(path)?);
+        if let Some(token) = self.token() {
+            request = request.bearer_auth(token.as_str());
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if bytes.len() + chunk.len() > ANSWER_MAX {
+                return Err(ApiError::new(ErrorCode::TooLarge, "The server's answer is too long."));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    fn address(&self, path: &str) -> Result<Url, ApiError> {
+        // The page may name a call, not another place of the server or another server.
+        let plain = path.starts_with('/') && !path.contains("..") && !path.contains('\\') && path.len() <= PATH_MAX;
+        let url = plain.then(|| self.base.join(&format!("/api/v1{path}")).ok()).flatten().ok_or_else(bad_path)?;
+        if url.origin() == self.base.origin() && url.path().starts_with("/api/v1/") { Ok(url) } else { Err(bad_path()) }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ApiError {
+        let why = if error.is_timeout() { "it does not answer in time" } else { "no connection" };
+        ApiError::new(
+            ErrorCode::Unreachable,
+            format!(
+                "The server at {} cannot be reached ({why}). Check the address, and that the server runs.",
+                self.base.origin().ascii_serialization()
+            ),
+        )
+    }
+}
+
+fn bad_path() -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, "That is not a call of the server.")
+}
+
+/// The error in an answer that is not a success.
+#[must_use]
+pub fn error_of(answer: &ApiResponse) -> Option<ApiError> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status.is_success() {
+        return None;
+    }
+    let told = serde_json::from_value::<ApiError>(answer.body.clone()).ok();
+    Some(told.unwrap_or_else(|| {
+        let code = match status {
+            StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated,
+            StatusCode::FORBIDDEN => ErrorCode::Forbidden,
+            StatusCode::NOT_FOUND => ErrorCode::NotFound,
+            StatusCode::TOO_MANY_REQUESTS => ErrorCode::RateLimited,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                ErrorCode::Unreachable
+            }
+            _ => ErrorCode::Internal,
+        };
+        ApiError::new(code, format!("The server answered {status}, without a reason. Is it a Mujian server?"))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api() -> Api {
+        Api::new("http://127.0.0.1:9/".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_calls_can_be_named() {
+        let api = api();
+        assert_eq!(api.address("/rooms?x=1").unwrap().as_str(), "http://127.0.0.1:9/api/v1/rooms?x=1");
+        for bad in ["rooms", "", "/../metrics", "/a/../../x", "http://evil/", "/%2e%2e/%2e%2e/metrics", "/\\evil"] {
+            assert!(api.address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sockets_follow_the_scheme() {
+        assert_eq!(api().socket_url("/live/demo.mp4").unwrap().as_str(), "ws://127.0.0.1:9/live/demo.mp4");
+        let secure = Api::new("https://host".parse().unwrap()).unwrap();
+        assert_eq!(secure.socket_url("/x").unwrap().as_str(), "wss://host/x");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_told_in_a_sentence() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let api = Api::new(base.parse().unwrap()).unwrap();
+        let error = api.call::<Value>(Method::GET, "/server", None::<&()>).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unreachable);
+        assert!(error.message.contains(&base), "{}", error.message);
+    }
+}

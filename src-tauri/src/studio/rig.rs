@@ -1,0 +1,162 @@
+//! What the session needs of capture and encoding, as an interface: the real thing has threads and
+//! devices, tests have neither.
+
+use std::sync::mpsc as blocking;
+
+use bytes::Bytes;
+use mujian_media::frame::FeedItem;
+use mujian_protocol::ApiError;
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, StudioSettings};
+use tokio::sync::{mpsc, watch};
+
+use super::outbox::Outbox;
+
+/// What runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing: devices are closed.
+    #[default]
+    Off,
+    /// Devices are open for the preview and the meter; nothing is encoded.
+    Preview,
+    /// Frames are encoded and go to the [`Sink`].
+    Live,
+}
+
+/// What capture and encoding tell the session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RigEvent {
+    /// Live: the encoder runs.
+    Opened(EncoderReport),
+    /// Something the streamer should know, until it no longer holds.
+    Notice(Notice),
+    /// It no longer holds.
+    NoticeOver(String),
+    /// The microphone's level.
+    Level(MicLevel),
+    /// The media file is over.
+    Ended,
+    /// It cannot start, or cannot go on.
+    Failed(ApiError),
+}
+
+/// Capture and encoding. Calls come from one thread, which may block in them.
+pub trait Rig: Send + 'static {
+    /// Makes `mode` run with these settings, keeping what can be kept of what runs. What it makes
+    /// goes to `sink`, from any thread, until the next call.
+    ///
+    /// # Errors
+    /// A sentence for the streamer when a device, a file or an encoder cannot be used; nothing runs then.
+    fn run(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError>;
+
+    /// Gain in decibels, and whether the microphone is heard: at once.
+    fn set_sound(&mut self, gain_db: f32, muted: bool);
+}
+
+/// Where a rig puts what it makes. Nothing here blocks.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    generation: u64,
+    outbox: Outbox,
+    events: mpsc::UnboundedSender<(u64, RigEvent)>,
+    preview: watch::Sender<Bytes>,
+}
+
+impl Sink {
+    /// An encoded item. True: make a key frame now.
+    pub fn item(&self, item: FeedItem) -> bool {
+        self.outbox.push(item)
+    }
+
+    /// Something to tell.
+    pub fn event(&self, event: RigEvent) {
+        // A session that is gone has no ears.
+        let _ = self.events.send((self.generation, event));
+    }
+
+    /// A picture of the preview as JPEG; only the newest is kept.
+    pub fn preview(&self, jpeg: Bytes) {
+        self.preview.send_replace(jpeg);
+    }
+
+    /// Whether somebody looks at the preview: without, none need be made.
+    #[must_use]
+    pub fn preview_wanted(&self) -> bool {
+        self.preview.receiver_count() > 0
+    }
+}
+
+enum Call {
+    Run(Mode, Box<StudioSettings>, Sink),
+    Sound(f32, bool),
+}
+
+/// A rig on its own thread.
+#[derive(Debug)]
+pub struct RigThread {
+    calls: blocking::Sender<Call>,
+    outbox: Outbox,
+    events: mpsc::UnboundedSender<(u64, RigEvent)>,
+    preview: watch::Sender<Bytes>,
+    generation: u64,
+}
+
+impl RigThread {
+    /// Starts the thread. The receiver gets every event with its generation.
+    pub fn start(mut rig: Box<dyn Rig>, outbox: Outbox) -> (Self, mpsc::UnboundedReceiver<(u64, RigEvent)>) {
+        let (calls, inbox) = blocking::channel();
+        let (events, heard) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            while let Ok(call) = inbox.recv() {
+                match call {
+                    Call::Run(mode, settings, sink) => {
+                        if let Err(error) = rig.run(mode, &settings, &sink) {
+                            sink.event(RigEvent::Failed(error));
+                        }
+                    }
+                    Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
+                }
+            }
+        });
+        let preview = watch::Sender::new(Bytes::new());
+        (Self { calls, outbox, events, preview, generation: 0 }, heard)
+    }
+
+    /// Makes a mode run. Events of what ran before are old from now on.
+    pub fn run(&mut self, mode: Mode, settings: &StudioSettings) {
+        self.generation += 1;
+        let sink = Sink {
+            generation: self.generation,
+            outbox: self.outbox.clone(),
+            events: self.events.clone(),
+            preview: self.preview.clone(),
+        };
+        self.call(Call::Run(mode, Box::new(settings.clone()), sink));
+    }
+
+    /// See [`Rig::set_sound`].
+    pub fn set_sound(&self, gain_db: f32, muted: bool) {
+        self.call(Call::Sound(gain_db, muted));
+    }
+
+    /// Whether an event is of what runs now.
+    #[must_use]
+    pub const fn is_current(&self, generation: u64) -> bool {
+        generation == self.generation
+    }
+
+    /// The preview's pictures.
+    #[must_use]
+    pub const fn preview(&self) -> &watch::Sender<Bytes> {
+        &self.preview
+    }
+
+    fn call(&self, call: Call) {
+        if self.calls.send(call).is_err() {
+            let error =
+                ApiError::new(mujian_protocol::ErrorCode::Internal, "Capture has crashed. Start the app again.");
+            // The session may be gone as well.
+            let _ = self.events.send((self.generation, RigEvent::Failed(error)));
+        }
+    }
+}

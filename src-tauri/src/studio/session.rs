@@ -1,0 +1,416 @@
+//! The session: the loop around the [`Machine`], the rig and the publisher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mujian_protocol::studio::{Broadcast, BroadcastStats, Notice, StudioEvent, StudioSettings, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::machine::{Action, Input, Machine};
+use super::outbox::{Outbox, Sent};
+use super::publisher;
+use super::rig::{Mode, Rig, RigEvent, RigThread};
+use super::target::Target;
+use crate::clock;
+
+/// How often the figures are told.
+const STATS: Duration = Duration::from_secs(1);
+
+enum Order {
+    Set(Box<StudioSettings>, oneshot::Sender<Result<(), ApiError>>),
+    GoLive(Box<Target>, bool, oneshot::Sender<Result<(), ApiError>>),
+    End,
+    Preview(bool),
+    Update(Box<dyn FnOnce(&mut StudioState) + Send>),
+}
+
+/// The studio. Dropping it ends everything without a goodbye; [`end`](Self::end) comes first.
+#[derive(Debug)]
+pub struct Studio {
+    orders: mpsc::UnboundedSender<Order>,
+    state: watch::Receiver<Arc<StudioState>>,
+    events: broadcast::Sender<StudioEvent>,
+    preview: watch::Sender<Bytes>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Studio {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Studio {
+    /// Starts a studio with these settings. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn start(rig: Box<dyn Rig>, settings: StudioSettings) -> Self {
+        let outbox = Outbox::default();
+        let (rig, rig_events) = RigThread::start(rig, outbox.clone());
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let state = StudioState {
+            room: None,
+            settings,
+            broadcast: Broadcast::Idle,
+            stats: BroadcastStats::default(),
+            viewers: 0,
+            encoder: None,
+            notices: Vec::new(),
+            share: mujian_protocol::studio::Share::default(),
+        };
+        let (told, watched) = watch::channel(Arc::new(state.clone()));
+        let events = broadcast::Sender::new(64);
+        let preview = rig.preview().clone();
+        let (answers, answered) = mpsc::unbounded_channel();
+        let session = Session {
+            machine: Machine::default(),
+            state,
+            told,
+            events: events.clone(),
+            rig,
+            outbox,
+            mode: Mode::Off,
+            preview: false,
+            target: None,
+            attempt: None,
+            attempts: 0,
+            answers,
+            last: (Sent::default(), clock::now()),
+        };
+        let task = tokio::spawn(session.run(inbox, rig_events, answered).instrument(tracing::info_span!("studio")));
+        Self { orders, state: watched, events, preview, task }
+    }
+
+    /// The studio as it is now.
+    #[must_use]
+    pub fn state(&self) -> Arc<StudioState> {
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// Tells of every change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<StudioState>> {
+        self.state.clone()
+    }
+
+    /// Changes and levels. Who is slow loses the oldest.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<StudioEvent> {
+        self.events.subscribe()
+    }
+
+    /// The preview's pictures, JPEG each; devices are open while somebody has one of these.
+    #[must_use]
+    pub fn preview(&self) -> watch::Receiver<Bytes> {
+        let receiver = self.preview.subscribe();
+        self.order(Order::Preview(true));
+        receiver
+    }
+
+    /// A preview was let go.
+    pub fn preview_over(&self) {
+        self.order(Order::Preview(false));
+    }
+
+    /// Changes the settings. Gain and mute act at once, also on air.
+    ///
+    /// # Errors
+    /// `Conflict` when something is to change that cannot on air.
+    pub async fn set(&self, settings: StudioSettings) -> Result<(), ApiError> {
+        self.ask(|reply| Order::Set(Box::new(settings), reply)).await
+    }
+
+    /// Goes on air. `resume`: a broadcast goes on that ran before this process.
+    ///
+    /// # Errors
+    /// `Conflict` when it is on air. What happens then is in the state.
+    pub async fn go_live(&self, target: Target, resume: bool) -> Result<(), ApiError> {
+        self.ask(|reply| Order::GoLive(Box::new(target), resume, reply)).await
+    }
+
+    /// Ends the broadcast properly. It is over when the state says idle.
+    pub fn end(&self) {
+        self.order(Order::End);
+    }
+
+    /// Ends the broadcast and waits until it is over; the machine bounds how long that takes.
+    pub async fn end_and_wait(&self) {
+        self.end();
+        let mut state = self.watch();
+        let over = |s: &Arc<StudioState>| matches!(s.broadcast, Broadcast::Idle | Broadcast::Failed { .. });
+        // The session being gone is an end as well.
+        let _ = state.wait_for(over).await;
+    }
+
+    /// Changes what the session only carries: room, viewers, share.
+    pub fn update(&self, change: impl FnOnce(&mut StudioState) + Send + 'static) {
+        self.order(Order::Update(Box::new(change)));
+    }
+
+    fn order(&self, order: Order) {
+        // Without a session there is nothing to order.
+        let _ = self.orders.send(order);
+    }
+
+    async fn ask(&self, order: impl FnOnce(oneshot::Sender<Result<(), ApiError>>) -> Order) -> Result<(), ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(order(reply));
+        answer
+            .await
+            .unwrap_or_else(|_| Err(ApiError::new(ErrorCode::Internal, "The studio has crashed. Start the app again.")))
+    }
+}
+
+struct Attempt {
+    number: u64,
+    farewell: CancellationToken,
+    task: AbortHandle,
+}
+
+struct Session {
+    machine: Machine,
+    state: StudioState,
+    told: watch::Sender<Arc<StudioState>>,
+    events: broadcast::Sender<StudioEvent>,
+    rig: RigThread,
+    outbox: Outbox,
+    mode: Mode,
+    preview: bool,
+    target: Option<Arc<Target>>,
+    attempt: Option<Attempt>,
+    attempts: u64,
+    answers: mpsc::UnboundedSender<(u64, Input)>,
+    last: (Sent, mujian_media::time::Now),
+}
+
+impl Session {
+    async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut rig: mpsc::UnboundedReceiver<(u64, RigEvent)>,
+        mut answers: mpsc::UnboundedReceiver<(u64, Input)>,
+    ) {
+        let mut stats = tokio::time::interval(STATS);
+        stats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let deadline = self.machine.deadline();
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.order(order),
+                    None => return,
+                },
+                Some((generation, event)) = rig.recv() => {
+                    if self.rig.is_current(generation) {
+                        self.rig_event(event);
+                    }
+                }
+                Some((number, input)) = answers.recv() => {
+                    if self.attempt.as_ref().is_some_and(|a| a.number == number) {
+                        if !matches!(input, Input::Published) {
+                            self.attempt = None;
+                        }
+                        self.input(input);
+                    }
+                }
+                () = until(deadline) => self.input(Input::Tick),
+                _ = stats.tick() => self.figures(),
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Set(settings, reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.set(*settings));
+            }
+            Order::GoLive(target, resume, reply) => {
+                let free = !self.machine.busy();
+                if free {
+                    self.target = Some(Arc::new(*target));
+                    self.outbox.reset();
+                    self.input(Input::GoLive { resume });
+                }
+                let busy = || ApiError::new(ErrorCode::Conflict, "You are on air already. End the broadcast first.");
+                let _ = reply.send(if free { Ok(()) } else { Err(busy()) });
+            }
+            Order::End => self.input(Input::End),
+            Order::Preview(on) => {
+                // Others may still look when one has let go.
+                self.preview = on || self.rig.preview().receiver_count() > 0;
+                self.run_mode(self.wanted());
+            }
+            Order::Update(change) => {
+                change(&mut self.state);
+                self.tell();
+            }
+        }
+    }
+
+    fn set(&mut self, settings: StudioSettings) -> Result<(), ApiError> {
+        let old = &self.state.settings;
+        let sound = (settings.gain_db, settings.muted) != (old.gain_db, old.muted);
+        let encoding = (settings.preset, &settings.encoder) != (old.preset, &old.encoder);
+        let capture = encoding || (&settings.source, &settings.microphone) != (&old.source, &old.microphone);
+        if !(-40.0..=20.0).contains(&settings.gain_db) {
+            return Err(ApiError::new(ErrorCode::InvalidRequest, "The gain is a number of decibels from -40 to 20."));
+        }
+        if encoding && self.machine.busy() {
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                "Size and encoder cannot change on air. End the broadcast first.",
+            ));
+        }
+        self.state.settings = settings;
+        if capture && self.mode != Mode::Off {
+            self.state.notices.clear();
+            self.rig.run(self.mode, &self.state.settings);
+        }
+        if sound {
+            self.rig.set_sound(self.state.settings.gain_db, self.state.settings.muted);
+        }
+        self.tell();
+        Ok(())
+    }
+
+    fn wanted(&self) -> Mode {
+        match self.machine.broadcast() {
+            Broadcast::Starting | Broadcast::Live { .. } | Broadcast::Reconnecting { .. } => Mode::Live,
+            _ if self.preview => Mode::Preview,
+            _ => Mode::Off,
+        }
+    }
+
+    fn run_mode(&mut self, mode: Mode) {
+        if mode != self.mode {
+            self.mode = mode;
+            if mode != Mode::Live {
+                self.state.encoder = None;
+            }
+            self.rig.run(mode, &self.state.settings);
+        }
+    }
+
+    fn rig_event(&mut self, event: RigEvent) {
+        match event {
+            RigEvent::Opened(encoder) => {
+                self.state.encoder = Some(encoder);
+                self.input(Input::Opened);
+            }
+            RigEvent::Notice(notice) => {
+                self.notice_over(&notice.code);
+                self.state.notices.push(notice);
+                self.tell();
+            }
+            RigEvent::NoticeOver(code) => {
+                self.notice_over(&code);
+                self.tell();
+            }
+            RigEvent::Level(level) => {
+                // No subscriber is no error.
+                let _ = self.events.send(StudioEvent::Level(level));
+            }
+            RigEvent::Ended => self.input(Input::End),
+            RigEvent::Failed(error) if self.machine.busy() => self.input(Input::SourceFailed(error)),
+            RigEvent::Failed(error) => {
+                // Only the preview failed: say so, and try again when the settings change.
+                self.notice_over("source_failed");
+                self.state.notices.push(Notice { code: "source_failed".into(), message: error.message });
+                self.tell();
+            }
+        }
+    }
+
+    fn notice_over(&mut self, code: &str) {
+        self.state.notices.retain(|n| n.code != code);
+    }
+
+    fn input(&mut self, input: Input) {
+        let before = self.machine.broadcast();
+        let action = self.machine.handle(input, clock::now(), WallTime::now(), clock::jitter());
+        let now = self.machine.broadcast();
+        if before != now {
+            tracing::info!(phase = ?now, "broadcast");
+        }
+        match action {
+            Some(Action::Open) => {
+                self.last = (self.outbox.sent(), clock::now());
+                self.state.stats = BroadcastStats::default();
+                self.state.notices.clear();
+                self.run_mode(Mode::Live);
+            }
+            Some(Action::Connect) => self.connect(),
+            Some(Action::Farewell) => {
+                // First nothing new is made, then what waits goes out.
+                self.run_mode(self.wanted());
+                match &self.attempt {
+                    Some(attempt) => attempt.farewell.cancel(),
+                    None => return self.input(Input::Gone),
+                }
+            }
+            Some(Action::Close) => {
+                if let Some(attempt) = self.attempt.take() {
+                    attempt.task.abort();
+                }
+                self.outbox.close();
+                self.run_mode(self.wanted());
+            }
+            None => {}
+        }
+        self.tell();
+    }
+
+    fn connect(&mut self) {
+        let Some(target) = self.target.clone() else { return };
+        self.attempts += 1;
+        let (number, farewell) = (self.attempts, CancellationToken::new());
+        let (outbox, answers, token) = (self.outbox.clone(), self.answers.clone(), farewell.clone());
+        let span = tracing::info_span!("publish", room = %target.room, attempt = number);
+        let attempt = async move {
+            let published = || {
+                let _ = answers.send((number, Input::Published));
+            };
+            let ended = publisher::attempt(&target, &outbox, &token, published).await;
+            // A session that is gone needs no answer.
+            let _ = answers.send((number, ended));
+        };
+        let task = tokio::spawn(attempt.instrument(span)).abort_handle();
+        self.attempt = Some(Attempt { number, farewell, task });
+    }
+
+    fn figures(&mut self) {
+        if !self.machine.busy() {
+            return;
+        }
+        let (now, sent) = (clock::now(), self.outbox.sent());
+        let (before, at) = self.last;
+        self.last = (sent, now);
+        let seconds = now.since(at).as_secs_f32().max(0.001);
+        self.state.stats = BroadcastStats {
+            bitrate_kbps: (sent.bytes - before.bytes) as f32 * 8.0 / 1000.0 / seconds,
+            fps: (sent.frames - before.frames) as f32 / seconds,
+            dropped_frames: sent.dropped,
+            sent_frames: sent.frames,
+            queue_ms: sent.waiting.millis() as f32,
+        };
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        self.state.broadcast = self.machine.broadcast();
+        self.told.send_replace(Arc::new(self.state.clone()));
+        // No subscriber is no error.
+        let _ = self.events.send(StudioEvent::State(Box::new(self.state.clone())));
+    }
+}
+
+async fn until(deadline: Option<mujian_media::time::Now>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(clock::deadline(at)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,84 @@
+//! Where a broadcast goes.
+
+use mujian_media::rtmp::Secret;
+use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use url::{Host, Url};
+
+/// RTMP's own port.
+pub const RTMP_PORT: u16 = 1935;
+
+/// A room at an RTMP server, with its key.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Name or address of the server's computer.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The RTMP application: `live`.
+    pub app: String,
+    /// The room.
+    pub room: RoomId,
+    /// The room's stream key.
+    pub key: Secret,
+    /// This program's own name, the same at every attempt: so it may take over from itself at once.
+    pub program: String,
+}
+
+impl Target {
+    /// From an address `rtmp://HOST[:PORT][/APP]`; the application is `live` unless the address names one.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is not one.
+    pub fn from_url(url: &Url, room: RoomId, key: Secret, program: String) -> Result<Self, ApiError> {
+        let bad = |what: &str| {
+            ApiError::new(ErrorCode::InvalidRequest, format!("{what} Write the address as rtmp://HOST/live."))
+        };
+        let host = match url.host() {
+            _ if url.scheme() != "rtmp" => return Err(bad("That is not an RTMP address.")),
+            Some(Host::Ipv6(ip)) => ip.to_string(),
+            Some(host) => host.to_string(),
+            None => return Err(bad("The address names no host.")),
+        };
+        let app = url.path().trim_matches('/');
+        if app.contains('/') {
+            return Err(bad("The address goes past the application; the room is named by --room."));
+        }
+        let app = if app.is_empty() { "live" } else { app };
+        Ok(Self { host, port: url.port().unwrap_or(RTMP_PORT), app: app.to_owned(), room, key, program })
+    }
+
+    /// The address up to the application, as RTMP's `tcUrl`.
+    #[must_use]
+    pub fn tc_url(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("rtmp://{host}:{}/{}", self.port, self.app)
+    }
+
+    /// The stream's name: the room, and the key as its query.
+    #[must_use]
+    pub fn stream_name(&self) -> Secret {
+        Secret::new(format!("{}?key={}", self.room, self.key.expose()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Result<Target, ApiError> {
+        Target::from_url(&url.parse().unwrap(), "demo".parse().unwrap(), Secret::new("k3y"), "p".into())
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let t = target("rtmp://[::1]:19350").unwrap();
+        assert_eq!((t.host.as_str(), t.port, t.app.as_str()), ("::1", 19350, "live"));
+        assert_eq!(t.tc_url(), "rtmp://[::1]:19350/live");
+        assert_eq!(t.stream_name().expose(), "demo?key=k3y");
+        assert_eq!(target("rtmp://host/other/").unwrap().app, "other");
+        assert_eq!(target("rtmp://host").unwrap().port, 1935);
+        assert!(target("http://host/live").is_err());
+        assert!(target("rtmp://host/live/demo").is_err());
+        assert!(!format!("{t:?}").contains("k3y"));
+    }
+}
