@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::{aac, avc};
+use crate::{aac, avc, websocket};
 
 pub fn avc_config(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
@@ -44,6 +44,24 @@ pub fn skip_picture(data: &[u8]) {
     avc::skip::fuzz(sps, pps, std::iter::from_fn(piece));
 }
 
+/// What comes in pieces means the same as what comes at once.
+pub fn viewer_frames(data: &[u8]) {
+    let read = |size: usize| {
+        let mut frames = websocket::ViewerFrames::default();
+        let mut requests = Vec::new();
+        for mut piece in data.chunks(size) {
+            while !piece.is_empty() {
+                match frames.read(&mut piece) {
+                    Ok(request) => requests.extend(request),
+                    Err(violation) => return (requests, Some(violation)),
+                }
+            }
+        }
+        (requests, None)
+    };
+    assert_eq!(read(1), read(data.len().max(1)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +82,7 @@ mod tests {
         replay("avc_config", avc_config);
         replay("aac_config", aac_config);
         replay("skip_picture", skip_picture);
+        replay("viewer_frames", viewer_frames);
     }
 
     /// The seeds are of use only while real streams reach the depths of the parsers.

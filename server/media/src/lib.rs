@@ -14,6 +14,7 @@ pub mod frame;
 pub mod fuzzing;
 pub mod rtmp;
 pub mod time;
+pub mod websocket;
 
 #[cfg(test)]
 mod chromium;
