@@ -12,6 +12,8 @@ pub mod http;
 pub mod limit;
 mod metrics;
 mod server;
+pub mod slate;
+pub mod stage;
 pub mod store;
 pub mod text;
 

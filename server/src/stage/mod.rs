@@ -1,0 +1,22 @@
+//! The stage: one task per room decides what its viewers see, second by second.
+//!
+//! ```text
+//! feed ─► delay line ─► switcher ─► timeline ─► programme ─► readers
+//!                          ▲
+//!        slates ───────────┘
+//! ```
+//!
+//! Everything but [`task`] is a state machine without input, output or clock. [`StageHandle`] is how
+//! the rest of the server talks to a room's stage; [`Programme`] is what comes out of it.
+
+mod engine;
+mod handle;
+mod pack;
+pub mod programme;
+mod task;
+
+pub use handle::{
+    Feed, FeedClosed, Leave, PublishRefused, Publisher, PublisherInfo, StageConfig, StageGone, StageHandle, StageStatus,
+};
+pub use programme::{Chunk, ChunkConfig, Programme, ReadItem, Reader};
+pub use task::spawn;

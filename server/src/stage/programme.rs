@@ -1,0 +1,350 @@
+//! The programme: what a room sends out, packed once, in a ring that all its viewers read.
+//!
+//! A ring bounded by bytes holds shared, immutable [`Chunk`]s. One writer (the room's stage) pushes,
+//! any number of [`Reader`]s follow at their own pace; nobody waits for anybody. A new reader starts
+//! at the newest key frame in the ring. One that falls behind skips to the newest key frame.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mujian_media::frame::{AudioConfig, AudioFrame, VideoConfig, VideoFrame};
+use mujian_media::time::{MediaTime, Now};
+use mujian_protocol::WallTime;
+use mujian_protocol::room::Stage;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::pack;
+
+/// Default bound of a room's ring, in packed bytes.
+pub const RING_BYTES: usize = 24 * 1024 * 1024;
+/// Default age at which a reader skips to the newest key frame.
+pub const READER_AGE: Duration = Duration::from_millis(1500);
+
+/// What decoders must know before the chunks that name it, packed for every protocol.
+#[derive(Debug)]
+pub struct ChunkConfig {
+    /// From 1, never used again in this process's life of the room.
+    pub id: u64,
+    /// How the pictures are coded.
+    pub video: Arc<VideoConfig>,
+    /// How the sound is coded.
+    pub audio: Arc<AudioConfig>,
+    /// The fMP4 initialisation segment.
+    pub init: Bytes,
+    /// The same as one unmasked binary WebSocket message.
+    pub ws_init: Bytes,
+    /// FLV tags of both sequence headers, stamped with the time of the configuration's first chunk.
+    pub flv_headers: Bytes,
+}
+
+impl ChunkConfig {
+    /// Packs a configuration whose first chunk stands at `at`.
+    #[must_use]
+    pub fn new(id: u64, video: Arc<VideoConfig>, audio: Arc<AudioConfig>, at: MediaTime) -> Self {
+        let init = pack::init_segment(&video, &audio);
+        let ws_init = pack::ws_binary(&init);
+        let flv_headers = pack::flv_headers(&video, &audio, at);
+        Self { id, video, audio, init, ws_init, flv_headers }
+    }
+
+    /// FLV's sequence headers stamped with another time, for a reader that starts there.
+    #[must_use]
+    pub fn flv_headers_at(&self, at: MediaTime) -> Bytes {
+        pack::flv_headers(&self.video, &self.audio, at)
+    }
+}
+
+/// One picture with the sound that belongs to it, or a piece of sound alone.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Which owner of the room made it; 1 on a single server.
+    pub epoch: u64,
+    /// From 1, without holes, across the streams of a room.
+    pub number: u64,
+    /// The picture's decoding time; the first sound's time where there is no picture.
+    pub dts: MediaTime,
+    /// When it went out, by the server's clock.
+    pub wall: WallTime,
+    /// When it went out, for measuring age.
+    pub at: Now,
+    /// A viewer can start here.
+    pub key: bool,
+    /// What it shows.
+    pub stage: Stage,
+    /// How it is coded.
+    pub config: Arc<ChunkConfig>,
+    /// The picture. At the start of a configuration its data begins with SPS and PPS.
+    pub video: Option<VideoFrame>,
+    /// How long the picture stands, as far as is known when it goes out.
+    pub video_duration: MediaTime,
+    /// The sound, in order, on the programme's grid of 1024 samples.
+    pub audio: Vec<AudioFrame>,
+    flv: Bytes,
+    ws: OnceLock<(Bytes, usize)>,
+}
+
+/// The parts of a chunk that its maker decides.
+#[derive(Clone, Debug)]
+pub struct ChunkParts {
+    /// See [`Chunk::stage`].
+    pub stage: Stage,
+    /// See [`Chunk::video`].
+    pub video: Option<VideoFrame>,
+    /// See [`Chunk::video_duration`].
+    pub video_duration: MediaTime,
+    /// See [`Chunk::audio`].
+    pub audio: Vec<AudioFrame>,
+}
+
+impl Chunk {
+    /// Packs a chunk. `number` is its place in the room's sequence.
+    #[must_use]
+    pub fn new(
+        (epoch, number): (u64, u64),
+        config: Arc<ChunkConfig>,
+        parts: ChunkParts,
+        (wall, at): (WallTime, Now),
+    ) -> Self {
+        let ChunkParts { stage, mut video, video_duration, audio } = parts;
+        let key = video.as_ref().is_some_and(|v| v.key);
+        let dts = video.as_ref().map(|v| v.dts).or(audio.first().map(|a| a.pts)).unwrap_or_default();
+        let (flv, picture) = pack::flv_tags(video.as_ref(), &audio);
+        // The picture lies in the packed tags anyway: share it, so that the ring holds it once less.
+        if let (Some(v), Some(range)) = (video.as_mut(), picture) {
+            v.data = flv.slice(range);
+        }
+        Self {
+            epoch,
+            number,
+            dts,
+            wall,
+            at,
+            key,
+            stage,
+            config,
+            video,
+            video_duration,
+            audio,
+            flv,
+            ws: OnceLock::new(),
+        }
+    }
+
+    /// FLV tags, sound and picture in order of their times.
+    #[must_use]
+    pub fn flv(&self) -> &Bytes {
+        &self.flv
+    }
+
+    /// One fMP4 fragment (`prft`, `moof`, `mdat`).
+    #[must_use]
+    pub fn fmp4(&self) -> Bytes {
+        let (ws, head) = self.packed();
+        ws.slice(*head..)
+    }
+
+    /// The fragment as one unmasked binary WebSocket message, with its frame header.
+    #[must_use]
+    pub fn ws(&self) -> &Bytes {
+        &self.packed().0
+    }
+
+    fn packed(&self) -> &(Bytes, usize) {
+        self.ws.get_or_init(|| pack::ws_fragment(self))
+    }
+
+    /// What it costs in the ring, in bytes: both packings and the bookkeeping.
+    fn weight(&self) -> usize {
+        self.flv.len() * 2 + self.audio.len() * 128 + 512
+    }
+}
+
+/// What a reader gets.
+#[derive(Clone, Debug)]
+pub enum ReadItem {
+    /// The next chunk. Its configuration may differ from the last one's: look at `config.id`.
+    Chunk(Arc<Chunk>),
+    /// The reader was too slow: this many chunks were left out; the next one is a key frame.
+    Skipped {
+        /// How many.
+        chunks: u64,
+    },
+    /// The stream is over. Reading on waits for the room's next stream.
+    End,
+}
+
+#[derive(Default)]
+struct Ring {
+    chunks: VecDeque<Arc<Chunk>>,
+    bytes: usize,
+    /// Number of the next chunk.
+    next: u64,
+    newest_key: Option<u64>,
+    /// Counts streams.
+    stream: u64,
+    ended: bool,
+}
+
+/// A room's output. One for the life of the room's stage, across its streams.
+pub struct Programme {
+    ring: Mutex<Ring>,
+    head: watch::Sender<u64>,
+    epoch: u64,
+    max_bytes: usize,
+    max_age: Duration,
+}
+
+impl Programme {
+    /// An empty programme: `max_bytes` bounds its ring, `max_age` the lag of its readers.
+    #[must_use]
+    pub fn new(epoch: u64, max_bytes: usize, max_age: Duration) -> Self {
+        let ring = Ring { next: 1, ended: true, ..Ring::default() };
+        Self { ring: Mutex::new(ring), head: watch::Sender::new(0), epoch, max_bytes, max_age }
+    }
+
+    /// Packs a chunk, puts it into the ring and wakes the readers. Gives its number.
+    pub fn push(&self, config: Arc<ChunkConfig>, parts: ChunkParts, wall: WallTime, at: Now) -> u64 {
+        // Only the stage pushes, so the number cannot be taken by another between the two locks:
+        // packing stays outside the lock that readers take.
+        let number = self.ring.lock().next;
+        let chunk = Arc::new(Chunk::new((self.epoch, number), config, parts, (wall, at)));
+        {
+            let mut ring = self.ring.lock();
+            if ring.ended {
+                let (next, stream) = (ring.next, ring.stream + 1);
+                *ring = Ring { next, stream, ..Ring::default() };
+            }
+            ring.next += 1;
+            ring.bytes += chunk.weight();
+            if chunk.key {
+                ring.newest_key = Some(number);
+            }
+            ring.chunks.push_back(chunk);
+            while ring.bytes > self.max_bytes && ring.chunks.len() > 1 {
+                if let Some(old) = ring.chunks.pop_front() {
+                    ring.bytes -= old.weight();
+                }
+            }
+            let front = ring.chunks.front().map_or(u64::MAX, |c| c.number);
+            ring.newest_key = ring.newest_key.filter(|k| *k >= front);
+        }
+        self.head.send_modify(|n| *n += 1);
+        number
+    }
+
+    /// The stream is over: readers get what is left, then [`ReadItem::End`].
+    pub fn end(&self) {
+        self.ring.lock().ended = true;
+        self.head.send_modify(|n| *n += 1);
+    }
+
+    /// A reader that starts at the newest key frame, or waits for the first.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>) -> Reader {
+        let head = self.head.subscribe();
+        let (stream, running) = {
+            let ring = self.ring.lock();
+            (ring.stream, !ring.ended)
+        };
+        // Between streams a reader waits for the next one and is not told of the last one's end.
+        let stream = if running { Some(stream) } else { None };
+        Reader { programme: Arc::clone(self), head, stream, next: None }
+    }
+
+    /// The newest chunk, while a stream runs.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<Chunk>> {
+        let ring = self.ring.lock();
+        if ring.ended { None } else { ring.chunks.back().cloned() }
+    }
+}
+
+/// One viewer's place in a programme. Dropping it is leaving.
+pub struct Reader {
+    programme: Arc<Programme>,
+    head: watch::Receiver<u64>,
+    /// The stream that is being read; none before the first chunk is known.
+    stream: Option<u64>,
+    /// Number of the chunk to read next; none while a key frame is awaited.
+    next: Option<u64>,
+}
+
+impl Reader {
+    /// The next item, once there is one. Safe to cancel.
+    pub async fn next(&mut self) -> ReadItem {
+        loop {
+            self.head.mark_unchanged();
+            if let Some(item) = self.try_next() {
+                return item;
+            }
+            if self.head.changed().await.is_err() {
+                // Cannot happen while `programme` is held; ends the reader rather than spin.
+                return ReadItem::End;
+            }
+        }
+    }
+
+    /// The next item, if there is one now: for writing several chunks at once.
+    pub fn try_next(&mut self) -> Option<ReadItem> {
+        let ring = self.programme.ring.lock();
+        let stream = match self.stream {
+            Some(s) => s,
+            None if ring.ended => return None,
+            None => *self.stream.insert(ring.stream),
+        };
+        if stream != ring.stream {
+            self.stream = Some(ring.stream);
+            self.next = None;
+            return Some(ReadItem::End);
+        }
+        let at = match self.next {
+            Some(n) => n,
+            None if ring.ended => {
+                self.stream = None;
+                return Some(ReadItem::End);
+            }
+            None => ring.newest_key?,
+        };
+        if at >= ring.next {
+            if ring.ended {
+                self.stream = None;
+                self.next = None;
+                return Some(ReadItem::End);
+            }
+            return None;
+        }
+        let front = ring.chunks.front()?;
+        let newest = ring.chunks.back()?;
+        if at < front.number {
+            // Overtaken by the ring's bound: go on at the newest key frame, or wait for the next.
+            self.next = ring.newest_key;
+            let to = self.next.unwrap_or(ring.next);
+            return Some(ReadItem::Skipped { chunks: to - at });
+        }
+        let chunk = ring.chunks.get(usize::try_from(at - front.number).ok()?)?;
+        if let Some(key) = ring.newest_key
+            && self.next.is_some()
+            && key > at
+            && newest.at.since(chunk.at) > self.programme.max_age
+        {
+            self.next = Some(key);
+            return Some(ReadItem::Skipped { chunks: key - at });
+        }
+        self.next = Some(at + 1);
+        Some(ReadItem::Chunk(Arc::clone(chunk)))
+    }
+
+    /// How far this reader is behind the newest chunk.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        let ring = self.programme.ring.lock();
+        let (Some(front), Some(newest), Some(next)) = (ring.chunks.front(), ring.chunks.back(), self.next) else {
+            return Duration::ZERO;
+        };
+        let index = usize::try_from(next.saturating_sub(front.number)).unwrap_or(usize::MAX);
+        ring.chunks.get(index).map_or(Duration::ZERO, |c| newest.at.since(c.at))
+    }
+}
