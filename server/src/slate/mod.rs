@@ -36,15 +36,37 @@ pub struct SlateLoop {
     pub frames: Vec<SlateFrame>,
 }
 
-/// What a room's stream asks of its slates.
+/// What a room's stream asks of its slates. One of few forms, so that they can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SlateRequest {
-    /// Width of the picture in pixels.
+    /// Width of the picture in pixels, even.
     pub width: u32,
-    /// Height of the picture in pixels.
+    /// Height of the picture in pixels, even.
     pub height: u32,
-    /// How long a picture stands.
-    pub frame_duration: MediaTime,
+    /// Pictures a second: one of [`RATES`].
+    pub fps: u32,
+}
+
+/// Rates that slates are made in.
+pub const RATES: [u32; 8] = [15, 20, 24, 25, 30, 48, 50, 60];
+/// Smallest and largest sides of a slate, in pixels.
+const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
+
+impl Default for SlateRequest {
+    fn default() -> Self {
+        Self { width: 1280, height: 720, fps: 30 }
+    }
+}
+
+impl SlateRequest {
+    /// The form for a stream: its size, made even and bounded, and the rate nearest to its own.
+    #[must_use]
+    pub fn for_stream(width: u32, height: u32, frame_duration: MediaTime) -> Self {
+        let side = |v: u32| v.clamp(*SIDES.start(), *SIDES.end()) & !1;
+        let per_second = MediaTime::PER_SECOND / frame_duration.flicks().max(1);
+        let fps = RATES.into_iter().min_by_key(|r| (i64::from(*r) - per_second).abs()).unwrap_or(30);
+        Self { width: side(width), height: side(height), fps }
+    }
 }
 
 /// A slate could not be made.
@@ -53,10 +75,18 @@ pub struct SlateRequest {
 pub struct SlateError(pub String);
 
 /// Where stages get their slates from. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct SlateSource;
+#[derive(Clone, Debug)]
+pub struct SlateSource {
+    fallback: [Arc<SlateLoop>; 2],
+}
 
 impl SlateSource {
+    /// A slate that is always there.
+    #[must_use]
+    pub fn fallback(&self, kind: SlateKind) -> Arc<SlateLoop> {
+        Arc::clone(&self.fallback[kind as usize])
+    }
+
     /// A slate of just this form, made if there is none yet.
     ///
     /// # Errors

@@ -1,4 +1,18 @@
-//! The stage's decisions, without input, output or clock.
+//! The stage's decisions, without input, output or clock: gate, delay line, switcher and timeline put
+//! together.
+//!
+//! # What may be tried against it
+//!
+//! - A burst after a stall: the hole was filled, so late pictures are squeezed behind what stands, or
+//!   dropped up to the newest key frame that already waits; a group that comes much too late is held
+//!   until it is known whether it is a burst or a slower road (then the session's offset moves).
+//! - Leave and cover together, in any order, told twice, marks held up: [`Gate`] and [`Switcher`] keep
+//!   facts, not events; each is lifted by its own word alone.
+//! - A publisher that comes and goes, or is taken over from in the middle of a group: every session
+//!   starts at a key frame, with its own offset; the slate or made pictures go on until then.
+//! - No picture, no sound, no key frame ever, another configuration without a key frame: silence, a
+//!   slate, sound under a slate.
+//! - Timestamps that jump or run too fast: [`SessionClock`] re-anchors, the publisher waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,12 +20,33 @@ use std::time::Duration;
 
 use mujian_media::frame::{AudioConfig, AudioFrame, FeedItem, VideoConfig, VideoFrame};
 use mujian_media::time::{MediaTime, Now};
-use mujian_media::{aac, avc};
 use mujian_protocol::room::Stage;
 
+use super::delay::DelayLine;
+use super::gate::Gate;
+use super::pace::LEAD_MAX;
 use super::programme::ChunkParts;
+use super::session::{Cadence, SessionClock, Track};
+use super::switcher::{Picture, Switcher};
+use super::timeline::{LivePicture, Timeline};
 use super::{Leave, StageConfig};
-use crate::slate::{SlateKind, SlateLoop, SlateRequest, SlateSource};
+use crate::slate::{SlateKind, SlateLoop, SlateRequest};
+
+/// Most bytes that wait in the delay line.
+const LINE_BYTES: usize = 64 * 1024 * 1024;
+/// Without a picture for this long, the hole is filled.
+const FILL_AFTER: Duration = Duration::from_millis(100);
+/// A group that is later than this is held to see whether it catches up.
+const LATE_MAX: MediaTime = MediaTime::from_millis(1000);
+/// A held group whose pictures are this near has caught up.
+const CAUGHT_UP: MediaTime = MediaTime::from_millis(250);
+/// How long a held group is watched.
+const WATCH: Duration = Duration::from_millis(500);
+/// Bounds of a held group.
+const HOLD_BYTES: usize = 16 * 1024 * 1024;
+const HOLD_FRAMES: usize = 2000;
+/// A gap of the publisher's timeline that is left out instead of filled.
+const GAP_MAX: MediaTime = MediaTime::from_millis(3000);
 
 /// What the engine is told once.
 #[derive(Clone, Debug)]
@@ -25,7 +60,8 @@ pub(super) struct EngineConfig {
 
 impl From<&StageConfig> for EngineConfig {
     fn from(c: &StageConfig) -> Self {
-        Self { grace: c.grace, grace_away: c.grace_away, delay: c.delay, away: c.away, covered: c.covered }
+        let delay = c.delay.min(super::handle::DELAY_MAX);
+        Self { grace: c.grace, grace_away: c.grace_away, delay, away: c.away, covered: c.covered }
     }
 }
 
@@ -44,130 +80,512 @@ pub(super) enum Out {
     Ended,
 }
 
-/// The live path alone: what the publisher sends goes out from its first key frame on.
+/// What travels through the delay line.
+#[derive(Debug)]
+enum Item {
+    VideoConfig(Arc<VideoConfig>),
+    AudioConfig(Arc<AudioConfig>),
+    Video(VideoFrame),
+    Audio(AudioFrame),
+    Came,
+    Lost,
+    Goodbye,
+    Back,
+}
+
+impl Item {
+    fn is_media(&self) -> bool {
+        matches!(self, Self::Video(_) | Self::Audio(_))
+    }
+}
+
+/// A late group of pictures under watch.
+#[derive(Debug)]
+struct Hold {
+    since: Now,
+    lateness: MediaTime,
+    frames: Vec<VideoFrame>,
+    bytes: usize,
+}
+
+/// The publisher's session as it has come to the exit.
+#[derive(Debug)]
+struct Session {
+    clock: SessionClock,
+    video: Option<Arc<VideoConfig>>,
+    has_sound: bool,
+    cadence: Cadence,
+    hold: Option<Hold>,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self { clock: SessionClock::default(), video: None, has_sound: false, cadence: Cadence::new(None), hold: None }
+    }
+}
+
+/// The two slates that serve.
+#[derive(Clone, Debug)]
+pub(super) struct Slates {
+    pub(super) moment: Arc<SlateLoop>,
+    pub(super) sound_only: Arc<SlateLoop>,
+}
+
+/// One room's stage.
 pub(super) struct Engine {
     config: EngineConfig,
-    out: VecDeque<Out>,
-    video: Option<Arc<VideoConfig>>,
-    audio: Option<Arc<AudioConfig>>,
-    offset: Option<MediaTime>,
-    pending: Vec<AudioFrame>,
-    session: Option<u64>,
+    gate: Gate,
+    /// The session at the entry.
+    entry: Option<u64>,
+    /// The publisher's next picture refers to one that did not come in.
+    entry_needs_key: bool,
+    last_item: Now,
+    line: DelayLine<Item>,
+    switcher: Switcher,
+    session: Session,
     lost_at: Option<Now>,
+    slates: Slates,
+    wanted: Option<SlateRequest>,
+    timeline: Timeline,
+    out: VecDeque<Out>,
 }
 
 impl Engine {
-    pub(super) fn new(config: EngineConfig, _slates: &SlateSource) -> Self {
+    pub(super) fn new(config: EngineConfig, slates: Slates) -> Self {
         Self {
-            config,
-            out: VecDeque::new(),
-            video: None,
-            audio: None,
-            offset: None,
-            pending: Vec::new(),
-            session: None,
+            gate: Gate::new(config.away),
+            entry: None,
+            entry_needs_key: false,
+            last_item: Now::default(),
+            line: DelayLine::new(config.delay, LINE_BYTES),
+            switcher: Switcher::new(config.away.map(|a| a.keep_sound), config.covered),
+            session: Session::new(),
             lost_at: None,
+            slates,
+            wanted: None,
+            timeline: Timeline::new(),
+            out: VecDeque::new(),
+            config,
         }
     }
 
-    pub(super) fn came(&mut self, session: u64, _now: Now) {
-        self.session = Some(session);
-        self.lost_at = None;
+    // ---- the entry ----
+
+    /// A publisher's session begins. The one before it was lost.
+    pub(super) fn came(&mut self, session: u64, now: Now) {
+        self.entry = Some(session);
+        self.entry_needs_key = false;
+        self.last_item = now;
+        self.gate.came();
+        self.mark(Item::Came, now);
     }
 
+    /// The publisher's connection is lost.
     pub(super) fn lost(&mut self, now: Now) {
-        self.session = None;
-        self.lost_at = Some(now);
+        self.entry = None;
+        self.mark(Item::Lost, now);
     }
 
+    /// The publisher ended its stream properly.
     pub(super) fn goodbye(&mut self, now: Now) {
-        self.end(now);
+        self.entry = None;
+        self.mark(Item::Goodbye, now);
     }
 
-    pub(super) fn end(&mut self, _now: Now) {
-        self.config.away = None;
-        (self.session, self.lost_at, self.offset) = (None, None, None);
-        self.out.push_back(Out::Ended);
+    fn mark(&mut self, mark: Item, now: Now) {
+        // Marks weigh nothing and are never refused.
+        let _ = self.line.push(mark, 0, now);
     }
 
-    pub(super) fn feed(&mut self, item: FeedItem, _now: Now) {
+    /// Something of the publisher's.
+    pub(super) fn feed(&mut self, item: FeedItem, now: Now) {
+        let Some(session) = self.entry else { return };
+        self.last_item = now;
         match item {
-            FeedItem::VideoConfig(c) => self.video = Some(c),
-            FeedItem::AudioConfig(c) => self.audio = Some(c),
-            FeedItem::Audio(a) => {
-                if let Some(offset) = self.offset {
-                    self.pending.push(AudioFrame { pts: a.pts.saturating_add(offset), data: a.data });
+            FeedItem::VideoConfig(c) => self.mark(Item::VideoConfig(c), now),
+            FeedItem::AudioConfig(c) => self.mark(Item::AudioConfig(c), now),
+            FeedItem::LeaveMark { last } => self.leave_mark(session, last, now),
+            FeedItem::Audio(frame) => {
+                if self.gate.sound(frame.pts, now) {
+                    let bytes = frame.data.len().max(1);
+                    // A full line leaves sound out; the grid closes the hole.
+                    let _ = self.line.push(Item::Audio(frame), bytes, now);
                 }
             }
-            FeedItem::Video(v) => self.picture(v),
-            FeedItem::LeaveMark { .. } => {}
-        }
-    }
-
-    fn picture(&mut self, mut v: VideoFrame) {
-        let Some(video) = self.video.clone() else { return };
-        let offset = match self.offset {
-            Some(offset) => offset,
-            None if v.key => {
-                let offset = MediaTime::ZERO.saturating_sub(v.dts);
-                self.offset = Some(offset);
-                let audio = self.audio.clone().unwrap_or_else(|| Arc::new(aac::make_asc(48_000, 2)));
-                let mut data = avc::in_band_parameter_sets(&video).to_vec();
-                data.extend_from_slice(&v.data);
-                v.data = data.into();
-                self.out.push_back(Out::Config { video, audio, at: MediaTime::ZERO });
-                self.out.push_back(Out::Stage(Stage::Live));
-                offset
+            FeedItem::Video(frame) => {
+                let permitted = self.gate.picture(frame.pts, now);
+                let whole = !self.entry_needs_key || frame.key;
+                let bytes = frame.data.len().max(1);
+                let taken = permitted && whole && self.line.push(Item::Video(frame), bytes, now).is_ok();
+                self.entry_needs_key = !taken;
             }
-            None => return,
-        };
-        v.dts = v.dts.saturating_add(offset);
-        v.pts = v.pts.saturating_add(offset);
-        self.out.push_back(Out::Chunk(ChunkParts {
-            stage: Stage::Live,
-            video: Some(v),
-            video_duration: MediaTime::from_millis(33),
-            audio: std::mem::take(&mut self.pending),
-        }));
+        }
     }
 
-    pub(super) fn leave(&mut self, leave: Leave, _now: Now) {
-        self.config.away = Some(leave);
+    /// The streamer left.
+    pub(super) fn leave(&mut self, leave: Leave, now: Now) {
+        self.gate.leave(leave, now);
+        self.closed(leave.keep_sound);
     }
+
+    /// The same in band.
     pub(super) fn leave_mark(&mut self, session: u64, last: MediaTime, now: Now) {
-        if self.session == Some(session) {
-            self.leave(Leave { last: Some(last), keep_sound: false }, now);
+        if self.entry == Some(session) && self.gate.leave_mark(last, now) {
+            self.closed(false);
         }
     }
-    pub(super) fn back(&mut self, _from: Option<MediaTime>, _now: Now) {
-        self.config.away = None;
+
+    /// What a leave does at the exit, where it acts: what waits is discarded.
+    fn closed(&mut self, keep_sound: bool) {
+        self.line.retain(|item| match item {
+            Item::Video(_) | Item::Back => false,
+            Item::Audio(_) => keep_sound,
+            _ => true,
+        });
+        self.entry_needs_key = true;
+        self.session.hold = None;
+        self.switcher.leave(keep_sound);
+        if !keep_sound {
+            self.timeline.set_sound(false);
+        }
     }
-    pub(super) fn cover(&mut self, _now: Now) {
-        self.config.covered = true;
+
+    /// The streamer is back; that travels through the delay line.
+    pub(super) fn back(&mut self, from: Option<MediaTime>, now: Now) {
+        if self.gate.back(from, now) {
+            self.mark(Item::Back, now);
+        }
     }
-    pub(super) fn restore(&mut self, _now: Now) {
-        self.config.covered = false;
+
+    /// A moderator covers the programme.
+    pub(super) fn cover(&mut self) {
+        self.session.hold = None;
+        self.switcher.cover();
+        self.timeline.set_sound(false);
     }
-    pub(super) fn slate_ready(&mut self, _kind: SlateKind, _slate: Arc<SlateLoop>) {}
+
+    /// The cover is lifted; what the line held was covered and stays unseen.
+    pub(super) fn restore(&mut self, now: Now) {
+        if self.switcher.is_covered() {
+            self.line.retain(|item| !item.is_media());
+            self.entry_needs_key = true;
+            self.switcher.restore(now, self.line.delay());
+        }
+    }
+
+    /// Ends the stream, and a stay away with it.
+    pub(super) fn end(&mut self) {
+        self.gate.end();
+        self.finish();
+    }
+
+    /// A slate of the stream's form is there.
+    pub(super) fn slate_ready(&mut self, kind: SlateKind, request: SlateRequest, slate: Arc<SlateLoop>) {
+        if self.wanted == Some(request) {
+            match kind {
+                SlateKind::Moment => self.slates.moment = slate,
+                SlateKind::SoundOnly => self.slates.sound_only = slate,
+            }
+        }
+    }
+
     pub(super) fn is_away(&self) -> bool {
-        self.config.away.is_some()
+        self.gate.away().is_some()
     }
+
     pub(super) fn is_covered(&self) -> bool {
-        self.config.covered
+        self.switcher.is_covered()
     }
+
+    // ---- the exit ----
+
+    /// Does what is due.
     pub(super) fn run(&mut self, now: Now) {
-        let grace = if self.is_away() { self.config.grace_away } else { self.config.grace };
-        if self.lost_at.is_some_and(|at| now.since(at) >= grace) {
-            self.end(now);
+        loop {
+            let ahead = self.timeline.is_ahead(now);
+            match self.line.pop_if(now, |item| !(ahead && item.is_media())) {
+                Some(item) => self.exit(item, now),
+                None => break,
+            }
+        }
+        self.tick(now);
+    }
+
+    /// What is to be done, in order.
+    pub(super) fn poll(&mut self) -> Option<Out> {
+        self.out.pop_front().or_else(|| self.timeline.poll())
+    }
+
+    /// Whether the publisher's next item is wanted now; if not, it is at [`Self::wake_at`].
+    pub(super) fn hungry(&self, now: Now) -> bool {
+        !self.timeline.is_ahead(now)
+    }
+
+    /// When [`Self::run`] should be called next.
+    pub(super) fn wake_at(&mut self, now: Now) -> Option<Now> {
+        if !self.switcher.is_running() {
+            return self.line.next_due();
+        }
+        let ahead = self.timeline.ahead_until(now);
+        let line = self.line.next_due().map(|due| due.max(ahead.unwrap_or(due)));
+        let picture = match self.switcher.shown(now).picture {
+            Picture::Nothing => None,
+            Picture::Live => {
+                let duration = self.session.cadence.duration();
+                let fill = self.switcher.picture_at().plus(fill_after(duration));
+                self.timeline.next_fill(duration, now).map(|next| next.max(fill))
+            }
+            Picture::Slate(_) => self.timeline.next_play(now),
+        };
+        let all = [line, ahead, picture, self.timeline.next_sound_alone(), self.switcher.next_change(), self.grace_end()];
+        // What was due and could not be done (a picture that cannot be filled) must not spin the task.
+        let soonest = now.plus(Duration::from_millis(5));
+        all.into_iter().flatten().min().map(|at| if line == Some(at) { at } else { at.max(soonest) })
+    }
+
+    fn grace_end(&self) -> Option<Now> {
+        let grace = if self.switcher.is_away() { self.config.grace_away } else { self.config.grace };
+        match self.lost_at {
+            Some(at) => Some(at.plus(grace)),
+            None => self.switcher.is_present().then(|| self.last_item.plus(grace)),
         }
     }
-    pub(super) fn wake_at(&self, _now: Now) -> Option<Now> {
-        None
+
+    fn exit(&mut self, item: Item, now: Now) {
+        match item {
+            Item::Came => {
+                self.session = Session::new();
+                self.lost_at = None;
+                self.timeline.forget_session();
+                self.switcher.came(now);
+            }
+            Item::Lost => self.gone(now),
+            Item::Goodbye if self.entry.is_some() || self.line.any(|i| matches!(i, Item::Came)) => self.gone(now),
+            Item::Goodbye => self.end(),
+            Item::Back => self.switcher.back(now),
+            Item::VideoConfig(config) => self.video_config(config),
+            Item::AudioConfig(config) => {
+                self.session.has_sound = true;
+                self.timeline.set_audio_config(config);
+            }
+            Item::Audio(frame) => self.sound(frame, now),
+            Item::Video(frame) => self.picture(frame, now),
+        }
     }
-    pub(super) fn hungry(&self, _now: Now) -> bool {
-        true
+
+    fn gone(&mut self, now: Now) {
+        self.session.hold = None;
+        self.lost_at = Some(now);
+        self.timeline.forget_session();
+        self.switcher.lost();
     }
-    pub(super) fn poll(&mut self) -> Option<Out> {
-        self.out.pop_front()
+
+    fn video_config(&mut self, config: Arc<VideoConfig>) {
+        if self.session.video.as_ref() == Some(&config) {
+            return;
+        }
+        self.session.hold = None;
+        self.switcher.break_chain();
+        self.session.cadence = Cadence::new(Some(&config));
+        self.session.video = Some(config);
+        self.want_slates();
     }
+
+    /// Asks for slates of the stream's form, when that is new.
+    fn want_slates(&mut self) {
+        let duration = self.session.cadence.duration();
+        let request = match &self.session.video {
+            Some(video) => SlateRequest::for_stream(video.width, video.height, duration),
+            None => SlateRequest::default(),
+        };
+        if self.wanted != Some(request) {
+            self.wanted = Some(request);
+            for kind in [SlateKind::Moment, SlateKind::SoundOnly] {
+                self.out.push_back(Out::WantSlate(kind, request));
+            }
+        }
+    }
+
+    fn sound(&mut self, frame: AudioFrame, now: Now) {
+        if !self.switcher.sound(now) {
+            return;
+        }
+        self.timeline.set_sound(true);
+        if !self.session.clock.is_anchored() {
+            let edge = self.timeline.pace(now).edge(now);
+            self.session.clock.anchor(frame.pts, edge);
+        }
+        let step = MediaTime::from_millis(21);
+        let pace = *self.timeline.pace(now);
+        if let Some(at) = self.session.clock.map(Track::Audio, frame.pts, step, &pace, now) {
+            self.timeline.sound(frame.data, at, now);
+        }
+    }
+
+    fn picture(&mut self, frame: VideoFrame, now: Now) {
+        self.session.cadence.picture(frame.dts);
+        if !self.switcher.may_go_live() || self.session.video.is_none() {
+            self.switcher.break_chain();
+            return;
+        }
+        let duration = self.session.cadence.duration();
+        if !self.session.clock.is_anchored() {
+            if !frame.key {
+                self.switcher.break_chain();
+                return;
+            }
+            let place = self.timeline.next_place(duration, now);
+            self.session.clock.anchor(frame.dts, place);
+        }
+        let pace = *self.timeline.pace(now);
+        let Some(at) = self.session.clock.map(Track::Video, frame.dts, duration, &pace, now) else { return };
+        let late = self.timeline.lateness(at);
+        if at.saturating_sub(pace.clock(now)) > LEAD_MAX.times(2) {
+            // Faster than time passes, past all that was buffered.
+            self.switcher.break_chain();
+        } else if self.session.hold.is_some() || (frame.key && !self.switcher.chain_is_whole() && late > LATE_MAX) {
+            self.hold(frame, late, now);
+        } else if late >= MediaTime::ZERO && self.newer_key_waits(frame.dts, late, now) {
+            self.switcher.break_chain();
+        } else {
+            self.show(frame, now);
+        }
+    }
+
+    /// Whether a key frame that comes too late as well already waits behind this picture.
+    fn newer_key_waits(&self, dts: MediaTime, late: MediaTime, now: Now) -> bool {
+        let next = self.line.due(now).take_while(|i| matches!(i, Item::Video(_) | Item::Audio(_)));
+        let mut keys = next.filter_map(|i| match i {
+            Item::Video(v) if v.key => Some(v.dts),
+            _ => None,
+        });
+        keys.any(|key| key > dts && key.saturating_sub(dts) <= late)
+    }
+
+    /// Shows a picture, if the switcher agrees.
+    fn show(&mut self, frame: VideoFrame, now: Now) {
+        if !self.switcher.picture(frame.key, now) {
+            return;
+        }
+        let duration = self.session.cadence.duration();
+        let Some(config) = self.session.video.clone() else { return };
+        let pace = *self.timeline.pace(now);
+        let Some(mut dts) = self.session.clock.place_of(frame.dts) else { return };
+        let too_late = pace.clock(now).saturating_sub(dts) > LEAD_MAX.times(2);
+        if let Some(last) = self.timeline.last() {
+            let gap = dts.saturating_sub(last);
+            if gap > GAP_MAX {
+                self.timeline.forgive(gap.saturating_sub(duration), now);
+                self.session.clock.anchor(frame.dts, last.saturating_add(duration));
+            } else if too_late && frame.key && self.lateness_is_lasting(last, now) {
+                self.session.clock.anchor(frame.dts, pace.clock(now));
+            }
+            dts = self.session.clock.place_of(frame.dts).unwrap_or(dts);
+        }
+        let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
+        if frame.key {
+            self.want_slates();
+        }
+        self.timeline.set_stage(Stage::Live);
+        self.timeline.live(LivePicture { frame, dts, pts, duration, config: &config }, now);
+    }
+
+    /// The whole output is behind the clock by more than a burst explains: the publisher is slow.
+    fn lateness_is_lasting(&mut self, last: MediaTime, now: Now) -> bool {
+        self.timeline.pace(now).clock(now).saturating_sub(last) > LEAD_MAX.times(2)
+    }
+
+    /// A group that comes much too late: a burst that will catch up, or a road that has become longer.
+    fn hold(&mut self, frame: VideoFrame, late: MediaTime, now: Now) {
+        let hold = self.session.hold.get_or_insert_with(|| Hold {
+            since: now,
+            lateness: late,
+            frames: Vec::new(),
+            bytes: 0,
+        });
+        if frame.key {
+            hold.frames.clear();
+            hold.bytes = 0;
+        }
+        let dts = frame.dts;
+        hold.bytes += frame.data.len();
+        hold.frames.push(frame);
+        if hold.bytes > HOLD_BYTES || hold.frames.len() > HOLD_FRAMES {
+            self.session.hold = None;
+            return;
+        }
+        let watched = now.since(hold.since);
+        if late > CAUGHT_UP {
+            if watched < WATCH {
+                return;
+            }
+            let caught_up = hold.lateness.saturating_sub(late);
+            if caught_up > MediaTime::from_duration(watched / 2) {
+                (hold.since, hold.lateness) = (now, late);
+                return;
+            }
+            let duration = self.session.cadence.duration();
+            let place = self.timeline.next_place(duration, now);
+            self.session.clock.anchor(dts, place);
+        }
+        let frames = self.session.hold.take().map(|h| h.frames).unwrap_or_default();
+        for frame in frames {
+            self.show(frame, now);
+        }
+    }
+
+    /// What time alone does.
+    fn tick(&mut self, now: Now) {
+        if !self.switcher.is_running() {
+            return;
+        }
+        let never_shown = !self.switcher.is_present() && !self.timeline.has_started() && self.line.next_due().is_none();
+        if never_shown || self.grace_end().is_some_and(|at| now >= at) {
+            self.finish();
+            return;
+        }
+        let shown = self.switcher.shown(now);
+        self.timeline.set_sound(shown.sound && self.session.has_sound && self.switcher.sound_is_alive(now));
+        match shown.picture {
+            Picture::Nothing => return,
+            Picture::Live => {
+                let duration = self.session.cadence.duration();
+                if now.since(self.switcher.picture_at()) >= fill_after(duration) {
+                    self.timeline.fill_live(duration, now);
+                }
+            }
+            Picture::Slate(kind) => {
+                if self.wanted.is_none() {
+                    self.want_slates();
+                }
+                let slate = match kind {
+                    SlateKind::Moment => &self.slates.moment,
+                    SlateKind::SoundOnly => &self.slates.sound_only,
+                };
+                self.timeline.set_stage(shown.stage);
+                self.timeline.play(slate, now);
+            }
+        }
+        self.timeline.sound_alone(now);
+    }
+
+    /// The stream is over. A stay away outlives it, unless the streamer ended it.
+    fn finish(&mut self) {
+        self.entry = None;
+        self.line.retain(|_| false);
+        self.switcher.end(self.gate.away().map(|a| a.keep_sound));
+        self.session = Session::new();
+        self.lost_at = None;
+        self.wanted = None;
+        // What was decided before goes out before.
+        while let Some(out) = self.timeline.poll() {
+            self.out.push_back(out);
+        }
+        self.timeline = Timeline::new();
+        self.out.push_back(Out::Ended);
+    }
+}
+
+fn fill_after(duration: MediaTime) -> Duration {
+    FILL_AFTER.max(duration.to_duration() * 3 / 2)
 }

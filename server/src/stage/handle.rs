@@ -11,13 +11,14 @@ use mujian_protocol::{RoomId, StreamId, WallTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::programme::{Programme, READER_AGE, RING_BYTES};
+use crate::slate::{SlateKind, SlateLoop, SlateRequest};
 
 /// Items that may wait between a publisher's connection and its stage.
 pub(super) const FEED_ITEMS: usize = 512;
 /// Kilobytes that may wait there.
 pub(super) const FEED_KBYTES: usize = 16 * 1024;
 /// Longest delay line.
-pub const DELAY_MAX: Duration = Duration::from_secs(30);
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(30);
 
 /// How a room's stage behaves.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct StageConfig {
     pub grace: Duration,
     /// How long it waits while the streamer is away. Default 60 min.
     pub grace_away: Duration,
-    /// How long frames wait in the delay line, to [`DELAY_MAX`]. Default 0.
+    /// How long frames wait in the delay line, to 30 s. Default 0.
     pub delay: Duration,
     /// Bound of the ring that viewers read from, in bytes.
     pub ring_bytes: usize,
@@ -172,7 +173,7 @@ pub(super) enum Command {
     Cover(oneshot::Sender<()>),
     Restore(oneshot::Sender<()>),
     End(oneshot::Sender<()>),
-    Slate(crate::slate::SlateKind, Arc<crate::slate::SlateLoop>),
+    Slate(SlateKind, SlateRequest, Arc<SlateLoop>),
 }
 
 /// A room's stage, for everybody else. Cheap to clone; the stage ends when the last one is dropped.

@@ -9,11 +9,19 @@
 //! Everything but [`task`] is a state machine without input, output or clock. [`StageHandle`] is how
 //! the rest of the server talks to a room's stage; [`Programme`] is what comes out of it.
 
+mod delay;
 mod engine;
+mod gate;
+mod grid;
 mod handle;
+mod pace;
 mod pack;
 pub mod programme;
+mod session;
+mod switcher;
 mod task;
+mod timeline;
+mod video;
 
 pub use handle::{
     Feed, FeedClosed, Leave, PublishRefused, Publisher, PublisherInfo, StageConfig, StageGone, StageHandle, StageStatus,

@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tracing::{Instrument, info, warn};
 
-use super::engine::{Engine, EngineConfig, Out};
+use super::engine::{Engine, EngineConfig, Out, Slates};
 use super::handle::{Command, FEED_ITEMS, FEED_KBYTES, FeedMessage};
 use super::programme::{ChunkConfig, Programme};
 use super::{Feed, FeedClosed, PublishRefused, Publisher, PublisherInfo, StageConfig, StageHandle, StageStatus};
 use crate::clock::Clock;
-use crate::slate::SlateSource;
+use crate::slate::{SlateKind, SlateRequest, SlateSource};
 
 /// A publisher that has said nothing for this long may be taken over from.
 const SILENT: Duration = Duration::from_secs(3);
@@ -53,7 +53,10 @@ pub fn spawn(config: StageConfig, slates: SlateSource, clock: Clock) -> StageHan
     };
     let span = tracing::info_span!("stage", room = %config.room);
     let task = Task {
-        engine: Engine::new(EngineConfig::from(&config), &slates),
+        engine: Engine::new(
+            EngineConfig::from(&config),
+            Slates { moment: slates.fallback(SlateKind::Moment), sound_only: slates.fallback(SlateKind::SoundOnly) },
+        ),
         clock,
         slates,
         programme,
@@ -190,7 +193,7 @@ impl Task {
                 self.settle(reply, now);
             }
             Command::Cover(reply) => {
-                self.engine.cover(now);
+                self.engine.cover();
                 self.settle(reply, now);
             }
             Command::Restore(reply) => {
@@ -198,10 +201,10 @@ impl Task {
                 self.settle(reply, now);
             }
             Command::End(reply) => {
-                self.engine.end(now);
+                self.engine.end();
                 self.settle(reply, now);
             }
-            Command::Slate(kind, slate) => self.engine.slate_ready(kind, slate),
+            Command::Slate(kind, request, slate) => self.engine.slate_ready(kind, request, slate),
         }
     }
 
@@ -355,14 +358,14 @@ impl Task {
     }
 
     /// Gets a slate of the stream's form, in the background.
-    fn fetch_slate(&self, kind: crate::slate::SlateKind, request: crate::slate::SlateRequest) {
+    fn fetch_slate(&self, kind: SlateKind, request: SlateRequest) {
         let (slates, commands) = (self.slates.clone(), self.commands.clone());
         let fetch = async move {
             match slates.exact(kind, request).await {
                 Ok(slate) => {
                     if let Some(commands) = commands.upgrade() {
                         // A stage that has gone needs no slate.
-                        let _ = commands.send(Command::Slate(kind, slate)).await;
+                        let _ = commands.send(Command::Slate(kind, request, slate)).await;
                     }
                 }
                 Err(error) => warn!(%error, ?kind, "a slate could not be made; another one serves"),

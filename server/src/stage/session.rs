@@ -1,0 +1,181 @@
+//! One publisher session's clock: where its timestamps stand on the programme's timeline.
+//!
+//! Sound and picture share one offset, set when the session's first frame goes out. Timestamps that
+//! jump (an hour ahead, or back) get a new offset instead of making a hole; the track that jumps
+//! second finds the first one's and takes it, so that sound and picture stay together.
+
+use mujian_media::frame::VideoConfig;
+use mujian_media::time::{MediaTime, Now};
+
+use super::pace::{LEAD_MAX, Pace};
+
+/// A step back of this much is a jump, not a late frame.
+const JUMP_BACK: MediaTime = MediaTime::from_millis(1000);
+/// A step ahead of this much that does not fit the clock is a jump.
+const JUMP_AHEAD: MediaTime = MediaTime::from_millis(250);
+/// How near the other track's offset must bring a frame to the edge to be taken.
+const NEAR: MediaTime = MediaTime::from_millis(1500);
+/// After this long without a frame, a jump lands at the edge rather than behind the last frame.
+const PAUSE: MediaTime = MediaTime::from_millis(500);
+/// Frame durations that are believed.
+const DURATION_MIN: MediaTime = MediaTime::from_millis(4);
+const DURATION_MAX: MediaTime = MediaTime::from_millis(250);
+/// Steps between pictures that are remembered.
+const STEPS: usize = 16;
+
+/// Which track a frame is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Track {
+    Video,
+    Audio,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TrackClock {
+    offset: Option<MediaTime>,
+    last: Option<(MediaTime, Now)>,
+}
+
+/// The clock of one publisher session.
+#[derive(Debug, Default)]
+pub(super) struct SessionClock {
+    video: TrackClock,
+    audio: TrackClock,
+}
+
+impl SessionClock {
+    /// From now on the publisher's `theirs` is the programme's `ours`, for both tracks.
+    pub(super) fn anchor(&mut self, theirs: MediaTime, ours: MediaTime) {
+        let offset = Some(ours.saturating_sub(theirs));
+        self.video.offset = offset;
+        self.audio.offset = offset;
+    }
+
+    /// Where a picture belongs by the offset as it stands.
+    pub(super) fn place_of(&self, theirs: MediaTime) -> Option<MediaTime> {
+        self.video.offset.map(|offset| theirs.saturating_add(offset))
+    }
+
+    pub(super) fn is_anchored(&self) -> bool {
+        self.video.offset.is_some()
+    }
+
+    /// Where a frame belongs. None before the session has an offset.
+    pub(super) fn map(&mut self, track: Track, at: MediaTime, step: MediaTime, pace: &Pace, now: Now) -> Option<MediaTime> {
+        let (own, other) = match track {
+            Track::Video => (&mut self.video, &self.audio),
+            Track::Audio => (&mut self.audio, &self.video),
+        };
+        let before = own.last.replace((at, now));
+        let offset = own.offset?;
+        let ours = at.saturating_add(offset);
+        let Some((last, last_now)) = before else { return Some(ours) };
+        let moved = at.saturating_sub(last);
+        let clock = pace.clock(now);
+        let jumped = moved < MediaTime::ZERO.saturating_sub(JUMP_BACK)
+            || (moved > JUMP_AHEAD && ours.saturating_sub(clock) > LEAD_MAX);
+        if !jumped {
+            return Some(ours);
+        }
+        let edge = pace.edge(now);
+        let fits = |o: &MediaTime| *o != offset && at.saturating_add(*o).abs_diff(edge) < NEAR;
+        let offset = other.offset.filter(fits).unwrap_or_else(|| {
+            let paused = MediaTime::from_duration(now.since(last_now)) > PAUSE;
+            let ours = if paused { edge } else { last.saturating_add(offset).saturating_add(step) };
+            ours.saturating_sub(at)
+        });
+        own.offset = Some(offset);
+        Some(at.saturating_add(offset))
+    }
+}
+
+/// How long a publisher's pictures stand, from the steps between them.
+#[derive(Clone, Debug)]
+pub(super) struct Cadence {
+    nominal: MediaTime,
+    steps: [MediaTime; STEPS],
+    seen: usize,
+    last: Option<MediaTime>,
+}
+
+impl Cadence {
+    pub(super) fn new(config: Option<&VideoConfig>) -> Self {
+        let nominal = config
+            .and_then(|c| c.frame_duration)
+            .filter(|d| (DURATION_MIN..=DURATION_MAX).contains(d))
+            .unwrap_or(MediaTime::from_scale(1, 30));
+        Self { nominal, steps: [MediaTime::ZERO; STEPS], seen: 0, last: None }
+    }
+
+    pub(super) fn picture(&mut self, dts: MediaTime) {
+        if let Some(last) = self.last.replace(dts) {
+            let step = dts.saturating_sub(last);
+            if (DURATION_MIN..=DURATION_MAX).contains(&step) {
+                self.steps[self.seen % STEPS] = step;
+                self.seen += 1;
+            }
+        }
+    }
+
+    /// The usual duration: the mean of the steps near the median, so that RTMP's milliseconds even out.
+    pub(super) fn duration(&self) -> MediaTime {
+        let n = self.seen.min(STEPS);
+        if n < 4 {
+            return self.nominal;
+        }
+        let mut steps = self.steps;
+        let steps = &mut steps[..n];
+        steps.sort_unstable();
+        let median = steps[n / 2].flicks();
+        let near = steps.iter().map(|s| s.flicks()).filter(|s| (s - median).abs() * 10 <= median);
+        let (sum, count) = near.fold((0, 0), |(sum, count), s| (sum + s, count + 1));
+        MediaTime::from_flicks(sum / count.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn t(ms: i64) -> MediaTime {
+        MediaTime::from_millis(ms)
+    }
+
+    #[test]
+    fn both_tracks_jump_together() {
+        let pace = Pace::start(MediaTime::ZERO, Now::default());
+        for jump in [3_600_000, -3_600_000, 1 << 32] {
+            let mut clock = SessionClock::default();
+            let base = 10_000_000;
+            clock.anchor(t(base), MediaTime::ZERO);
+            let step = t(33);
+            let mut mapped = Vec::new();
+            for i in 0..60i64 {
+                let now = Now::from_origin(Duration::from_millis(i as u64 * 33));
+                let video = base + i * 33 + if i >= 30 { jump } else { 0 };
+                // The sound is 10 ms behind the picture and jumps one frame later.
+                let audio = base + i * 33 - 10 + if i >= 31 { jump } else { 0 };
+                let v = clock.map(Track::Video, t(video), step, &pace, now).unwrap();
+                let a = clock.map(Track::Audio, t(audio), step, &pace, now).unwrap();
+                mapped.push((v, a));
+            }
+            for (i, (v, a)) in mapped.into_iter().enumerate() {
+                assert_eq!(v, t(i as i64 * 33), "{i}");
+                assert_eq!(v.saturating_sub(a), t(10), "{i}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cadence_evens_out_milliseconds_and_ignores_holes() {
+        let mut c = Cadence::new(None);
+        for i in 0..100i64 {
+            if i % 10 != 9 {
+                c.picture(t((i * 1000 + 15) / 30));
+            }
+        }
+        assert!(c.duration().abs_diff(MediaTime::from_scale(1, 30)) < MediaTime::from_flicks(MediaTime::PER_SECOND / 5000));
+    }
+}

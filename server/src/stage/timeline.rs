@@ -1,0 +1,340 @@
+//! The timeline: one continuous output, whatever is switched to and whoever publishes.
+//!
+//! Pictures run through [`VideoTrack`], sound through [`Grid`], both against one [`Pace`]. A change of
+//! configuration happens at key frames alone, with SPS and PPS in band.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mujian_media::avc::skip::SkipPictures;
+use mujian_media::frame::{AudioConfig, VideoConfig, VideoFrame};
+use mujian_media::time::{MediaTime, Now};
+use mujian_media::{aac, avc};
+use mujian_protocol::room::Stage;
+
+use super::engine::Out;
+use super::grid::Grid;
+use super::pace::{LEAD_MAX, Pace};
+use super::programme::ChunkParts;
+use super::video::VideoTrack;
+use crate::slate::SlateLoop;
+
+/// Sound that waits for a picture goes out alone after this time.
+const SOUND_ALONE: Duration = Duration::from_millis(50);
+/// More than this is not made up for after the machine slept.
+const MISSED_MAX: MediaTime = MediaTime::from_millis(5000);
+/// A slate starts ahead of the edge by at most this.
+const EAGER: MediaTime = MediaTime::from_millis(100);
+/// Longest that an honest encoder's reordering puts between decoding and showing.
+const REORDER_MAX: MediaTime = MediaTime::from_millis(400);
+
+/// One and a half frames: a longer step between two pictures is a hole.
+fn hole(duration: MediaTime) -> MediaTime {
+    MediaTime::from_flicks(duration.flicks() / 2 * 3)
+}
+
+/// A loop that is being played.
+#[derive(Debug)]
+struct Player {
+    slate: Arc<SlateLoop>,
+    next: usize,
+}
+
+/// A picture of the publisher, mapped to the programme's timeline.
+#[derive(Debug)]
+pub(super) struct LivePicture<'a> {
+    pub(super) frame: VideoFrame,
+    pub(super) dts: MediaTime,
+    pub(super) pts: MediaTime,
+    pub(super) duration: MediaTime,
+    pub(super) config: &'a Arc<VideoConfig>,
+}
+
+/// One stream's output.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    out: VecDeque<Out>,
+    pace: Option<Pace>,
+    video: VideoTrack,
+    grid: Grid,
+    config: Option<(Arc<VideoConfig>, Arc<AudioConfig>)>,
+    /// How the publisher's sound is coded.
+    theirs: Option<Arc<AudioConfig>>,
+    /// The publisher's sound is taken.
+    sound: bool,
+    skip: Option<SkipPictures>,
+    player: Option<Player>,
+    stage: Stage,
+}
+
+impl Timeline {
+    pub(super) fn new() -> Self {
+        Self {
+            out: VecDeque::new(),
+            pace: None,
+            video: VideoTrack::default(),
+            grid: Grid::new(Arc::new(aac::make_asc(48_000, 2)), MediaTime::ZERO),
+            config: None,
+            theirs: None,
+            sound: false,
+            skip: None,
+            player: None,
+            stage: Stage::Off,
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Out> {
+        self.out.pop_front()
+    }
+
+    /// The clock of the output, which starts when first asked for.
+    pub(super) fn pace(&mut self, now: Now) -> &mut Pace {
+        self.pace.get_or_insert_with(|| Pace::start(MediaTime::ZERO, now))
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.video.last().is_some()
+    }
+
+    /// The last picture's decoding time.
+    pub(super) fn last(&self) -> Option<MediaTime> {
+        self.video.last()
+    }
+
+    /// Where a new session's first picture goes.
+    pub(super) fn next_place(&mut self, duration: MediaTime, now: Now) -> MediaTime {
+        let edge = self.pace(now).edge(now);
+        self.video.last().map_or(edge, |last| edge.max(last.saturating_add(duration)))
+    }
+
+    /// How late a picture of this mapped time is; zero or less is in time.
+    pub(super) fn lateness(&self, dts: MediaTime) -> MediaTime {
+        self.video.last().map_or(MediaTime::MIN, |last| last.saturating_sub(dts))
+    }
+
+    /// Whether the output is so far ahead of the clock that the publisher must wait.
+    pub(super) fn is_ahead(&self, now: Now) -> bool {
+        self.ahead_until(now).is_some()
+    }
+
+    /// Until when it is.
+    pub(super) fn ahead_until(&self, now: Now) -> Option<Now> {
+        let (pace, last) = (self.pace?, self.video.last()?);
+        let over = last.saturating_sub(pace.clock(now)).saturating_sub(LEAD_MAX);
+        (over > MediaTime::ZERO).then(|| now.plus(over.to_duration() + Duration::from_millis(1)))
+    }
+
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        if self.stage != stage {
+            self.stage = stage;
+            self.out.push_back(Out::Stage(stage));
+        }
+    }
+
+    /// Another session, or none: its sound is not known yet.
+    pub(super) fn forget_session(&mut self) {
+        self.theirs = None;
+        self.set_sound(false);
+    }
+
+    pub(super) fn set_audio_config(&mut self, config: Arc<AudioConfig>) {
+        self.theirs = Some(config);
+    }
+
+    /// Whether the publisher's sound is to be heard. Where it is not, silence is.
+    pub(super) fn set_sound(&mut self, wanted: bool) {
+        let sound = wanted && self.theirs.is_some();
+        if self.sound && !sound {
+            self.grid.discard();
+        }
+        self.sound = sound;
+    }
+
+    /// The publisher's sound needs a configuration that has not gone out.
+    fn sound_needs_key(&self) -> bool {
+        self.sound && self.theirs.as_ref().is_some_and(|theirs| theirs != self.grid.config())
+    }
+
+    /// Sound of the publisher, mapped.
+    pub(super) fn sound(&mut self, data: Bytes, at: MediaTime, now: Now) {
+        if self.sound && self.has_started() && !self.sound_needs_key() {
+            let edge = self.pace(now).edge(now);
+            self.grid.live(data, at, edge, now);
+        }
+    }
+
+    /// A picture of the publisher that is to be shown.
+    pub(super) fn live(&mut self, picture: LivePicture<'_>, now: Now) {
+        let LivePicture { frame, dts, pts, duration, config } = picture;
+        let most = hole(duration);
+        if self.player.is_some() {
+            self.video.straighten();
+            // The slate reaches to where the picture is shown, too, but no lie of a publisher is followed far.
+            let shown = pts.min(dts.saturating_add(REORDER_MAX));
+            while self.video.last().is_some_and(|last| last.saturating_add(most) < dts)
+                || self.video.shown_until().saturating_add(most) < shown
+            {
+                // A slate's own step may be longer than the publisher's.
+                self.next_slate(now);
+            }
+        } else {
+            while self.video.last().is_some_and(|last| last.saturating_add(most) < self.video.preview(dts)) {
+                if !self.skip_picture(duration, now) {
+                    self.video.stretch(dts, duration);
+                    break;
+                }
+            }
+        }
+        let fresh = self.player.take().is_some() || self.skip.is_none() || self.changes(config);
+        if fresh && frame.key {
+            self.skip = Some(SkipPictures::new(config));
+        }
+        if let Some(skip) = &mut self.skip {
+            skip.observe(&frame);
+        }
+        let (dts, pts, exact) = self.video.place(dts, pts);
+        let frame = VideoFrame { dts, pts, ..frame };
+        self.picture(frame, config, duration, now);
+        if exact {
+            self.pace(now).live(dts, now);
+        }
+    }
+
+    fn changes(&self, config: &Arc<VideoConfig>) -> bool {
+        self.config.as_ref().is_none_or(|(video, _)| video != config)
+    }
+
+    /// Holes in the publisher's picture are filled up to the edge; with what cannot be filled, the
+    /// next picture or the slate goes on.
+    pub(super) fn fill_live(&mut self, duration: MediaTime, now: Now) {
+        let edge = self.edge(now);
+        while self.video.last().is_some_and(|last| last.saturating_add(duration) <= edge) {
+            if !self.skip_picture(duration, now) {
+                break;
+            }
+        }
+    }
+
+    /// When the next filling picture is due.
+    pub(super) fn next_fill(&self, duration: MediaTime, now: Now) -> Option<Now> {
+        let (pace, last) = (self.pace?, self.video.last()?);
+        Some(pace.when(last.saturating_add(duration), now))
+    }
+
+    fn skip_picture(&mut self, duration: MediaTime, now: Now) -> bool {
+        let Some((config, _)) = self.config.clone() else { return false };
+        let Some(data) = self.skip.as_mut().and_then(SkipPictures::make) else { return false };
+        let (dts, pts) = self.video.fill(duration);
+        self.picture(VideoFrame { dts, pts, key: false, data }, &config, duration, now);
+        true
+    }
+
+    /// Plays a slate up to the edge.
+    pub(super) fn play(&mut self, slate: &Arc<SlateLoop>, now: Now) {
+        self.skip = None;
+        let another = self.player.as_ref().is_none_or(|p| !Arc::ptr_eq(&p.slate, slate));
+        if another || self.sound_needs_key() {
+            self.player = Some(Player { slate: Arc::clone(slate), next: 0 });
+            if self.video.last().is_none_or(|last| last <= self.edge(now).saturating_add(EAGER)) {
+                self.next_slate(now);
+            }
+        }
+        let step = slate.frame_duration;
+        let missed = self.video.last().map_or(MediaTime::ZERO, |last| self.edge(now).saturating_sub(last));
+        if missed > MISSED_MAX {
+            self.pace(now).forgive(missed);
+        }
+        let edge = self.edge(now);
+        while self.video.last().is_some_and(|last| last.saturating_add(step) <= edge) {
+            self.next_slate(now);
+        }
+    }
+
+    /// When the slate's next picture is due.
+    pub(super) fn next_play(&self, now: Now) -> Option<Now> {
+        let player = self.player.as_ref()?;
+        self.next_fill(player.slate.frame_duration, now)
+    }
+
+    fn next_slate(&mut self, now: Now) {
+        let Some(player) = &mut self.player else { return };
+        let slate = Arc::clone(&player.slate);
+        let Some(frame) = slate.frames.get(player.next) else { return };
+        player.next = (player.next + 1) % slate.frames.len();
+        let (dts, pts) = self.video.fill(slate.frame_duration);
+        let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data.clone() };
+        self.picture(frame, &slate.config, slate.frame_duration, now);
+        self.pace(now).slate(now);
+    }
+
+    /// Something skipped over more than can be filled: the clock waits for it.
+    pub(super) fn forgive(&mut self, missed: MediaTime, now: Now) {
+        self.pace(now).forgive(missed);
+    }
+
+    /// Sound that has waited long enough goes out without a picture.
+    pub(super) fn sound_alone(&mut self, now: Now) {
+        if self.config.is_none() || !self.grid.waiting_since().is_some_and(|at| now.since(at) >= SOUND_ALONE) {
+            return;
+        }
+        let audio = self.grid.take(MediaTime::MAX);
+        self.out.push_back(Out::Chunk(ChunkParts {
+            stage: self.stage,
+            video: None,
+            video_duration: MediaTime::ZERO,
+            audio,
+        }));
+    }
+
+    /// When that will be.
+    pub(super) fn next_sound_alone(&self) -> Option<Now> {
+        self.grid.waiting_since().map(|at| at.plus(SOUND_ALONE))
+    }
+
+    fn edge(&self, now: Now) -> MediaTime {
+        self.pace.map_or(MediaTime::ZERO, |p| p.edge(now))
+    }
+
+    /// A placed picture goes out with the sound that belongs to it.
+    fn picture(&mut self, mut frame: VideoFrame, video: &Arc<VideoConfig>, duration: MediaTime, now: Now) {
+        if frame.key {
+            self.configure(&mut frame, video);
+        }
+        let end = frame.dts.saturating_add(duration);
+        let silence = if self.sound && !self.sound_needs_key() {
+            // The publisher's sound may still come.
+            end.min(self.edge(now).saturating_sub(self.grid.patience()))
+        } else {
+            end
+        };
+        self.grid.silence(silence, now);
+        let audio = self.grid.take(end);
+        self.out.push_back(Out::Chunk(ChunkParts {
+            stage: self.stage,
+            video: Some(frame),
+            video_duration: duration,
+            audio,
+        }));
+    }
+
+    fn configure(&mut self, frame: &mut VideoFrame, video: &Arc<VideoConfig>) {
+        let audio = self.theirs.as_ref().unwrap_or(self.grid.config());
+        let same = self.config.as_ref().is_some_and(|(v, a)| v == video && a == audio);
+        if same {
+            return;
+        }
+        let audio = Arc::clone(audio);
+        if &audio != self.grid.config() {
+            self.grid.reconfigure(Arc::clone(&audio));
+        }
+        let sets = avc::in_band_parameter_sets(video);
+        let mut data = BytesMut::with_capacity(sets.len() + frame.data.len());
+        data.extend_from_slice(&sets);
+        data.extend_from_slice(&frame.data);
+        frame.data = data.freeze();
+        self.config = Some((Arc::clone(video), Arc::clone(&audio)));
+        self.out.push_back(Out::Config { video: Arc::clone(video), audio, at: frame.dts });
+    }
+}
