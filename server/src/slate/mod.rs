@@ -1,5 +1,7 @@
 //! Slates: what viewers see in place of the publisher's picture, as loops of compressed frames.
 
+pub mod format;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +76,9 @@ impl SlateRequest {
 #[error("{0}")]
 pub struct SlateError(pub String);
 
+/// Small slates that are part of the program: what serves until better ones are there.
+const BUILT_IN: [&[u8]; 2] = [include_bytes!("moment.slate"), include_bytes!("sound_only.slate")];
+
 /// Where stages get their slates from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SlateSource {
@@ -81,6 +86,15 @@ pub struct SlateSource {
 }
 
 impl SlateSource {
+    /// The slates that are part of the program, and no others.
+    ///
+    /// # Errors
+    /// The program was built from damaged files.
+    pub fn built_in() -> Result<Self, format::BadSlate> {
+        let [moment, sound_only] = BUILT_IN.map(|bytes| format::read(Bytes::from_static(bytes)).map(Arc::new));
+        Ok(Self { fallback: [moment?, sound_only?] })
+    }
+
     /// A slate that is always there.
     #[must_use]
     pub fn fallback(&self, kind: SlateKind) -> Arc<SlateLoop> {

@@ -337,7 +337,8 @@ impl Engine {
             }
             Picture::Slate(_) => self.timeline.next_play(now),
         };
-        let all = [line, ahead, picture, self.timeline.next_sound_alone(), self.switcher.next_change(), self.grace_end()];
+        let all =
+            [line, ahead, picture, self.timeline.next_sound_alone(), self.switcher.next_change(), self.grace_end()];
         // What was due and could not be done (a picture that cannot be filled) must not spin the task.
         let soonest = now.plus(Duration::from_millis(5));
         all.into_iter().flatten().min().map(|at| if line == Some(at) { at } else { at.max(soonest) })
@@ -497,12 +498,8 @@ impl Engine {
 
     /// A group that comes much too late: a burst that will catch up, or a road that has become longer.
     fn hold(&mut self, frame: VideoFrame, late: MediaTime, now: Now) {
-        let hold = self.session.hold.get_or_insert_with(|| Hold {
-            since: now,
-            lateness: late,
-            frames: Vec::new(),
-            bytes: 0,
-        });
+        let hold =
+            self.session.hold.get_or_insert_with(|| Hold { since: now, lateness: late, frames: Vec::new(), bytes: 0 });
         if frame.key {
             hold.frames.clear();
             hold.bytes = 0;

@@ -158,7 +158,8 @@ pub struct StageGone;
 
 /// What comes over a feed.
 pub(super) enum FeedMessage {
-    Item(FeedItem, #[expect(dead_code, reason = "held until the item is taken")] OwnedSemaphorePermit),
+    /// The permit is held until the item is taken.
+    Item(FeedItem, OwnedSemaphorePermit),
     Goodbye,
 }
 

@@ -61,7 +61,14 @@ impl SessionClock {
     }
 
     /// Where a frame belongs. None before the session has an offset.
-    pub(super) fn map(&mut self, track: Track, at: MediaTime, step: MediaTime, pace: &Pace, now: Now) -> Option<MediaTime> {
+    pub(super) fn map(
+        &mut self,
+        track: Track,
+        at: MediaTime,
+        step: MediaTime,
+        pace: &Pace,
+        now: Now,
+    ) -> Option<MediaTime> {
         let (own, other) = match track {
             Track::Video => (&mut self.video, &self.audio),
             Track::Audio => (&mut self.audio, &self.video),
@@ -176,6 +183,8 @@ mod tests {
                 c.picture(t((i * 1000 + 15) / 30));
             }
         }
-        assert!(c.duration().abs_diff(MediaTime::from_scale(1, 30)) < MediaTime::from_flicks(MediaTime::PER_SECOND / 5000));
+        assert!(
+            c.duration().abs_diff(MediaTime::from_scale(1, 30)) < MediaTime::from_flicks(MediaTime::PER_SECOND / 5000)
+        );
     }
 }

@@ -265,8 +265,7 @@ impl Task {
         let info =
             PublisherInfo { program: publisher.program.clone(), address: publisher.address.clone(), since: wall };
         info!(program = %publisher.program, session, connection = %publisher.id, "publishing");
-        self.current =
-            Some(Current { session, publisher, info, items, closed: Arc::clone(&closed), last_item: now });
+        self.current = Some(Current { session, publisher, info, items, closed: Arc::clone(&closed), last_item: now });
         self.engine.came(session, now);
         if self.status.borrow().stream.is_none() {
             self.status.send_modify(|s| {

@@ -29,8 +29,9 @@ impl Warp {
     /// Where `at` comes to lie, and whether the line still holds there.
     fn apply(&self, at: MediaTime) -> (MediaTime, bool) {
         let along = at.saturating_sub(self.from).flicks().max(0);
-        let out = self.to.saturating_add(MediaTime::from_flicks((i128::from(along) * i128::from(self.num)
-            / i128::from(self.den)) as i64));
+        let out = self.to.saturating_add(MediaTime::from_flicks(
+            (i128::from(along) * i128::from(self.num) / i128::from(self.den)) as i64,
+        ));
         let squeezing = self.num < self.den;
         let held = if squeezing { out > at } else { out < at };
         if held { (out, true) } else { (at, false) }
