@@ -6,8 +6,10 @@
 
 pub mod api;
 pub mod cache;
+pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod encode;
 pub mod host;
 pub mod paths;
 pub mod signal;

@@ -57,12 +57,12 @@ impl LivePictures {
         Ok(Self { label: label.to_owned(), limit, input, watch, index, base, decoder })
     }
 
-    /// Waits for the next picture. With it comes its capture time as the device tells it, in
-    /// microseconds of the wall clock; none where it tells nothing that can be one.
+    /// Waits for the next picture. With it comes how long ago it was captured, by the device's own
+    /// account; none where that cannot be.
     ///
     /// # Errors
     /// [`AvError::Gone`] when the device went away, [`AvError::TimedOut`] when it gives nothing.
-    pub fn next(&mut self) -> Result<(frame::Video, Option<i64>), AvError> {
+    pub fn next(&mut self) -> Result<(frame::Video, Option<Duration>), AvError> {
         let mut packet = Packet::empty();
         let mut picture = frame::Video::empty();
         self.watch.allow(self.limit);
@@ -70,8 +70,7 @@ impl LivePictures {
             match self.decoder.receive_frame(&mut picture) {
                 Ok(()) => {
                     let micros = picture.timestamp().map(|pts| time_of(pts, self.base).to_scale(1_000_000));
-                    // Years apart from 1970: a clock of the wall, not of the device's start.
-                    return Ok((picture, micros.filter(|us| *us > 1_000_000_000_000_000)));
+                    return Ok((picture, micros.and_then(age)));
                 }
                 Err(Error::Eof) => return Err(self.gone()),
                 // Damaged pictures of a camera are common at its start; the next one will do.
@@ -95,4 +94,16 @@ impl LivePictures {
     fn gone(&self) -> AvError {
         AvError::Gone { device: self.label.clone() }
     }
+}
+
+/// How long ago a timestamp was, in microseconds of the wall clock or of the monotonic clock:
+/// devices use either, by version and by kind. More than two seconds is neither.
+fn age(micros: i64) -> Option<Duration> {
+    // SAFETY: both read a clock.
+    let clocks = unsafe { [ffmpeg_next::ffi::av_gettime(), ffmpeg_next::ffi::av_gettime_relative()] };
+    clocks
+        .into_iter()
+        .filter_map(|now| u64::try_from(now.saturating_sub(micros)).ok())
+        .map(Duration::from_micros)
+        .find(|age| *age < Duration::from_secs(2))
 }

@@ -22,7 +22,7 @@ pub mod testcard;
 
 pub use error::AvError;
 pub use ffmpeg_next::format::Pixel;
-pub use picture::Picture;
+pub use picture::{Picture, dark};
 
 /// Prepares FFmpeg: registers the devices and keeps the libraries from writing to stderr (their
 /// errors come back as values). Every entry point of this crate calls it; calling it again is free.

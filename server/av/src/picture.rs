@@ -94,3 +94,14 @@ pub(crate) fn is_writable(frame: &frame::Video) -> bool {
     // but the function does not write.
     unsafe { ffi::av_frame_is_writable(frame.as_ptr().cast_mut()) > 0 }
 }
+
+/// A picture in the darkest colour of the house, for where there is none.
+#[must_use]
+pub fn dark(width: u32, height: u32) -> Picture {
+    crate::init();
+    let mut frame = frame::Video::new(Pixel::YUV420P, width.max(2) & !1, height.max(2) & !1);
+    crate::scale::blacken(&mut frame, Pixel::YUV420P);
+    // #0d0c0b in BT.709 with limited range.
+    frame.data_mut(0).fill(26);
+    Picture::new(frame, MediaTime::ZERO)
+}

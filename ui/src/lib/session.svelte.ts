@@ -1,5 +1,6 @@
 /** Who is logged in, and the dialog that asks. */
 import { backend } from "./backend";
+import { AppBackend } from "./backend/app";
 import type { AccountView, ServerInfo } from "./generated/protocol";
 import { i18n } from "./i18n/index.svelte";
 import { toasts } from "./toasts.svelte";
@@ -13,9 +14,14 @@ class Session {
   server = $state<ServerInfo | undefined>(undefined);
 
   async load(): Promise<void> {
+    if (backend instanceof AppBackend) {
+      try {
+        i18n.setSystem((await backend.info()).locale);
+      } catch (error) {
+        toasts.bad(error);
+      }
+    }
     try {
-      const locale = await backend.locale();
-      if (locale !== undefined) i18n.setSystem(locale);
       this.account = await backend.account();
     } catch (error) {
       toasts.bad(error);

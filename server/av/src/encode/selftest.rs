@@ -100,6 +100,40 @@ pub fn decode(items: &[FeedItem]) -> Result<Vec<Picture>, String> {
     Ok(out)
 }
 
+/// Decodes the sound of a stream with FFmpeg's own decoder: each stretch with the time of its first sample.
+///
+/// # Errors
+/// What the decoder said.
+pub fn decode_sound(items: &[FeedItem]) -> Result<Vec<(MediaTime, Vec<crate::sound::Sample>)>, String> {
+    let text = |e: ffmpeg_next::Error| crate::error::text(e);
+    let codec = decoder::find(codec::Id::AAC).ok_or("there is no decoder to check it with")?;
+    let mut decoder: Option<decoder::Audio> = None;
+    let mut out = Vec::new();
+    for item in items {
+        match item {
+            FeedItem::AudioConfig(config) => {
+                let mut context = codec::Context::new_with_codec(codec);
+                set_extradata(&mut context, &config.asc);
+                decoder = Some(context.decoder().audio().map_err(text)?);
+            }
+            FeedItem::Audio(a) => {
+                let mut packet = Packet::copy(&a.data);
+                packet.set_pts(Some(a.pts.flicks()));
+                let decoder = decoder.as_mut().ok_or("a sound came before its configuration")?;
+                decoder.send_packet(&packet).map_err(text)?;
+                let mut frame = frame::Audio::empty();
+                while decoder.receive_frame(&mut frame).is_ok() {
+                    let at = MediaTime::from_flicks(frame.timestamp().unwrap_or(0));
+                    let (left, right) = (frame.plane::<f32>(0), frame.plane::<f32>(frame.planes() - 1));
+                    out.push((at, left.iter().zip(right).map(|(l, r)| [*l, *r]).collect()));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(out)
+}
+
 pub(crate) fn set_extradata(context: &mut codec::Context, bytes: &[u8]) {
     use ffmpeg_next::ffi;
     // SAFETY: the context is ours and not yet open. The buffer is allocated by FFmpeg with the

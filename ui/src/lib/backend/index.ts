@@ -3,13 +3,8 @@ import { AppBackend } from "./app";
 import type { Backend } from "./types";
 import { WebBackend } from "./web";
 
-async function choose(): Promise<Backend> {
-  // Only in development: the studio without its app, for looking at its screens. Not in what is built.
-  if (import.meta.env.DEV && new URLSearchParams(location.search).has("fake-studio")) {
-    const { FakeBackend } = await import("./fake");
-    return new FakeBackend();
-  }
+function choose(): Backend {
   return "__TAURI_INTERNALS__" in window ? new AppBackend() : new WebBackend();
 }
 
-export const backend: Backend = await choose();
+export const backend: Backend = choose();

@@ -1,0 +1,264 @@
+//! Between sources and those who use what they give: bounded, and never waiting.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use mujian_av::Picture;
+use mujian_av::sound::{RATE, Sample, Track};
+use mujian_media::time::MediaTime;
+use parking_lot::{Condvar, Mutex};
+
+/// A request to stop that a thread can wait on.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stop {
+    /// Asks to stop.
+    pub fn stop(&self) {
+        *self.0.0.lock() = true;
+        self.0.1.notify_all();
+    }
+
+    /// It was asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.0.0.lock()
+    }
+
+    /// Waits until a moment, or until it is asked. `true`: it was asked.
+    #[must_use]
+    pub fn wait_until(&self, moment: Instant) -> bool {
+        let mut stopped = self.0.0.lock();
+        while !*stopped {
+            if self.0.1.wait_until(&mut stopped, moment).timed_out() {
+                break;
+            }
+        }
+        *stopped
+    }
+}
+
+struct Queue {
+    pictures: VecDeque<Picture>,
+    closed: bool,
+}
+
+/// A queue of pictures that drops the oldest when it is full.
+#[derive(Clone)]
+pub struct Pictures {
+    shared: Arc<(Mutex<Queue>, Condvar)>,
+    capacity: usize,
+    dropped: Arc<AtomicU64>,
+}
+
+/// What came out of a queue.
+#[derive(Debug)]
+pub enum Next {
+    /// A picture.
+    Picture(Picture),
+    /// Nothing in time.
+    TimedOut,
+    /// Nothing will come any more.
+    Closed,
+}
+
+impl Pictures {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let queue = Queue { pictures: VecDeque::with_capacity(capacity), closed: false };
+        Self {
+            shared: Arc::new((Mutex::new(queue), Condvar::new())),
+            capacity: capacity.max(1),
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Adds a picture.
+    pub fn push(&self, picture: Picture) {
+        let mut queue = self.shared.0.lock();
+        if queue.pictures.len() >= self.capacity {
+            queue.pictures.pop_front();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        queue.pictures.push_back(picture);
+        self.shared.1.notify_one();
+    }
+
+    /// Waits for the next picture until a moment.
+    #[must_use]
+    pub fn next(&self, until: Instant) -> Next {
+        let mut queue = self.shared.0.lock();
+        loop {
+            if let Some(picture) = queue.pictures.pop_front() {
+                return Next::Picture(picture);
+            }
+            if queue.closed {
+                return Next::Closed;
+            }
+            if self.shared.1.wait_until(&mut queue, until).timed_out() && queue.pictures.is_empty() && !queue.closed {
+                return Next::TimedOut;
+            }
+        }
+    }
+
+    /// Throws away what waits.
+    pub fn clear(&self) {
+        self.shared.0.lock().pictures.clear();
+    }
+
+    /// Wakes the waiting side for good.
+    pub fn close(&self) {
+        self.shared.0.lock().closed = true;
+        self.shared.1.notify_all();
+    }
+
+    /// Pictures dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Sound on its way from a source to the mixer.
+#[derive(Clone)]
+pub struct SoundTrack {
+    shared: Arc<(Mutex<Track>, Condvar)>,
+    alive: Arc<AtomicBool>,
+}
+
+impl Default for SoundTrack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SoundTrack {
+    /// An empty track that holds 3 seconds.
+    #[must_use]
+    pub fn new() -> Self {
+        let track = Track::new(3 * RATE as usize);
+        Self { shared: Arc::new((Mutex::new(track), Condvar::new())), alive: Arc::default() }
+    }
+
+    /// Adds sound from the sample `index` of the clock on.
+    pub fn write(&self, index: i64, samples: &[Sample]) {
+        self.shared.0.lock().write(index, samples);
+        self.alive.store(true, Ordering::Relaxed);
+        self.shared.1.notify_all();
+    }
+
+    /// Nothing more comes for now: the mixer need not wait.
+    pub fn pause(&self) {
+        self.alive.store(false, Ordering::Relaxed);
+        self.shared.1.notify_all();
+    }
+
+    /// Waits until the sound up to `end` is there, the track is paused, or the moment comes.
+    pub fn wait(&self, end: i64, until: Instant) {
+        let mut track = self.shared.0.lock();
+        while self.alive.load(Ordering::Relaxed) && track.end().is_none_or(|e| e < end) {
+            if self.shared.1.wait_until(&mut track, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Both are handles of one track.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Takes sound; see [`Track::read`].
+    pub fn read(&self, index: i64, out: &mut [Sample]) -> usize {
+        self.shared.0.lock().read(index, out)
+    }
+}
+
+/// What is on air inside the studio: the queues that every source feeds, one source at a time.
+#[derive(Clone)]
+pub struct Program {
+    inner: Arc<ProgramInner>,
+}
+
+struct ProgramInner {
+    current: AtomicU64,
+    issued: AtomicU64,
+    sinks: Vec<Pictures>,
+    sound: Mutex<SoundTrack>,
+}
+
+impl Program {
+    /// A programme that feeds these queues.
+    #[must_use]
+    pub fn new(sinks: Vec<Pictures>) -> Self {
+        let inner = ProgramInner {
+            current: AtomicU64::new(0),
+            issued: AtomicU64::new(0),
+            sinks,
+            sound: Mutex::new(SoundTrack::new()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A way in for a further source. What it gives is shown from its first picture on (or from its
+    /// first sound, if it has no picture), and what the others give is not any more.
+    #[must_use]
+    pub fn outlet(&self) -> Outlet {
+        let generation = self.inner.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        Outlet { program: self.clone(), generation, sound: SoundTrack::new() }
+    }
+
+    /// The sound of the source on air.
+    #[must_use]
+    pub fn sound(&self) -> SoundTrack {
+        self.inner.sound.lock().clone()
+    }
+}
+
+/// A source's way into the programme.
+#[derive(Clone)]
+pub struct Outlet {
+    program: Program,
+    generation: u64,
+    sound: SoundTrack,
+}
+
+impl Outlet {
+    /// Gives a picture.
+    pub fn picture(&self, picture: Picture) {
+        if self.take_over() {
+            for sink in &self.program.inner.sinks {
+                sink.push(picture.clone());
+            }
+        }
+    }
+
+    /// Goes on air unless a later source already has. `true`: on air.
+    pub fn take_over(&self) -> bool {
+        let current = &self.program.inner.current;
+        let before = current.fetch_max(self.generation, Ordering::SeqCst);
+        if before < self.generation {
+            *self.program.inner.sound.lock() = self.sound.clone();
+        }
+        before <= self.generation
+    }
+
+    /// Gives sound whose first sample was captured at `at`.
+    pub fn sound(&self, at: MediaTime, samples: &[Sample]) {
+        self.sound.write(mujian_av::sound::index_of(at), samples);
+    }
+
+    /// Gives sound by its place on the clock.
+    pub fn sound_at(&self, index: i64, samples: &[Sample]) {
+        self.sound.write(index, samples);
+    }
+
+    /// No sound comes for now.
+    pub fn pause_sound(&self) {
+        self.sound.pause();
+    }
+}

@@ -1,0 +1,136 @@
+//! A source at work on its thread.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{CaptureError, Clock, Outlet, Stop};
+
+/// How a source ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// A file that is not looped came to its end.
+    Finished,
+}
+
+/// Something that gives pictures, sound, or both.
+pub trait Source: Send {
+    /// What a person calls it.
+    fn label(&self) -> String;
+
+    /// Runs until `stop`, an end of its own, or a failure. It calls `ready` once, after the first
+    /// picture (or sound, where there is no picture) went out.
+    ///
+    /// # Errors
+    /// Why it could not start, or how it was lost.
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError>;
+
+    /// Longest time from the start to `ready`.
+    fn first_limit(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// What a source tells about itself, after it was ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceEvent {
+    /// A file came to its end.
+    Finished,
+    /// It was lost: unplugged, broken.
+    Lost(CaptureError),
+}
+
+/// A source that runs. Dropping it stops the source and waits for its thread, unless that hangs in
+/// a driver.
+pub struct Running {
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+    label: String,
+}
+
+enum Report {
+    Ready,
+    Ended(Result<End, CaptureError>),
+}
+
+impl Running {
+    /// Starts a source and waits for its first picture or sound. `event` is called at most once,
+    /// when it ends by itself after that.
+    ///
+    /// # Errors
+    /// What the source said, or [`CaptureError::NothingCame`].
+    pub fn start(
+        mut source: Box<dyn Source>,
+        clock: Clock,
+        outlet: Outlet,
+        event: impl Fn(SourceEvent) + Send + 'static,
+    ) -> Result<Self, CaptureError> {
+        let stop = Stop::default();
+        let label = source.label();
+        let limit = source.first_limit();
+        let (reports, answers) = mpsc::channel();
+        let theirs = stop.clone();
+        let name = label.clone();
+        let thread = std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || {
+                let was_ready = std::cell::Cell::new(false);
+                let ready = || {
+                    if !was_ready.replace(true) {
+                        let _ = reports.send(Report::Ready);
+                    }
+                };
+                let ended = source.run(clock, &outlet, &theirs, &ready);
+                outlet.pause_sound();
+                tracing::info!(source = %name, ?ended, "capture ended");
+                // Whoever started it listens until it is ready; afterwards the end is an event.
+                match ended {
+                    ended if !was_ready.get() => {
+                        let _ = reports.send(Report::Ended(ended));
+                    }
+                    _ if theirs.is_stopped() => {}
+                    Ok(End::Stopped) => {}
+                    Ok(End::Finished) => event(SourceEvent::Finished),
+                    Err(e) => event(SourceEvent::Lost(e)),
+                }
+            })
+            .map_err(|e| CaptureError::Unsupported(format!("No thread could be started ({e}).")))?;
+        let running = Self { stop, thread: Some(thread), label };
+        match answers.recv_timeout(limit) {
+            Ok(Report::Ready) => Ok(running),
+            Ok(Report::Ended(Err(e))) => Err(e),
+            Ok(Report::Ended(Ok(_))) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(CaptureError::Stopped(running.label.clone()))
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                Err(CaptureError::NothingCame { device: running.label.clone(), seconds: limit.as_secs() })
+            }
+        }
+    }
+
+    /// What a person calls it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            let deadline = Instant::now() + Duration::from_millis(500);
+            // The device must be closed before another opens it; a driver that hangs keeps its thread.
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::park_timeout(Duration::from_millis(2));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            } else {
+                tracing::warn!(source = %self.label, "the device does not close in time");
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! From what is captured to what is sent: choosing an encoder, pacing, mixing, encoding.
+
+mod pacer;
+mod pipeline;
+mod preview;
+pub mod probe;
+mod sound;
+mod video;
+
+pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus};
+pub use probe::{Encoders, ProbeCommand, run_probe};
+
+use mujian_protocol::studio::Preset;
+
+use crate::capture::{CaptureError, Wanted};
+
+/// Why nothing can be encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The picture or the sound is not there.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// An encoder failed.
+    #[error(transparent)]
+    Av(#[from] mujian_av::AvError),
+    /// The chosen encoder does not work here.
+    #[error("The encoder {name} does not work on this computer: {reason} Choose another, or let the program choose.")]
+    Unusable {
+        /// FFmpeg's name of it.
+        name: String,
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// Not one encoder works.
+    #[error(
+        "No H.264 encoder works on this computer. Install FFmpeg's libraries with libx264 (Debian and Ubuntu: libavcodec-extra)."
+    )]
+    NoneWorks,
+    /// A stream is already encoded.
+    #[error("A broadcast is already running. End it before another begins.")]
+    AlreadyLive,
+}
+
+/// What a preset stands for: size, rate, and bits a second.
+#[must_use]
+pub fn preset(preset: Preset) -> (Wanted, u32) {
+    let (width, height, fps, kbps) = match preset {
+        Preset::P540f30 => (960, 540, 30, 1500),
+        Preset::P720f30 => (1280, 720, 30, 2500),
+        Preset::P1080f30 => (1920, 1080, 30, 4500),
+        Preset::P1080f60 => (1920, 1080, 60, 6000),
+    };
+    (Wanted { width, height, fps }, kbps * 1000)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! A constant frame rate from capture times.
+
+use mujian_media::time::MediaTime;
+
+/// Longest stretch without a picture that is filled with repeated ones.
+const FILL: MediaTime = MediaTime::from_millis(1000);
+
+/// What becomes of a captured picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Too early after the last one: it is left out.
+    Drop,
+    /// It is shown at `pts`, after the last picture was repeated `repeats` times, `step` apart.
+    Show { pts: MediaTime, repeats: u32 },
+}
+
+/// Puts pictures on a grid of the frame rate. The grid follows the source's own clock slowly (at
+/// most 2 % of a step with each picture), so that a camera with 29.97 pictures a second loses none
+/// and the picture never leaves its sound by more than a few milliseconds.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    step: MediaTime,
+    last: Option<MediaTime>,
+    /// When a real picture was last shown.
+    real: MediaTime,
+}
+
+impl Pacer {
+    pub(super) fn new(fps: u32) -> Self {
+        Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, real: MediaTime::ZERO }
+    }
+
+    /// A picture captured at `at`.
+    pub(super) fn picture(&mut self, at: MediaTime) -> Pace {
+        let Some(last) = self.last else {
+            self.last = Some(at);
+            self.real = at;
+            return Pace::Show { pts: at, repeats: 0 };
+        };
+        let ahead = at.saturating_sub(last).flicks();
+        let step = self.step.flicks();
+        let slots = (ahead + step / 2).div_euclid(step);
+        if slots <= 0 {
+            return Pace::Drop;
+        }
+        self.real = at;
+        if MediaTime::from_flicks(ahead) > FILL {
+            // A real hole: nothing is made up, the grid starts anew.
+            self.last = Some(at);
+            return Pace::Show { pts: at, repeats: 0 };
+        }
+        let off = ahead - slots * step;
+        let pull = (off / 8).clamp(-step / 50, step / 50);
+        let pts = last.saturating_add(MediaTime::from_flicks(slots * step + pull));
+        self.last = Some(pts);
+        Pace::Show { pts, repeats: u32::try_from(slots - 1).unwrap_or(0) }
+    }
+
+    /// The time of a repeat before `pts`; `back` is 1 for the one just before it.
+    pub(super) fn before(&self, pts: MediaTime, back: u32) -> MediaTime {
+        pts.saturating_sub(self.step.times(i64::from(back)))
+    }
+
+    /// When the last picture should be repeated because no new one has come; none before the first
+    /// picture and after a second without one.
+    pub(super) fn repeat_due(&self) -> Option<MediaTime> {
+        let last = self.last?;
+        let next = last.saturating_add(self.step);
+        let patience = self.step.max(MediaTime::from_millis(40));
+        (next.saturating_sub(self.real) <= FILL).then(|| next.saturating_add(patience))
+    }
+
+    /// The last picture is repeated: its next time.
+    pub(super) fn repeat(&mut self) -> Option<MediaTime> {
+        let next = self.last?.saturating_add(self.step);
+        self.last = Some(next);
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ms(v: f64) -> MediaTime {
+        MediaTime::from_flicks((v * 705_600.0) as i64)
+    }
+
+    /// Times shown, and how far each is from its capture.
+    fn run(captures: impl Iterator<Item = f64>) -> (usize, usize, Vec<f64>) {
+        let mut p = Pacer::new(30);
+        let (mut dropped, mut repeated, mut off) = (0, 0, Vec::new());
+        let mut last = MediaTime::MIN;
+        for at in captures {
+            match p.picture(ms(at)) {
+                Pace::Drop => dropped += 1,
+                Pace::Show { pts, repeats } => {
+                    repeated += repeats as usize;
+                    if repeats > 0 {
+                        assert!(p.before(pts, repeats) > last);
+                    }
+                    assert!(pts > last);
+                    last = pts;
+                    off.push(pts.as_secs_f64() * 1000.0 - at);
+                }
+            }
+        }
+        (dropped, repeated, off)
+    }
+
+    #[test]
+    fn a_steady_source_passes_as_it_is() {
+        let (dropped, repeated, off) = run((0..3000).map(|i| f64::from(i) * 1000.0 / 30.0 + 7.0));
+        assert_eq!((dropped, repeated), (0, 0));
+        assert!(off.iter().all(|v| v.abs() < 0.01));
+    }
+
+    #[test]
+    fn a_television_rate_and_jitter_lose_nothing() {
+        let jitter = |i: i32| f64::from((i * 7919) % 13 - 6);
+        let (dropped, repeated, off) = run((0..9000).map(|i| f64::from(i) * 1001.0 / 30.0 + jitter(i)));
+        assert_eq!((dropped, repeated), (0, 0));
+        assert!(off.iter().all(|v| v.abs() < 12.0));
+        let mean = off.iter().sum::<f64>() / off.len() as f64;
+        assert!(mean.abs() < 2.0, "{mean}");
+    }
+
+    #[test]
+    fn other_rates_are_brought_to_this_one() {
+        let (dropped, repeated, off) = run((0..600).map(|i| f64::from(i) * 1000.0 / 60.0));
+        assert!((295..=305).contains(&dropped) && repeated == 0, "{dropped} {repeated}");
+        assert!(off.iter().all(|v| v.abs() < 17.0));
+        let (dropped, repeated, _) = run((0..100).map(|i| f64::from(i) * 100.0));
+        assert!(dropped == 0 && (195..=200).contains(&repeated), "{dropped} {repeated}");
+    }
+
+    #[test]
+    fn a_silent_source_is_repeated_for_a_second_and_no_longer() {
+        let mut p = Pacer::new(30);
+        assert_eq!(p.repeat_due(), None);
+        p.picture(ms(500.0));
+        let mut count = 0;
+        while let Some(due) = p.repeat_due() {
+            let pts = p.repeat().unwrap();
+            assert!(due > pts);
+            count += 1;
+        }
+        assert_eq!(count, 30);
+        // It comes back: no hole is made up.
+        assert_eq!(p.picture(ms(9000.0)), Pace::Show { pts: ms(9000.0), repeats: 0 });
+    }
+
+    proptest! {
+        #[test]
+        fn times_only_go_forward(steps in proptest::collection::vec(-100.0f64..3000.0, 1..200)) {
+            let mut at = 0.0;
+            run(steps.into_iter().map(|s| { at += s; at }));
+        }
+    }
+}

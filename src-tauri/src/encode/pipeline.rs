@@ -1,0 +1,570 @@
+//! The studio's machinery as one thing: a source, a microphone, previews, and while live an encoder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mujian_av::encode::{VideoEncoder, VideoSettings};
+use mujian_av::sound::Level;
+use mujian_media::frame::FeedItem;
+use mujian_media::time::MediaTime;
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, Preset, VideoSource};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::sound::{Controls, Mixer};
+use super::{EncodeError, Encoders, preset, preview, video};
+use crate::capture::microphone::{Microphone, MicrophoneEvent};
+use crate::capture::{CaptureError, Clock, Pictures, Program, Running, SoundTrack, Source, SourceEvent, Stop, Wanted};
+
+/// Frames and sounds that may wait for the one who sends them: some 5 seconds.
+const WAITING: usize = 400;
+
+/// The microphone at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineSettings {
+    /// Its id; `default` follows the system; none: no microphone.
+    pub microphone: Option<String>,
+    /// Gain in decibels.
+    pub gain_db: f32,
+    /// Not heard.
+    pub muted: bool,
+}
+
+/// What to encode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSettings {
+    /// Size and rate.
+    pub preset: Preset,
+    /// FFmpeg's name of the encoder; none: the first that works.
+    pub encoder: Option<String>,
+}
+
+/// How the machinery fares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PipelineStatus {
+    /// What a person calls the source on air; none before the first.
+    pub source: Option<String>,
+    /// A file that is not looped came to its end.
+    pub finished: bool,
+    /// The source failed and gives nothing any more.
+    pub source_error: Option<CaptureError>,
+    /// The microphone failed; it is tried again by itself.
+    pub microphone_error: Option<CaptureError>,
+    /// The encoder that runs; none while not live.
+    pub encoder: Option<EncoderReport>,
+    /// Remarks that hold now: `camera_lost`, `screen_lost`, `file_failed`, `file_ended`, `microphone_lost`,
+    /// `microphone_silent`, `encoder_fallback`.
+    pub notices: Vec<Notice>,
+}
+
+/// Counts of a stream since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedStats {
+    /// Pictures encoded, repeated ones included.
+    pub frames: u64,
+    /// Pictures that were not encoded or not taken in time.
+    pub dropped: u64,
+    /// Pictures shown twice because the source was late.
+    pub repeated: u64,
+    /// Bytes of picture and sound.
+    pub bytes: u64,
+    /// Microseconds that encoding took, all together.
+    pub encode_micros: u64,
+}
+
+#[derive(Default)]
+struct OutState {
+    sender: Option<mpsc::Sender<FeedItem>>,
+    /// Configurations that found the queue full.
+    pending: Vec<FeedItem>,
+    /// Frames were lost: none goes out before the next key frame.
+    await_key: bool,
+    failed: Option<EncodeError>,
+    stats: FeedStats,
+}
+
+/// Between the encoders' threads and the one who sends.
+pub(super) struct Outgoing {
+    /// Clock time of the stream's zero.
+    pub(super) origin: MediaTime,
+    state: Mutex<OutState>,
+    key: AtomicBool,
+    bitrate: AtomicU32,
+    over: AtomicBool,
+    status: watch::Sender<PipelineStatus>,
+    reports: Mutex<Vec<EncoderReport>>,
+}
+
+impl Outgoing {
+    /// Sends an item or, where the other side does not take any more, drops until the next key frame.
+    pub(super) fn send(&self, item: FeedItem) {
+        let mut state = self.state.lock();
+        let OutState { sender: Some(sender), .. } = &*state else { return };
+        let sender = sender.clone();
+        while let Some(config) = state.pending.first().cloned() {
+            if sender.try_send(config).is_err() {
+                break;
+            }
+            state.pending.remove(0);
+        }
+        let blocked = !state.pending.is_empty();
+        let size = match &item {
+            FeedItem::Video(v) if state.await_key && !v.key => {
+                state.stats.dropped += 1;
+                return;
+            }
+            FeedItem::Video(v) => v.data.len(),
+            FeedItem::Audio(a) => a.data.len(),
+            config => {
+                if blocked || sender.try_send(config.clone()).is_err() {
+                    state.pending.push(item);
+                }
+                return;
+            }
+        };
+        let is_video = matches!(item, FeedItem::Video(_));
+        match if blocked { Err(mpsc::error::TrySendError::Full(item)) } else { sender.try_send(item) } {
+            Ok(()) => {
+                state.stats.bytes += size as u64;
+                state.await_key &= !is_video;
+            }
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                if is_video {
+                    state.stats.dropped += 1;
+                    state.await_key = true;
+                    self.key.store(true, Ordering::Relaxed);
+                }
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => self.over.store(true, Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn fail(&self, error: EncodeError) {
+        tracing::error!(%error, "encoding ended");
+        let mut state = self.state.lock();
+        state.failed.get_or_insert(error);
+        state.sender = None;
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.state.lock().sender = None;
+        self.status.send_modify(|s| {
+            s.encoder = None;
+            s.notices.retain(|n| n.code != "encoder_fallback");
+        });
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take_key_request(&self) -> bool {
+        self.key.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn take_bitrate(&self) -> Option<u32> {
+        Some(self.bitrate.swap(0, Ordering::Relaxed)).filter(|b| *b > 0)
+    }
+
+    pub(super) fn set_encoder(&self, name: &str) {
+        let report = self.reports.lock().iter().find(|r| r.name == name).cloned();
+        self.status.send_modify(|s| s.encoder = report);
+    }
+
+    pub(super) fn count_dropped(&self, count: u64) {
+        self.state.lock().stats.dropped += count;
+    }
+
+    pub(super) fn count_repeated(&self) {
+        self.state.lock().stats.repeated += 1;
+    }
+
+    pub(super) fn count_encoded(&self, took: Duration) {
+        let mut state = self.state.lock();
+        state.stats.frames += 1;
+        state.stats.encode_micros += u64::try_from(took.as_micros()).unwrap_or(0);
+    }
+}
+
+/// The encoded stream, for the one who sends it. Dropping it ends the encoding.
+pub struct Feed {
+    items: mpsc::Receiver<FeedItem>,
+    out: Arc<Outgoing>,
+}
+
+impl Feed {
+    /// The next item: configurations before what they describe; each track in order of its time.
+    /// Times begin near zero, at the moment of [`Pipeline::go_live`]. None: it ended.
+    pub async fn recv(&mut self) -> Option<FeedItem> {
+        self.items.recv().await
+    }
+
+    /// Why it ended, if nobody ended it on purpose.
+    #[must_use]
+    pub fn error(&self) -> Option<EncodeError> {
+        self.out.state.lock().failed.clone()
+    }
+
+    /// A handle to steer it with from elsewhere.
+    #[must_use]
+    pub fn control(&self) -> FeedControl {
+        FeedControl { out: Arc::clone(&self.out) }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.out.end();
+    }
+}
+
+/// Steers a running stream.
+#[derive(Clone)]
+pub struct FeedControl {
+    out: Arc<Outgoing>,
+}
+
+impl FeedControl {
+    /// The next picture becomes a key frame.
+    pub fn request_key_frame(&self) {
+        self.out.key.store(true, Ordering::Relaxed);
+    }
+
+    /// Another bitrate of the picture, in bits a second, where the encoder can change it while it runs.
+    pub fn set_bitrate(&self, bits: u32) {
+        self.out.bitrate.store(bits, Ordering::Relaxed);
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn stats(&self) -> FeedStats {
+        self.out.state.lock().stats
+    }
+
+    /// The time of the stream's own timeline now: what is captured later has a later one.
+    #[must_use]
+    pub fn now(&self, clock: &Clock) -> MediaTime {
+        clock.now().saturating_sub(self.out.origin)
+    }
+
+    /// Ends the stream; what is encoded already still comes out.
+    pub fn end(&self) {
+        self.out.end();
+    }
+}
+
+struct Air {
+    running: Option<Running>,
+    choice: Option<VideoSource>,
+}
+
+/// The studio's machinery. Its calls block: for a moment, or for as long as a device or a driver
+/// takes to open (said with each); async code calls them on a blocking thread.
+pub struct Pipeline {
+    clock: Clock,
+    program: Program,
+    sinks: [Pictures; 2],
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
+    controls: Controls,
+    microphone: Mutex<Option<Microphone>>,
+    air: Mutex<Air>,
+    start: Arc<Mutex<Option<video::Start>>>,
+    status: watch::Sender<PipelineStatus>,
+    level: watch::Sender<MicLevel>,
+    preview: watch::Sender<Bytes>,
+    turn: Arc<AtomicU64>,
+}
+
+impl Pipeline {
+    /// Starts it without a source. The microphone is opened in the background; see the status.
+    ///
+    /// # Errors
+    /// [`CaptureError::Unsupported`] if no thread can be started.
+    pub fn start(settings: &PipelineSettings) -> Result<Self, CaptureError> {
+        let clock = Clock::new();
+        let sinks = [Pictures::new(4), Pictures::new(1)];
+        let program = Program::new(sinks.to_vec());
+        let silence = MicLevel { rms_db: Level::SILENCE.rms_db, peak_db: Level::SILENCE.peak_db };
+        let controls = Controls {
+            microphone: Arc::default(),
+            gain: Arc::new(Mutex::new((settings.gain_db, settings.muted))),
+            live: Arc::default(),
+        };
+        let mut this = Self {
+            clock,
+            program,
+            sinks,
+            stop: Stop::default(),
+            threads: Vec::new(),
+            controls,
+            microphone: Mutex::new(None),
+            air: Mutex::new(Air { running: None, choice: None }),
+            start: Arc::default(),
+            status: watch::Sender::new(PipelineStatus::default()),
+            level: watch::Sender::new(silence),
+            preview: watch::Sender::new(Bytes::new()),
+            turn: Arc::default(),
+        };
+        let mixer =
+            Mixer { clock, program: this.program.clone(), controls: this.controls.clone(), level: this.level.clone() };
+        let (stop, start, pictures) = (this.stop.clone(), Arc::clone(&this.start), this.sinks[0].clone());
+        this.spawn("mixer", {
+            let stop = stop.clone();
+            move || mixer.run(&stop)
+        })?;
+        this.spawn("encoder", {
+            let stop = stop.clone();
+            move || video::run(clock, &pictures, &start, &stop)
+        })?;
+        let (pictures, out) = (this.sinks[1].clone(), this.preview.clone());
+        this.spawn("preview", move || preview::run(&pictures, &out, &stop))?;
+        this.set_microphone(settings.microphone.as_deref());
+        Ok(this)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), CaptureError> {
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(run)
+            .map_err(|e| CaptureError::Unsupported(format!("No thread could be started ({e}).")))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The clock of everything captured here.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// How it fares, now and at every change.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<PipelineStatus> {
+        self.status.subscribe()
+    }
+
+    /// The microphone's level after gain and mute, 15 a second.
+    #[must_use]
+    pub fn levels(&self) -> watch::Receiver<MicLevel> {
+        self.level.subscribe()
+    }
+
+    /// JPEG pictures of the source, 480 x 270, up to 15 a second. They are made only while a
+    /// receiver exists; each costs about 1 ms of one core.
+    #[must_use]
+    pub fn preview(&self) -> watch::Receiver<Bytes> {
+        self.preview.subscribe()
+    }
+
+    /// Shows another source, once its first picture is there; the present one stays until then, and
+    /// stays if the other one fails. Blocks until the first picture (at most some 12 seconds).
+    ///
+    /// # Errors
+    /// Why the source gives no picture.
+    pub fn set_source(&self, choice: &VideoSource, size: Preset) -> Result<(), CaptureError> {
+        let wanted = preset(size).0;
+        let source = crate::capture::source(choice, wanted)?;
+        self.change(Some(choice), source)
+    }
+
+    /// Shows a source of one's own making.
+    ///
+    /// # Errors
+    /// As [`Pipeline::set_source`].
+    pub fn set_custom_source(&self, source: Box<dyn Source>) -> Result<(), CaptureError> {
+        self.change(None, source)
+    }
+
+    fn change(&self, choice: Option<&VideoSource>, source: Box<dyn Source>) -> Result<(), CaptureError> {
+        let mut air = self.air.lock();
+        // A device opens once only.
+        let device = |c: &VideoSource| matches!(c, VideoSource::Camera { .. });
+        if choice.is_some() && choice == air.choice.as_ref() && choice.is_some_and(device) {
+            air.running = None;
+        }
+        let turn = self.turn.fetch_add(1, Ordering::SeqCst) + 1;
+        let label = source.label();
+        let event = {
+            let (status, turns, choice) = (self.status.clone(), Arc::clone(&self.turn), choice.cloned());
+            move |event| {
+                if turns.load(Ordering::SeqCst) == turn {
+                    source_ended(&status, choice.as_ref(), event);
+                }
+            }
+        };
+        match Running::start(source, self.clock, self.program.outlet(), event) {
+            Ok(running) => {
+                air.choice = choice.cloned();
+                self.status.send_modify(|s| {
+                    s.source = Some(label);
+                    s.finished = false;
+                    s.source_error = None;
+                    s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+                });
+                // Closes the old one.
+                air.running = Some(running);
+                Ok(())
+            }
+            Err(e) => {
+                // The old one goes on, and so do its events.
+                let _ = self.turn.compare_exchange(turn, turn - 1, Ordering::SeqCst, Ordering::SeqCst);
+                Err(e)
+            }
+        }
+    }
+
+    /// Takes another microphone, or none. It is opened in the background; see the status.
+    pub fn set_microphone(&self, id: Option<&str>) {
+        let mut microphone = self.microphone.lock();
+        *microphone = None;
+        *self.controls.microphone.lock() = None;
+        self.status.send_if_modified(|s| clear_microphone(s));
+        if let Some(id) = id {
+            let track = SoundTrack::new();
+            *self.controls.microphone.lock() = Some(track.clone());
+            let status = self.status.clone();
+            *microphone = Some(Microphone::start(id, self.clock, track, move |e| microphone_event(&status, e)));
+        }
+    }
+
+    /// Sets the microphone's gain (decibels, -40 to 20) and whether it is heard.
+    pub fn set_gain(&self, db: f32, muted: bool) {
+        *self.controls.gain.lock() = (db, muted);
+    }
+
+    /// Begins to encode. Blocks while encoders are tested that were not yet, and while one opens.
+    ///
+    /// # Errors
+    /// [`EncodeError`], a sentence.
+    pub fn go_live(&self, settings: &LiveSettings, encoders: &Encoders) -> Result<Feed, EncodeError> {
+        if self.controls.live.lock().as_ref().is_some_and(|o| !o.is_over()) {
+            return Err(EncodeError::AlreadyLive);
+        }
+        let report = encoders.choose(settings.encoder.as_deref())?;
+        let (Wanted { width, height, fps }, bitrate) = preset(settings.preset);
+        let video = VideoSettings::live(width, height, fps, bitrate);
+        let mut reports = vec![report.clone()];
+        let encoder = match VideoEncoder::open(&report.name, video) {
+            Ok(encoder) => encoder,
+            // It passed its test and refuses this size: software, unless it was chosen by name.
+            Err(e) if settings.encoder.is_none() && report.hardware => {
+                encoders.failed(&report.name, &e.to_string());
+                let soft = encoders.software().ok_or(EncodeError::NoneWorks)?;
+                reports.push(soft.clone());
+                note_fall_back(&self.status, &report.label, &e.to_string());
+                VideoEncoder::open(&soft.name, video)?
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let (sender, items) = mpsc::channel(WAITING);
+        let out = Arc::new(Outgoing {
+            origin: self.clock.now(),
+            state: Mutex::new(OutState { sender: Some(sender), ..OutState::default() }),
+            key: AtomicBool::new(false),
+            bitrate: AtomicU32::new(0),
+            over: AtomicBool::new(false),
+            status: self.status.clone(),
+            reports: Mutex::new(reports),
+        });
+        let fall_back = {
+            let (encoders, status, out) = (encoders.clone(), self.status.clone(), Arc::downgrade(&out));
+            Box::new(move |settings: VideoSettings, error: &mujian_av::AvError| {
+                let failed = status.borrow().encoder.clone();
+                let label = failed.as_ref().map_or_else(String::new, |r| r.label.clone());
+                if let Some(failed) = failed {
+                    encoders.failed(&failed.name, &error.to_string());
+                }
+                let soft = encoders.software().ok_or_else(|| error.clone())?;
+                let encoder = VideoEncoder::open(&soft.name, settings)?;
+                if let Some(out) = out.upgrade() {
+                    out.reports.lock().push(soft);
+                }
+                note_fall_back(&status, &label, &error.to_string());
+                Ok(encoder)
+            })
+        };
+        *self.start.lock() = Some(video::Start { out: Arc::clone(&out), encoder, fall_back });
+        *self.controls.live.lock() = Some(Arc::clone(&out));
+        Ok(Feed { items, out })
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.air.lock().running = None;
+        *self.microphone.lock() = None;
+        self.stop.stop();
+        self.sinks.iter().for_each(Pictures::close);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        if let Some(out) = self.controls.live.lock().take() {
+            out.end();
+        }
+    }
+}
+
+const SOURCE_CODES: [&str; 4] = ["camera_lost", "screen_lost", "file_failed", "file_ended"];
+
+fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSource>, event: SourceEvent) {
+    let code = match (choice, &event) {
+        (_, SourceEvent::Finished) => "file_ended",
+        (Some(VideoSource::Screen { .. }), _) => "screen_lost",
+        (Some(VideoSource::File { .. }), _) => "file_failed",
+        _ => "camera_lost",
+    };
+    status.send_modify(|s| {
+        let message = match event {
+            SourceEvent::Finished => {
+                s.finished = true;
+                "The file has come to its end. Choose another source.".to_owned()
+            }
+            SourceEvent::Lost(e) => {
+                let message = e.to_string();
+                s.source_error = Some(e);
+                message
+            }
+        };
+        s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+        s.notices.push(Notice { code: code.into(), message });
+    });
+}
+
+fn clear_microphone(s: &mut PipelineStatus) -> bool {
+    let before = s.notices.len();
+    s.notices.retain(|n| !n.code.starts_with("microphone_"));
+    s.microphone_error.take().is_some() || before != s.notices.len()
+}
+
+fn microphone_event(status: &watch::Sender<PipelineStatus>, event: MicrophoneEvent) {
+    status.send_if_modified(|s| match event {
+        MicrophoneEvent::Works | MicrophoneEvent::Silent(false) => clear_microphone(s),
+        MicrophoneEvent::Silent(true) => {
+            clear_microphone(s);
+            let message =
+                "The microphone gives only silence. Look for a switch on it, and at the system's sound settings.";
+            s.notices.push(Notice { code: "microphone_silent".into(), message: message.into() });
+            true
+        }
+        MicrophoneEvent::Lost(e) => {
+            clear_microphone(s);
+            s.notices.push(Notice { code: "microphone_lost".into(), message: e.to_string() });
+            s.microphone_error = Some(e);
+            true
+        }
+    });
+}
+
+fn note_fall_back(status: &watch::Sender<PipelineStatus>, label: &str, reason: &str) {
+    let message = format!("{label} failed, so the processor encodes now. {reason}");
+    status.send_modify(|s| {
+        s.notices.retain(|n| n.code != "encoder_fallback");
+        s.notices.push(Notice { code: "encoder_fallback".into(), message });
+    });
+}

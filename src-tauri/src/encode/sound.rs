@@ -1,0 +1,156 @@
+//! The mixer: microphone and the source's own sound, metered, encoded while live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mujian_av::encode::{AacEncoder, aac::FRAME};
+use mujian_av::sound::{Gain, Level, Meter, Sample, index_of, limit, time_of};
+use mujian_media::frame::FeedItem;
+use mujian_media::time::MediaTime;
+use mujian_protocol::studio::MicLevel;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::pipeline::Outgoing;
+use crate::capture::{Clock, Program, SoundTrack, Stop};
+
+/// Longest that the mix waits for a microphone that is late.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// Bits a second of the sound.
+const BITRATE: u32 = 160_000;
+/// Further behind than this (the computer slept), the mixer jumps to now.
+const BEHIND: MediaTime = MediaTime::from_millis(1000);
+
+/// What the mixer is told from outside.
+#[derive(Clone)]
+pub(super) struct Controls {
+    pub(super) microphone: Arc<Mutex<Option<SoundTrack>>>,
+    /// Decibels, muted.
+    pub(super) gain: Arc<Mutex<(f32, bool)>>,
+    /// Where encoded sound goes; none while not live.
+    pub(super) live: Arc<Mutex<Option<Arc<Outgoing>>>>,
+}
+
+pub(super) struct Mixer {
+    pub(super) clock: Clock,
+    pub(super) program: Program,
+    pub(super) controls: Controls,
+    pub(super) level: watch::Sender<MicLevel>,
+}
+
+struct Encoding {
+    out: Arc<Outgoing>,
+    encoder: AacEncoder,
+    origin: i64,
+}
+
+impl Mixer {
+    /// Mixes until asked to stop: a block of 1024 samples at a time, in step with the clock.
+    pub(super) fn run(mut self, stop: &Stop) {
+        let mut index = index_of(self.clock.now());
+        let (db, muted) = *self.controls.gain.lock();
+        let mut gain = Gain::new(db, muted);
+        let mut meter = Meter::default();
+        let mut encoding: Option<Encoding> = None;
+        let mut source = self.program.sound();
+        let mut items = Vec::new();
+        loop {
+            let end = index + FRAME as i64;
+            let due = self.clock.instant(time_of(end));
+            if stop.wait_until(due) {
+                break;
+            }
+            let microphone = self.controls.microphone.lock().clone();
+            if let Some(track) = &microphone {
+                track.wait(end, due + PATIENCE);
+            }
+            let now_source = self.program.sound();
+            now_source.wait(end, due + PATIENCE);
+
+            let mut mix = [[0.0; 2]; FRAME];
+            if let Some(track) = &microphone {
+                track.read(index, &mut mix);
+            }
+            let (db, muted) = *self.controls.gain.lock();
+            gain.set(db, muted);
+            gain.apply(&mut mix);
+            if let Some(level) = meter.push(&mix) {
+                self.tell(level);
+            }
+            add_source(&mut mix, index, &mut source, now_source);
+            mix.iter_mut().for_each(|s| *s = limit(*s));
+
+            self.encode(&mut encoding, index, &mix, &mut items);
+            index = end;
+            let now = self.clock.now();
+            if now.saturating_sub(time_of(index)) > BEHIND {
+                tracing::warn!("the mixer was held up; sound has a hole");
+                index = index_of(now);
+            }
+        }
+        finish(&mut encoding, &mut items);
+    }
+
+    fn tell(&mut self, level: Level) {
+        self.level.send_replace(MicLevel { rms_db: level.rms_db, peak_db: level.peak_db });
+    }
+
+    fn encode(&self, encoding: &mut Option<Encoding>, index: i64, mix: &[Sample; FRAME], items: &mut Vec<FeedItem>) {
+        let live = self.controls.live.lock().clone();
+        let same = match (&live, &*encoding) {
+            (Some(out), Some(e)) => Arc::ptr_eq(out, &e.out),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            finish(encoding, items);
+            if let Some(out) = live {
+                match AacEncoder::open(BITRATE) {
+                    Ok(encoder) => *encoding = Some(Encoding { origin: index_of(out.origin), out, encoder }),
+                    Err(e) => out.fail(e.into()),
+                }
+            }
+        }
+        let Some(e) = encoding else { return };
+        // The first whole block after the stream's origin; samples count from there.
+        if index < e.origin {
+            return;
+        }
+        if let Err(error) = e.encoder.encode(index - e.origin, mix, items) {
+            e.out.fail(error.into());
+            *encoding = None;
+            return;
+        }
+        items.drain(..).for_each(|item| e.out.send(item));
+    }
+}
+
+fn finish(encoding: &mut Option<Encoding>, items: &mut Vec<FeedItem>) {
+    if let Some(e) = encoding.take() {
+        if let Err(error) = e.encoder.finish(items) {
+            tracing::debug!(%error, "the end of the sound is lost");
+        }
+        items.drain(..).for_each(|item| e.out.send(item));
+    }
+}
+
+/// Adds the source's sound; when the source changed, the old one fades into the new one.
+fn add_source(mix: &mut [Sample; FRAME], index: i64, present: &mut SoundTrack, next: SoundTrack) {
+    let mut block = [[0.0; 2]; FRAME];
+    if !present.is_same(&next) {
+        let mut old = [[0.0; 2]; FRAME];
+        present.read(index, &mut old);
+        for (i, (to, s)) in mix.iter_mut().zip(&old).enumerate() {
+            let fade = 1.0 - i as f32 / FRAME as f32;
+            to[0] += s[0] * fade;
+            to[1] += s[1] * fade;
+        }
+        *present = next;
+    }
+    // A track that is read for the first time fades in by itself.
+    present.read(index, &mut block);
+    for (to, s) in mix.iter_mut().zip(&block) {
+        to[0] += s[0];
+        to[1] += s[1];
+    }
+}

@@ -1,0 +1,164 @@
+//! The picture's way while live: paced, scaled, encoded; another encoder where the first one fails.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mujian_av::encode::{VideoEncoder, VideoSettings};
+use mujian_av::scale::{Quality, Scaler};
+use mujian_av::{AvError, Picture};
+use mujian_media::frame::FeedItem;
+use mujian_media::time::MediaTime;
+use parking_lot::Mutex;
+
+use super::pacer::{Pace, Pacer};
+use super::pipeline::Outgoing;
+use crate::capture::{Clock, Next, Pictures, Stop};
+
+pub(super) type FallBack = Box<dyn Fn(VideoSettings, &AvError) -> Result<VideoEncoder, AvError> + Send>;
+
+/// A stream that the video thread is to begin.
+pub(super) struct Start {
+    pub(super) out: Arc<Outgoing>,
+    pub(super) encoder: VideoEncoder,
+    /// Opens the encoder to fall back on, and says why it was needed.
+    pub(super) fall_back: FallBack,
+}
+
+struct Live {
+    out: Arc<Outgoing>,
+    fall_back: FallBack,
+    encoder: VideoEncoder,
+    scaler: Scaler,
+    pacer: Pacer,
+    last: Option<Picture>,
+    dropped_before: u64,
+    items: Vec<FeedItem>,
+}
+
+impl Live {
+    fn new(start: Start, dropped_before: u64) -> Self {
+        let Start { out, encoder, fall_back } = start;
+        let settings = encoder.settings();
+        let scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
+        out.set_encoder(encoder.name());
+        let pacer = Pacer::new(settings.fps);
+        Self { out, fall_back, encoder, scaler, pacer, last: None, dropped_before, items: Vec::new() }
+    }
+
+    /// A captured picture. `false`: nothing can be encoded any more.
+    fn picture(&mut self, picture: &Picture) -> bool {
+        let at = picture.at.saturating_sub(self.out.origin);
+        if at < MediaTime::ZERO {
+            return true;
+        }
+        let (pts, repeats) = match self.pacer.picture(at) {
+            Pace::Drop => {
+                self.out.count_dropped(1);
+                return true;
+            }
+            Pace::Show { pts, repeats } => (pts, repeats),
+        };
+        if let Some(last) = self.last.clone() {
+            for back in (1..=repeats).rev() {
+                self.out.count_repeated();
+                if !self.encode(&last, self.pacer.before(pts, back)) {
+                    return false;
+                }
+            }
+        }
+        match self.scaler.run(picture) {
+            Ok(scaled) => {
+                let fine = self.encode(&scaled, pts);
+                self.last = Some(scaled);
+                fine
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "a picture could not be scaled");
+                self.out.count_dropped(1);
+                true
+            }
+        }
+    }
+
+    fn repeat(&mut self) -> bool {
+        let (Some(last), Some(pts)) = (self.last.clone(), self.pacer.repeat()) else { return true };
+        self.out.count_repeated();
+        self.encode(&last, pts)
+    }
+
+    fn encode(&mut self, picture: &Picture, pts: MediaTime) -> bool {
+        let out = &self.out;
+        if let Some(bitrate) = out.take_bitrate()
+            && !self.encoder.set_bitrate(bitrate)
+        {
+            tracing::info!(encoder = self.encoder.name(), "keeps its bitrate");
+        }
+        let key = out.take_key_request();
+        let began = Instant::now();
+        let done = self.encoder.encode(picture, pts, key, &mut self.items);
+        out.count_encoded(began.elapsed());
+        self.items.drain(..).for_each(|item| out.send(item));
+        match done {
+            Ok(()) => true,
+            Err(e) => self.fall_back(&e),
+        }
+    }
+
+    fn fall_back(&mut self, error: &AvError) -> bool {
+        match (self.fall_back)(self.encoder.settings(), error) {
+            Ok(encoder) => {
+                let settings = encoder.settings();
+                self.scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
+                // The last picture may be in a format that the new encoder does not take.
+                self.last = None;
+                self.out.set_encoder(encoder.name());
+                let broken = std::mem::replace(&mut self.encoder, encoder);
+                drop(broken);
+                true
+            }
+            Err(e) => {
+                self.out.fail(e.into());
+                false
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        if let Err(e) = self.encoder.finish(&mut self.items) {
+            tracing::debug!(error = %e, "the end of the picture is lost");
+        }
+        self.items.drain(..).for_each(|item| self.out.send(item));
+    }
+}
+
+/// Encodes what comes while live, until asked to stop.
+pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>, stop: &Stop) {
+    let mut live: Option<Live> = None;
+    while !stop.is_stopped() {
+        if live.as_ref().is_some_and(|l| l.out.is_over()) {
+            live.take().map(Live::finish);
+        }
+        if let Some(start) = next.lock().take() {
+            live.take().map(Live::finish);
+            live = Some(Live::new(start, pictures.dropped()));
+        }
+        let idle = Instant::now() + Duration::from_millis(100);
+        let repeat = live.as_ref().and_then(|l| Some(l.pacer.repeat_due()?.saturating_add(l.out.origin)));
+        let until = repeat.map_or(idle, |at| clock.instant(at).min(idle));
+        let fine = match (pictures.next(until), &mut live) {
+            (Next::Closed, _) => break,
+            (Next::Picture(picture), Some(l)) => {
+                let dropped = pictures.dropped();
+                l.out.count_dropped(dropped.saturating_sub(l.dropped_before));
+                l.dropped_before = dropped;
+                l.picture(&picture)
+            }
+            (Next::TimedOut, Some(l)) if repeat.is_some_and(|at| clock.now() >= at) => l.repeat(),
+            _ => true,
+        };
+        if !fine {
+            live = None;
+        }
+    }
+    live.take().map(Live::finish);
+}
