@@ -1,6 +1,5 @@
 /** Who is logged in, and the dialog that asks. */
 import { backend } from "./backend";
-import { AppBackend } from "./backend/app";
 import type { AccountView, ServerInfo } from "./generated/protocol";
 import { i18n } from "./i18n/index.svelte";
 import { toasts } from "./toasts.svelte";
@@ -14,14 +13,9 @@ class Session {
   server = $state<ServerInfo | undefined>(undefined);
 
   async load(): Promise<void> {
-    if (backend instanceof AppBackend) {
-      try {
-        i18n.setSystem((await backend.info()).locale);
-      } catch (error) {
-        toasts.bad(error);
-      }
-    }
     try {
+      const locale = await backend.locale();
+      if (locale !== undefined) i18n.setSystem(locale);
       this.account = await backend.account();
     } catch (error) {
       toasts.bad(error);

@@ -3,43 +3,27 @@ import { Channel, invoke } from "@tauri-apps/api/core";
 import type {
   AccountView,
   ApiError,
+  ApiResponse,
+  AppInfo,
   ClientMessage,
   Devices,
   EncoderReport,
-  ServerMessage,
+  MediaState,
+  RoomChannelMessage,
   Share,
   StudioEvent,
   StudioSettings,
   StudioState,
 } from "../generated/protocol";
-import type { LinkState } from "../room/link";
 import {
   type Backend,
   Failed,
   type MediaConnection,
   type MediaHandlers,
-  type MediaLink,
   type RoomConnection,
   type RoomHandlers,
   type StudioBackend,
 } from "./types";
-
-interface AppInfo {
-  readonly server_url: string;
-  readonly locale: string;
-  readonly account: AccountView | null;
-  readonly hosting: boolean;
-  readonly version: string;
-}
-
-/** What the Rust room client sends: the server's messages, and where the connection stands. */
-type RoomChannelMessage =
-  | { readonly type: "message"; readonly message: ServerMessage }
-  | { readonly type: "state"; readonly state: LinkState };
-
-interface MediaState {
-  readonly state: MediaLink;
-}
 
 function isApiError(value: unknown): value is ApiError {
   return typeof value === "object" && value !== null && "code" in value && "message" in value;
@@ -105,13 +89,17 @@ export class AppBackend implements Backend {
   readonly studio: StudioBackend = new AppStudio();
   #info: AppInfo | undefined;
 
-  async info(): Promise<AppInfo> {
+  async #start(): Promise<AppInfo> {
     this.#info = await call<AppInfo>("app_info");
     return this.#info;
   }
 
+  async locale(): Promise<string | undefined> {
+    return (await this.#start()).locale;
+  }
+
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const answer = await call<{ status: number; body: unknown }>("api_request", {
+    const answer = await call<ApiResponse>("api_request", {
       method,
       path,
       body: body ?? null,
@@ -122,7 +110,7 @@ export class AppBackend implements Backend {
   }
 
   async account(): Promise<AccountView | null> {
-    return (await this.info()).account;
+    return (await this.#start()).account;
   }
   logIn(name: string, password: string): Promise<AccountView> {
     return call("session_open", { create: false, name, password });

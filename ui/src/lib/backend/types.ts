@@ -71,6 +71,8 @@ export interface Backend {
   readonly kind: "web" | "app";
   /** JSON under `/api/v1`; `path` without it. Throws `Failed`. */
   request<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  /** The system's language, where the page cannot know it by itself. */
+  locale(): Promise<string | undefined>;
   /** Who is logged in, if anybody. */
   account(): Promise<AccountView | null>;
   logIn(name: string, password: string): Promise<AccountView>;

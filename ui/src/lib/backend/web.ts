@@ -68,6 +68,10 @@ export class WebBackend implements Backend {
     return json as T;
   }
 
+  locale(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async account(): Promise<AccountView | null> {
     if (this.#token() === undefined) return null;
     try {

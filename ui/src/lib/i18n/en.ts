@@ -220,6 +220,7 @@ export const en: Catalogue = {
   health_poor: "Uplink strained",
   studio_reconnecting: "Disconnected for {s} s, attempt {n}. Viewers see “One moment”.",
   studio_failed: "Could not go live",
+  studio_default_title: "{name}, live",
   share: "Share",
   share_title: "Share the room",
   share_text:

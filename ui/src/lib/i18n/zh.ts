@@ -221,6 +221,7 @@ export const zh = {
   health_poor: "上行吃紧",
   studio_reconnecting: "连接断了 {s} 秒，正在第 {n} 次重连。观众看到的是“稍等片刻”。",
   studio_failed: "没能开播",
+  studio_default_title: "{name} 的直播间",
   share: "分享",
   share_title: "分享房间",
   share_text: "打开后，同一网络里的人可以用这个链接看你的直播。关闭时只有这台电脑能看。",

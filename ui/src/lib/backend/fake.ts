@@ -1,0 +1,311 @@
+/**
+ * The app without an app, for development only: made-up rooms and a studio that pretends, so that every
+ * state of the screens can be looked at. `?fake-studio=live` begins on air.
+ */
+import type {
+  AccountView,
+  Broadcast,
+  Devices,
+  EncoderReport,
+  RoomView,
+  ServerMessage,
+  Share,
+  StudioEvent,
+  StudioSettings,
+  StudioState,
+} from "../generated/protocol";
+import type { Backend, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
+import { Failed } from "./types";
+
+const MINUTE = 60_000;
+const me: AccountView = {
+  id: "0192f0c1-0000-7000-8000-000000000001",
+  name: "岚山 Lanshan",
+  role: "operator",
+  created_at: Date.UTC(2026, 9, 3),
+};
+
+function room(id: string, title: string, owner: string, more: Partial<RoomView>): RoomView {
+  return {
+    id,
+    title,
+    category: "生活",
+    tags: [],
+    owner: { id: `0192f0c1-0000-7000-8000-${id.padStart(12, "0").slice(0, 12)}`, name: owner },
+    stage: "live",
+    stage_since: Date.now() - 12 * MINUTE,
+    live_since: Date.now() - 84 * MINUTE,
+    viewers: 7,
+    ...more,
+  };
+}
+
+const ROOMS: RoomView[] = [
+  room("rain-cafe", "深夜手冲 · 听雨聊天", "岚山 Lanshan", { viewers: 1284, tags: ["咖啡", "雨声"] }),
+  room("one-man", "线上小剧场 · 独角戏《雨》", "白塔剧社", { viewers: 412, category: "戏剧", stage: "away" }),
+  room("rust-night", "Writing an RTMP server from scratch, live, with questions", "Marlow", {
+    viewers: 63,
+    category: "Code",
+    tags: ["rust", "streaming", "late"],
+  }),
+  room("piano", "练琴", "小满", { viewers: 3, stage: "lost", category: "音乐" }),
+  room("sleepy", "明早见", "石头", { viewers: 0, stage: "off", live_since: null }),
+];
+
+const SAID: [string, string][] = [
+  ["夜航船", "来了来了 今天冲哪支豆子"],
+  ["雨后", "水温多少呀"],
+  ["Marlow", "first time here, so calm"],
+  ["阿岚", "耶加雪菲永远的神"],
+  ["小满", "背景的雨声是真的吗"],
+  ["石头", "92 度，刚刚说过"],
+  ["夜航船", "晚上好"],
+];
+
+const QR = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 25 25"><rect width="25" height="25" fill="#fff"/>${Array.from(
+  { length: 240 },
+  (_, i) =>
+    `<rect x="${String(2 + ((i * 7) % 21))}" y="${String(2 + ((i * 13) % 21))}" width="1" height="1"/>`,
+).join("")}</svg>`;
+
+class FakeStudio implements StudioBackend {
+  #listen: ((event: StudioEvent) => void) | undefined;
+  #state: StudioState;
+
+  constructor(phase: string) {
+    const settings: StudioSettings = {
+      source: { kind: "test_card" },
+      microphone: "default",
+      gain_db: 0,
+      muted: false,
+      preset: "720p30",
+      encoder: null,
+      title: "深夜手冲 · 听雨聊天",
+      category: "生活",
+      tags: ["咖啡", "雨声"],
+    };
+    this.#state = {
+      room: "rain-cafe",
+      settings,
+      broadcast: { phase: "idle" },
+      stats: { bitrate_kbps: 0, fps: 0, dropped_frames: 0, sent_frames: 0, queue_ms: 0 },
+      viewers: 0,
+      encoder: null,
+      notices: [],
+      share: { shared: false, links: [], qr_svg: "" },
+    };
+    if (phase !== "") this.#live(phase);
+    setInterval(() => {
+      const t = performance.now() / 1000;
+      const rms = settings.muted ? -90 : -26 + 9 * Math.sin(t * 3) + 5 * Math.sin(t * 11);
+      this.#listen?.({ type: "level", rms_db: rms, peak_db: rms + 7 });
+    }, 66);
+    setInterval(() => {
+      this.#emit();
+    }, 1000);
+  }
+
+  #live(phase: string): void {
+    const since = Date.now() - 84 * MINUTE - 7000;
+    const error = { code: "unreachable", message: "Connection refused by 127.0.0.1:1935." } as const;
+    const broadcast: Broadcast =
+      phase === "reconnecting"
+        ? { phase: "reconnecting", since, lost_at: Date.now() - 8000, attempt: 3, error }
+        : phase === "failed"
+          ? {
+              phase: "failed",
+              error: { code: "device", message: "The camera /dev/video0 is used by another program." },
+            }
+          : { phase: "live", since };
+    this.#state = {
+      ...this.#state,
+      broadcast,
+      stats: { bitrate_kbps: 2612, fps: 30, dropped_frames: 4, sent_frames: 151_213, queue_ms: 12 },
+      viewers: 1284,
+      encoder: { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
+      notices:
+        phase === "notices" ? [{ code: "microphone_silent", message: "The microphone gives silence." }] : [],
+    };
+  }
+
+  #emit(): void {
+    this.#listen?.({ type: "state", ...structuredClone(this.#state) });
+  }
+
+  devices(): Promise<Devices> {
+    return Promise.resolve({
+      cameras: [{ id: "/dev/video0", name: "Brio 4K", is_default: true }],
+      screens: [{ id: ":0", name: "Screen 1 (2560 × 1440)", is_default: true }],
+      microphones: [{ id: "yeti", name: "Yeti Stereo Microphone", is_default: true }],
+      notes: [],
+    });
+  }
+  encoders(): Promise<EncoderReport[]> {
+    const no = (name: string, label: string, reason: string): EncoderReport => ({
+      name,
+      label,
+      hardware: true,
+      works: false,
+      reason,
+    });
+    return Promise.resolve([
+      no("h264_nvenc", "NVIDIA NVENC", "There is no NVIDIA driver (libcuda.so.1 was not found)."),
+      no("h264_qsv", "Intel Quick Sync", "No device could be opened."),
+      no("h264_vaapi", "VA-API", "There is no render node under /dev/dri."),
+      { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
+    ]);
+  }
+  get(): Promise<StudioState> {
+    return Promise.resolve(structuredClone(this.#state));
+  }
+  set(settings: StudioSettings): Promise<StudioState> {
+    this.#state = { ...this.#state, settings: structuredClone(settings) };
+    this.#emit();
+    return this.get();
+  }
+  goLive(): Promise<void> {
+    this.#state = { ...this.#state, broadcast: { phase: "starting" } };
+    this.#emit();
+    setTimeout(() => {
+      this.#live("live");
+      this.#emit();
+    }, 800);
+    return Promise.resolve();
+  }
+  end(): Promise<void> {
+    this.#state = { ...this.#state, broadcast: { phase: "idle" }, encoder: null, viewers: 0 };
+    this.#emit();
+    return Promise.resolve();
+  }
+  subscribe(onEvent: (event: StudioEvent) => void): Promise<void> {
+    this.#listen = onEvent;
+    this.#emit();
+    return Promise.resolve();
+  }
+  preview(onFrame: (jpeg: ArrayBuffer) => void): Promise<() => void> {
+    const canvas = new OffscreenCanvas(640, 360);
+    const pen = canvas.getContext("2d");
+    const timer = setInterval(() => {
+      if (!pen) return;
+      const light = pen.createRadialGradient(380, 120, 20, 300, 200, 420);
+      light.addColorStop(0, "#6b4a24");
+      light.addColorStop(0.5, "#2a1b10");
+      light.addColorStop(1, "#0d0a08");
+      pen.fillStyle = light;
+      pen.fillRect(0, 0, 640, 360);
+      pen.fillStyle = "#24404a";
+      pen.fillRect(60, 50, 150, 170);
+      pen.fillStyle = "#f3eadb";
+      pen.font = "28px monospace";
+      pen.fillText(new Date().toISOString().slice(11, 23), 420, 330);
+      void canvas
+        .convertToBlob({ type: "image/jpeg" })
+        .then((b) => b.arrayBuffer())
+        .then(onFrame);
+    }, 100);
+    return Promise.resolve(() => clearInterval(timer));
+  }
+  share(on: boolean): Promise<Share> {
+    const share: Share = on
+      ? { shared: true, links: ["http://192.168.1.20:8080/watch/rain-cafe"], qr_svg: QR }
+      : { shared: false, links: [], qr_svg: "" };
+    this.#state = { ...this.#state, share };
+    this.#emit();
+    return Promise.resolve(share);
+  }
+}
+
+/** See the top of the file. */
+export class FakeBackend implements Backend {
+  readonly kind = "app";
+  readonly studio: StudioBackend;
+  #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
+
+  constructor() {
+    this.studio = new FakeStudio(this.#mode);
+  }
+
+  request<T>(_method: string, path: string): Promise<T> {
+    const id = /^\/rooms\/([a-z0-9-]+)$/.exec(path)?.[1];
+    let answer: unknown = {};
+    if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
+    else if (path === "/server") {
+      answer = { version: "0.1.0", registration_open: true, setup_needed: false, rtmp_port: 1935 };
+    } else if (id !== undefined) {
+      answer = ROOMS.find((r) => r.id === id);
+      if (!answer)
+        return Promise.reject(new Failed({ code: "not_found", message: "There is no such room." }));
+    }
+    return Promise.resolve(answer as T);
+  }
+  locale(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+  account(): Promise<AccountView | null> {
+    return Promise.resolve(this.#mode === "guest" ? null : me);
+  }
+  logIn(): Promise<AccountView> {
+    return Promise.resolve(me);
+  }
+  signUp(): Promise<AccountView> {
+    return Promise.reject(new Failed({ code: "name_taken", message: "taken" }));
+  }
+  logOut(): Promise<void> {
+    return Promise.resolve();
+  }
+  roomLink(id: string): string {
+    return `http://192.168.1.20:8080/watch/${id}`;
+  }
+
+  openRoom(id: string, handlers: RoomHandlers): RoomConnection {
+    const found = ROOMS.find((r) => r.id === id);
+    if (!found) return { send: () => false, renew: () => undefined, close: () => undefined };
+    let number = 0;
+    const say = (author: string, text: string, ref = `f${String(number)}`, own = false): ServerMessage => ({
+      type: "event",
+      event: {
+        id: { epoch: 1, number: ++number },
+        at: Date.now(),
+        body: {
+          kind: "danmaku",
+          author: { id: own ? me.id : author, name: own ? me.name : author },
+          text,
+          mode: "scroll",
+          color: "#ffffff",
+          client_ref: ref,
+        },
+      },
+    });
+    queueMicrotask(() => {
+      handlers.message({
+        type: "welcome",
+        room: found,
+        you: me,
+        resumed: false,
+        events: [],
+        last: { epoch: 1, number: 0 },
+        server_time: Date.now(),
+      });
+      handlers.state("joined");
+      for (const [author, text] of SAID) handlers.message(say(author, text));
+      if (this.#mode === "waiting") {
+        handlers.message({
+          type: "publisher_waiting",
+          publisher: { id: "1", program: "OBS 30.2.3", address: "192.168.1.31", at: Date.now() },
+        });
+      }
+    });
+    return {
+      send(message) {
+        if (message.type === "danmaku")
+          handlers.message(say(me.name, message.text, message.client_ref, true));
+        return true;
+      },
+      renew: () => undefined,
+      close: () => undefined,
+    };
+  }
+  openMedia(): MediaConnection {
+    return { restart: () => undefined, close: () => undefined };
+  }
+}

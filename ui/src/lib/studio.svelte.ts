@@ -1,0 +1,119 @@
+/** The studio as reactive state: what the app says, and what the person is changing. */
+import type { StudioBackend } from "./backend/types";
+import type {
+  Devices,
+  EncoderReport,
+  MicLevel,
+  StudioEvent,
+  StudioSettings,
+  StudioState,
+} from "./generated/protocol";
+import { toasts } from "./toasts.svelte";
+
+/** Typing is saved when it rests this long, in milliseconds. */
+const REST = 400;
+/** Frames dropped within this time are told of, in milliseconds. */
+const RECENT = 10_000;
+
+/** How the uplink does. */
+export type Health = "good" | "fair" | "poor";
+
+/** See the top of the file. */
+export class StudioModel {
+  #api: StudioBackend;
+  state = $state.raw<StudioState | undefined>();
+  /** As shown in the form: ahead of `state` while something is being changed. */
+  settings = $state.raw<StudioSettings | undefined>();
+  level = $state.raw<MicLevel>({ rms_db: -90, peak_db: -90 });
+  devices = $state.raw<Devices | undefined>();
+  encoders = $state.raw<EncoderReport[] | undefined>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  #unsaved = false;
+  #drops = $state.raw<readonly { at: number; frames: number }[]>([]);
+
+  health = $derived.by<Health>(() => {
+    const queue = this.state?.stats.queue_ms ?? 0;
+    if (queue > 1500) return "poor";
+    const first = this.#drops[0];
+    const last = this.#drops.at(-1);
+    return queue > 500 || (first && last && last.frames > first.frames) ? "fair" : "good";
+  });
+
+  constructor(api: StudioBackend) {
+    this.#api = api;
+  }
+
+  async load(): Promise<void> {
+    try {
+      this.#take(await this.#api.get());
+      await this.#api.subscribe((event) => this.#event(event));
+    } catch (error) {
+      toasts.bad(error);
+    }
+    await this.refresh();
+    try {
+      this.encoders = await this.#api.encoders();
+    } catch (error) {
+      this.encoders = [];
+      toasts.bad(error);
+    }
+  }
+
+  /** Looks for devices again. */
+  async refresh(): Promise<void> {
+    try {
+      this.devices = await this.#api.devices();
+    } catch (error) {
+      toasts.bad(error);
+    }
+  }
+
+  /** Changes settings; `typing` waits until the person rests. */
+  edit(change: Partial<StudioSettings>, typing = false): void {
+    if (!this.settings) return;
+    this.settings = { ...this.settings, ...change };
+    this.#unsaved = true;
+    clearTimeout(this.#timer);
+    if (typing) this.#timer = setTimeout(() => this.flush(), REST);
+    else this.flush();
+  }
+
+  /** Saves what is not saved yet. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    if (!this.#unsaved) return;
+    this.#saving = this.#saving.then(async () => {
+      if (!this.#unsaved || !this.settings) return;
+      this.#unsaved = false;
+      try {
+        this.#take(await this.#api.set(this.settings));
+      } catch (error) {
+        toasts.bad(error);
+        // What could not be set is not shown as set.
+        if (!this.#unsaved) this.settings = this.state?.settings;
+      }
+    });
+  }
+
+  async goLive(title: string): Promise<void> {
+    if (this.settings && this.settings.title.trim() === "") this.edit({ title });
+    this.flush();
+    await this.#saving;
+    await this.#api.goLive();
+  }
+
+  #event(event: StudioEvent): void {
+    if (event.type === "level") this.level = event;
+    else this.#take(event);
+  }
+
+  #take(state: StudioState): void {
+    this.state = state;
+    if (!this.#unsaved) this.settings = state.settings;
+    const at = performance.now();
+    const frames = state.stats.dropped_frames;
+    const kept = this.#drops.filter((d) => at - d.at < RECENT && d.frames <= frames);
+    this.#drops = [...kept, { at, frames }];
+  }
+}
