@@ -1,6 +1,7 @@
 //! What the parts of a running server share.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use mujian_protocol::AccountId;
@@ -11,7 +12,10 @@ use crate::account::{Accounts, SetupCode};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limit::Limiter;
+use crate::rooms::Rooms;
+use crate::slate::SlateSource;
 use crate::store::{Store, StoreError};
+use crate::watch_token::WatchTokens;
 
 /// What the parts of a running server share. One for each server.
 pub struct App {
@@ -23,6 +27,10 @@ pub struct App {
     pub store: Store,
     /// Accounts and sessions.
     pub accounts: Accounts,
+    /// The rooms in memory.
+    pub rooms: Arc<Rooms>,
+    /// Tokens to watch with.
+    pub watch_tokens: WatchTokens,
     /// The way to the first operator.
     pub setup: SetupCode,
     /// How often things may be done.
@@ -47,7 +55,7 @@ pub struct Limits {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, store: Store) -> Self {
+    pub(crate) fn new(config: Config, store: Store, slates: SlateSource) -> Self {
         let l = &config.limits;
         let limits = Limits {
             accounts: Limiter::new(l.accounts),
@@ -58,15 +66,21 @@ impl App {
             danmaku: Limiter::new(l.danmaku),
             requests: Limiter::new(l.requests),
         };
+        let clock = Clock::start();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let rooms = Rooms::new(store.clone(), clock, config.clone(), slates, stop.clone(), tasks.clone());
         Self {
             config,
-            clock: Clock::start(),
+            clock,
             store,
             accounts: Accounts::new(),
+            rooms: Arc::new(rooms),
+            watch_tokens: WatchTokens::default(),
             setup: SetupCode::default(),
             limits,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            stop,
+            tasks,
             rtmp_port: AtomicU16::new(0),
         }
     }
@@ -86,6 +100,7 @@ impl App {
         if self.config.print_setup_code && self.store.first_operator().await?.is_none() {
             self.setup.arm();
         }
+        self.tasks.spawn(Arc::clone(&self.rooms).sweep());
         Ok(())
     }
 }

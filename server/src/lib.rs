@@ -8,14 +8,18 @@ pub mod api;
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod grant;
 pub mod http;
 pub mod limit;
 mod metrics;
+pub mod room;
+pub mod rooms;
 mod server;
 pub mod slate;
 pub mod stage;
 pub mod store;
 pub mod text;
+pub mod watch_token;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::http::Acceptor;
+use crate::slate::SlateSource;
 use crate::store::{OpenError, Store, StoreError};
 
 /// The server cannot start. Each says what happened and what to do.
@@ -26,6 +27,9 @@ pub enum StartError {
     /// The store failed right after it was opened.
     #[error("The database does not work: {0}.")]
     Store(#[from] StoreError),
+    /// A part of the program itself is broken.
+    #[error("The program is damaged: {0}. Install it again.")]
+    Damaged(String),
     /// A port is taken.
     #[error(
         "The {what} port {address} is already used by another program. Stop that program, or choose another one with --{flag} ADDR (port 0 takes any free one)."
@@ -65,7 +69,7 @@ impl StartError {
             Self::Data(OpenError::Full { .. }) | Self::Store(StoreError::Full) => 6,
             Self::Data(OpenError::Newer { .. }) => 7,
             Self::Data(OpenError::InUse { .. }) => 8,
-            Self::Data(_) | Self::Store(_) => 1,
+            Self::Data(_) | Self::Store(_) | Self::Damaged(_) => 1,
         }
     }
 }
@@ -83,8 +87,9 @@ impl Server {
     pub fn open(config: Config) -> Result<Self, StartError> {
         config.check()?;
         crate::metrics::install();
+        let slates = SlateSource::built_in().map_err(|e| StartError::Damaged(e.to_string()))?;
         let store = Store::open(&config.data)?;
-        Ok(Self { app: Arc::new(App::new(config, store)) })
+        Ok(Self { app: Arc::new(App::new(config, store, slates)) })
     }
 
     /// Opens the store and listens.

@@ -5,6 +5,7 @@ mod error;
 pub mod extract;
 mod layers;
 mod openapi;
+mod rooms;
 mod server;
 
 use std::sync::Arc;
@@ -37,6 +38,16 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/sessions", post(accounts::log_in))
         .route("/sessions/current", delete(accounts::log_out))
         .route("/me", get(accounts::me))
+        .route("/me/rooms", get(rooms::mine))
+        .route("/rooms", post(rooms::create).get(rooms::list))
+        .route("/rooms/{room}", get(rooms::get).patch(rooms::change))
+        .route("/rooms/{room}/owner", get(rooms::get_owned))
+        .route("/rooms/{room}/stream_key", post(rooms::renew_key))
+        .route("/rooms/{room}/end", post(rooms::end))
+        .route("/rooms/{room}/publishers", get(rooms::publishers))
+        .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
+        .route("/rooms/{room}/tokens", post(rooms::watch_token))
+        .route("/rooms/{room}/socket", get(rooms::open_socket))
         .route("/setup", post(accounts::set_up))
         .route("/server", get(server::info))
         .route("/openapi.json", get(|| async { Json(openapi::document()) }))

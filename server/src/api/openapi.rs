@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{accounts, server};
+use super::{accounts, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +15,18 @@ use super::{accounts, server};
         accounts::log_in,
         accounts::log_out,
         accounts::me,
+        rooms::mine,
+        rooms::create,
+        rooms::list,
+        rooms::get,
+        rooms::get_owned,
+        rooms::change,
+        rooms::renew_key,
+        rooms::end,
+        rooms::publishers,
+        rooms::admit,
+        rooms::watch_token,
+        rooms::open_socket,
         accounts::set_up,
         server::info,
     ),

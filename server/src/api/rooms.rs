@@ -1,0 +1,359 @@
+//! Rooms: made, looked at, changed, published to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mujian_protocol::api::{
+    CATEGORY_MAX, NewRoom, OwnedRoom, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX, WaitingPublisher, WatchToken,
+};
+use mujian_protocol::room::{CLIENT_MESSAGE_MAX, EventId, Stage};
+use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::extract::{Asked, Body, Caller, Peer, RoomPath};
+use super::{Answer, Failure, layers};
+use crate::app::App;
+use crate::room::socket;
+use crate::rooms::{Room, owned};
+use crate::store::{RoomRow, RoomUpdate};
+use crate::text::{self, TextError};
+
+/// Most rooms in one answer.
+const LIST_MAX: u32 = 200;
+/// A token to watch with lives so long.
+const WATCH_LIFE: Duration = Duration::from_secs(10 * 60);
+
+fn invalid(what: &str, error: TextError) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, format!("The {what} {error}."))
+}
+
+fn title(title: &str) -> Answer<String> {
+    text::line(title, 1, TITLE_MAX).map_err(|e| invalid("title", e))
+}
+
+fn category(category: &str) -> Answer<String> {
+    text::line(category, 0, CATEGORY_MAX).map_err(|e| invalid("category", e))
+}
+
+/// Tags once each, in the order given.
+fn tags(tags: &[String]) -> Answer<Vec<String>> {
+    if tags.len() > TAGS_MAX {
+        return Err(Failure::new(ErrorCode::InvalidRequest, format!("There are more than {TAGS_MAX} tags.")));
+    }
+    let mut taken: Vec<String> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let tag = text::line(tag, 1, TAG_MAX).map_err(|e| invalid("tag", e))?;
+        if !taken.iter().any(|t| text::name_key(t) == text::name_key(&tag)) {
+            taken.push(tag);
+        }
+    }
+    Ok(taken)
+}
+
+/// A new stream key: 160 random bits.
+fn stream_key() -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 20]>())
+}
+
+/// The host that publishers should use: as configured, or as this request reached the server.
+fn host(app: &App, headers: &HeaderMap) -> String {
+    if let Some(host) = &app.config.public_host {
+        return host.clone();
+    }
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    let url = host.and_then(|h| url::Url::parse(&format!("http://{h}/")).ok());
+    url.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".into())
+}
+
+fn as_owner(app: &App, headers: &HeaderMap, row: &RoomRow) -> OwnedRoom {
+    owned(app.rooms.view(row), row.stream_key.clone(), &host(app, headers), app.rtmp_port())
+}
+
+async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
+    app.rooms.get(id).await?.ok_or_else(Failure::no_room)
+}
+
+/// The room, if the caller owns it or runs the server.
+async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
+    let room = find(app, id).await?;
+    if room.row().owner.id == caller.account.id || caller.is_operator() {
+        Ok(room)
+    } else {
+        Err(Failure::new(ErrorCode::Forbidden, "This room belongs to somebody else."))
+    }
+}
+
+/// Makes a room.
+#[utoipa::path(post, path = "/rooms", tag = "rooms", request_body = NewRoom, security(("session" = [])), responses(
+    (status = 201, description = "The room, with its stream key", body = OwnedRoom),
+    (status = 400, description = "Title, category or a tag is not taken", body = ApiError),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+    (status = 409, description = "The account owns as many rooms as it may", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(new): Body<NewRoom>,
+) -> Answer<(StatusCode, Json<OwnedRoom>)> {
+    let (title, category, tags) = (title(&new.title)?, category(&new.category)?, tags(&new.tags)?);
+    app.limits
+        .rooms
+        .take(caller.account.id.clone(), app.clock.now())
+        .map_err(|wait| Failure::too_often("Too many rooms were made.", wait))?;
+    let now = app.clock.wall();
+    let row = RoomRow {
+        id: RoomId::from_random(rand::random()),
+        owner: caller.account.person(),
+        title,
+        category,
+        tags,
+        stream_key: stream_key(),
+        created_at: now,
+        stage: Stage::Off,
+        stage_since: now,
+        last: EventId { epoch: 1, number: 0 },
+        stream: None,
+    };
+    let most = app.config.limits.rooms_owned;
+    let made = app.store.create_room(row, most).await?;
+    let row = made.ok_or_else(|| {
+        Failure::new(ErrorCode::Conflict, format!("An account owns at most {most} rooms; use one of those."))
+    })?;
+    tracing::info!(room = %row.id, owner = %row.owner.id, "A room was made.");
+    Ok((StatusCode::CREATED, Json(as_owner(&app, &headers, &row))))
+}
+
+/// What to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Only rooms with a stream.
+    #[serde(default)]
+    live: bool,
+    /// At most so many, to 200.
+    limit: Option<u32>,
+}
+
+/// Rooms: those with a stream first, by their viewers; then the newest.
+#[utoipa::path(get, path = "/rooms", tag = "rooms", params(ListQuery), responses(
+    (status = 200, description = "The rooms", body = Vec<RoomView>),
+))]
+pub(super) async fn list(State(app): State<Arc<App>>, Asked(query): Asked<ListQuery>) -> Answer<Json<Vec<RoomView>>> {
+    let limit = query.limit.unwrap_or(50).min(LIST_MAX) as usize;
+    let mut views: Vec<RoomView> =
+        app.rooms.on_air().iter().map(|r| r.view()).filter(|v| v.stage != Stage::Off).collect();
+    views.sort_by(|a, b| b.viewers.cmp(&a.viewers).then(b.live_since.cmp(&a.live_since)).then(a.id.cmp(&b.id)));
+    views.truncate(limit);
+    if !query.live && views.len() < limit {
+        let more = app.store.rooms(None, LIST_MAX).await?;
+        for row in more.iter().filter(|row| !app.rooms.held(&row.id).is_some_and(|r| r.on_air())) {
+            if views.len() >= limit {
+                break;
+            }
+            views.push(app.rooms.view(row));
+        }
+    }
+    Ok(Json(views))
+}
+
+/// A room.
+#[utoipa::path(get, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The room", body = RoomView),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn get(State(app): State<Arc<App>>, RoomPath(id): RoomPath) -> Answer<Json<RoomView>> {
+    // Looking at a room does not bring it into memory.
+    if let Some(room) = app.rooms.held(&id) {
+        return Ok(Json(room.view()));
+    }
+    let row = app.store.room(id).await?.ok_or_else(Failure::no_room)?;
+    Ok(Json(app.rooms.view(&row)))
+}
+
+/// A room as its owner sees it.
+#[utoipa::path(get, path = "/rooms/{room}/owner", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The room, with its stream key", body = OwnedRoom),
+    (status = 403, description = "It belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn get_owned(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Answer<Json<OwnedRoom>> {
+    let room = find_own(&app, &id, &caller).await?;
+    Ok(Json(as_owner(&app, &headers, &room.row())))
+}
+
+/// Changes a room.
+#[utoipa::path(patch, path = "/rooms/{room}", tag = "rooms", request_body = RoomPatch, security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The room", body = RoomView),
+    (status = 400, description = "Title, category or a tag is not taken", body = ApiError),
+    (status = 403, description = "It belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    Body(patch): Body<RoomPatch>,
+) -> Answer<Json<RoomView>> {
+    let room = find_own(&app, &id, &caller).await?;
+    let update = RoomUpdate {
+        title: patch.title.as_deref().map(title).transpose()?,
+        category: patch.category.as_deref().map(category).transpose()?,
+        tags: patch.tags.as_deref().map(tags).transpose()?,
+    };
+    let row = room.hub.update(update).await?;
+    room.set_row(row);
+    Ok(Json(room.view()))
+}
+
+/// Renews a room's stream key. The old one opens nothing from now on; a stream that runs goes on.
+#[utoipa::path(post, path = "/rooms/{room}/stream_key", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The room, with its new stream key", body = OwnedRoom),
+    (status = 403, description = "It belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn renew_key(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Answer<Json<OwnedRoom>> {
+    let room = find_own(&app, &id, &caller).await?;
+    let row = app.store.set_stream_key(id, stream_key()).await?.ok_or_else(Failure::no_room)?;
+    room.set_row(row.clone());
+    Ok(Json(as_owner(&app, &headers, &row)))
+}
+
+/// Ends a room's stream.
+#[utoipa::path(post, path = "/rooms/{room}/end", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 204, description = "No stream runs any more"),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+    (status = 409, description = "The room is not on air", body = ApiError),
+))]
+pub(super) async fn end(State(app): State<Arc<App>>, RoomPath(id): RoomPath, caller: Caller) -> Answer<StatusCode> {
+    let room = find_own(&app, &id, &caller).await?;
+    if !room.on_air() {
+        return Err(Failure::new(ErrorCode::OffAir, "The room is not on air; there is nothing to end."));
+    }
+    let closing = |_| Failure::new(ErrorCode::Conflict, "The room is closing. Try again in a moment.");
+    room.stage.end().await.map_err(closing)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Programs with the right key that were refused because another publishes.
+#[utoipa::path(get, path = "/rooms/{room}/publishers", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "Those that were refused in the last minutes, newest first", body = Vec<WaitingPublisher>),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn publishers(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+) -> Answer<Json<Vec<WaitingPublisher>>> {
+    let room = find_own(&app, &id, &caller).await?;
+    Ok(Json(room.waiting(app.clock.wall())))
+}
+
+/// Lets a program in that was refused: its next attempt takes over.
+#[utoipa::path(post, path = "/rooms/{room}/publishers/{publisher}/admit", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("publisher" = String, Path, description = "The publisher's id")), responses(
+    (status = 204, description = "It may come"),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room, or nobody of this id waits", body = ApiError),
+))]
+pub(super) async fn admit(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    Path(path): Path<(String, String)>,
+    caller: Caller,
+) -> Answer<StatusCode> {
+    let room = find_own(&app, &id, &caller).await?;
+    if room.admit(&path.1).await {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Failure::new(ErrorCode::NotFound, "This program does not wait any more."))
+    }
+}
+
+/// Makes a token to watch with, for players that cannot send a header.
+#[utoipa::path(post, path = "/rooms/{room}/tokens", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 201, description = "The token", body = WatchToken),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn watch_token(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+) -> Answer<(StatusCode, Json<WatchToken>)> {
+    let room = find(&app, &id).await?;
+    let expires_at = crate::account::after(app.clock.wall(), WATCH_LIFE);
+    let token = app.watch_tokens.issue(room.id.clone(), caller.account.id.clone(), app.clock.now(), WATCH_LIFE);
+    Ok((StatusCode::CREATED, Json(WatchToken { token, expires_at })))
+}
+
+/// The rooms of the account that calls.
+#[utoipa::path(get, path = "/me/rooms", tag = "rooms", security(("session" = [])), responses(
+    (status = 200, description = "The rooms, newest first", body = Vec<RoomView>),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+))]
+pub(super) async fn mine(State(app): State<Arc<App>>, caller: Caller) -> Answer<Json<Vec<RoomView>>> {
+    let rows = app.store.rooms(Some(caller.account.id), LIST_MAX).await?;
+    Ok(Json(rows.iter().map(|row| app.rooms.view(row)).collect()))
+}
+
+/// The room's socket.
+#[utoipa::path(get, path = "/rooms/{room}/socket", tag = "rooms",
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 101, description = "A WebSocket: the client says hello first"),
+    (status = 403, description = "The page is of another site", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn open_socket(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    peer: Peer,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Answer<Response> {
+    if !layers::origin_allowed(&headers, &app.config.allowed_origins) {
+        return Err(Failure::new(ErrorCode::Forbidden, "Pages of another site may not use this server."));
+    }
+    let room = find(&app, &id).await?;
+    let upgrade = upgrade
+        .map_err(|e| Failure::with_status(e.status(), ErrorCode::InvalidRequest, format!("{}.", e.body_text())))?;
+    let upgrade = upgrade
+        .max_message_size(CLIENT_MESSAGE_MAX)
+        .max_frame_size(CLIENT_MESSAGE_MAX)
+        // What a person sends is small, and is sent at once: thousands of idle sockets should cost little.
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1024 * 1024);
+    let span = tracing::debug_span!("room_socket", room = %room.id);
+    Ok(upgrade
+        .on_upgrade(move |socket| tracing::Instrument::instrument(socket::serve(socket, app, room, peer.address), span))
+        .into_response())
+}

@@ -1,0 +1,302 @@
+//! The rooms that are held in memory: those that somebody publishes to, watches, or asked for lately.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mujian_protocol::api::{OwnedRoom, RoomView, WaitingPublisher};
+use mujian_protocol::room::{EventId, Stage};
+use mujian_protocol::{RoomId, WallTime};
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::grant::Grants;
+use crate::room::{Hub, RoomStatus};
+use crate::slate::SlateSource;
+use crate::stage::{self, StageConfig, StageHandle, StageStatus};
+use crate::store::{RoomRow, Store, StoreError};
+
+/// Rooms that nobody uses are put away this often.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Refused publishers that a room remembers.
+const WAITING: usize = 8;
+/// For how long: as long as the stage takes an admission for one.
+const WAITING_LIFE: Duration = Duration::from_secs(300);
+
+/// A room in memory.
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// What its viewers see.
+    pub stage: StageHandle,
+    /// What its people share.
+    pub hub: Hub,
+    /// Who reads its programme.
+    pub grants: Grants,
+    row: Mutex<RoomRow>,
+    status: watch::Receiver<StageStatus>,
+    waiting: Mutex<VecDeque<WaitingPublisher>>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A stream key was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// There is no such room, or the key is another. Not told which: ids can be guessed.
+    #[error("The room or its stream key is wrong. Copy both again from the studio.")]
+    Wrong,
+    /// The database failed.
+    #[error("The server's database failed. Try again in a moment.")]
+    Store(#[from] StoreError),
+}
+
+impl Room {
+    /// As everybody sees it.
+    #[must_use]
+    pub fn view(&self) -> RoomView {
+        let status = self.status.borrow().clone();
+        view(&self.row.lock(), status.stage, status.since, status.started, self.hub.viewers())
+    }
+
+    /// Whether a stream runs.
+    #[must_use]
+    pub fn on_air(&self) -> bool {
+        self.status.borrow().stage != Stage::Off
+    }
+
+    /// As it is on disk.
+    #[must_use]
+    pub fn row(&self) -> RoomRow {
+        self.row.lock().clone()
+    }
+
+    /// It was changed on disk.
+    pub(crate) fn set_row(&self, row: RoomRow) {
+        *self.row.lock() = row;
+    }
+
+    /// Publishers that were refused lately and may be let in.
+    #[must_use]
+    pub fn waiting(&self, now: WallTime) -> Vec<WaitingPublisher> {
+        let mut waiting = self.waiting.lock();
+        let life = i64::try_from(WAITING_LIFE.as_millis()).unwrap_or(i64::MAX);
+        waiting.retain(|p| now.millis().saturating_sub(p.at.millis()) < life);
+        waiting.iter().rev().cloned().collect()
+    }
+
+    /// Lets a refused publisher in. False: nobody of this id waits.
+    pub async fn admit(&self, id: &str) -> bool {
+        let admitted = self.stage.admit(id).await;
+        if admitted {
+            self.waiting.lock().retain(|p| p.id != id);
+        }
+        admitted
+    }
+
+    fn note_waiting(&self, publisher: WaitingPublisher) {
+        let mut waiting = self.waiting.lock();
+        waiting.retain(|p| p.id != publisher.id);
+        waiting.push_back(publisher);
+        if waiting.len() > WAITING {
+            waiting.pop_front();
+        }
+    }
+}
+
+/// A room as everybody sees it.
+fn view(row: &RoomRow, stage: Stage, since: WallTime, live_since: Option<WallTime>, viewers: u32) -> RoomView {
+    RoomView {
+        id: row.id.clone(),
+        title: row.title.clone(),
+        category: row.category.clone(),
+        tags: row.tags.clone(),
+        owner: row.owner.clone(),
+        stage,
+        stage_since: since,
+        live_since,
+        viewers,
+    }
+}
+
+/// A room as its owner sees it. `host` is the name, with no port, by which the server was reached.
+#[must_use]
+pub fn owned(room: RoomView, stream_key: String, host: &str, rtmp_port: u16) -> OwnedRoom {
+    let port = if rtmp_port == 1935 { String::new() } else { format!(":{rtmp_port}") };
+    let rtmp_url = format!("rtmp://{host}{port}/live/{}", room.id);
+    OwnedRoom { room, stream_key, rtmp_url }
+}
+
+/// The rooms in memory.
+pub struct Rooms {
+    store: Store,
+    clock: Clock,
+    config: Config,
+    slates: SlateSource,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    held: Mutex<HashMap<RoomId, Arc<Room>>>,
+    /// Loading is done one at a time for each room's sake: two stages of one room must never be.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Rooms {
+    pub(crate) fn new(
+        store: Store,
+        clock: Clock,
+        config: Config,
+        slates: SlateSource,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            config,
+            slates,
+            stop,
+            tasks,
+            held: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A room, brought into memory if it is not there. None: there is no such room.
+    ///
+    /// # Errors
+    /// The database failed, or the server is stopping.
+    pub async fn get(&self, id: &RoomId) -> Result<Option<Arc<Room>>, StoreError> {
+        if let Some(room) = self.held(id) {
+            return Ok(Some(room));
+        }
+        let _turn = self.loading.lock().await;
+        if let Some(room) = self.held(id) {
+            return Ok(Some(room));
+        }
+        let Some(row) = self.store.room(id.clone()).await? else { return Ok(None) };
+        let start = EventId { epoch: 0, number: 0 };
+        let tail = self.store.events_between(id.clone(), start, row.last, crate::room::TAIL).await?;
+        let room = self.start(row, tail.events);
+        let mut held = self.held.lock();
+        // Under the lock: after the last room was put away at the end, none may come.
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Closed);
+        }
+        held.insert(id.clone(), Arc::clone(&room));
+        metrics::gauge!("mujian_rooms_active").set(held.len() as f64);
+        Ok(Some(room))
+    }
+
+    /// A room that is in memory.
+    #[must_use]
+    pub fn held(&self, id: &RoomId) -> Option<Arc<Room>> {
+        self.held.lock().get(id).cloned()
+    }
+
+    /// Rooms with a stream.
+    #[must_use]
+    pub fn on_air(&self) -> Vec<Arc<Room>> {
+        self.held.lock().values().filter(|r| r.on_air()).cloned().collect()
+    }
+
+    /// A room as everybody sees it, from memory if it is there.
+    #[must_use]
+    pub fn view(&self, row: &RoomRow) -> RoomView {
+        match self.held(&row.id) {
+            Some(room) => room.view(),
+            // What is not in memory has no stream and no people.
+            None => view(row, Stage::Off, row.stage_since, None, 0),
+        }
+    }
+
+    /// Lets a publisher pass that has the room's key.
+    ///
+    /// # Errors
+    /// The room or the key is wrong, or the database failed.
+    pub async fn check_stream_key(&self, id: &RoomId, key: &str) -> Result<Arc<Room>, KeyError> {
+        let room = self.get(id).await?.ok_or(KeyError::Wrong)?;
+        let right = room.row.lock().stream_key.as_bytes().ct_eq(key.as_bytes());
+        if bool::from(right) { Ok(room) } else { Err(KeyError::Wrong) }
+    }
+
+    fn start(&self, row: RoomRow, tail: Vec<mujian_protocol::room::RoomEvent>) -> Arc<Room> {
+        let mut config = StageConfig::new(row.id.clone());
+        config.grace = self.config.grace();
+        config.epoch = row.last.epoch;
+        let stage = stage::spawn(config, self.slates.clone(), self.clock);
+        let grants = Grants::new(self.config.max_connections);
+        let (hub, hub_task) = Hub::new(&row, tail, self.store.clone(), self.clock, grants.clone());
+        self.tasks.spawn(hub_task);
+        let status = stage.status();
+        let mut refused = stage.waiting();
+        let room = Arc::new(Room {
+            id: row.id.clone(),
+            stage,
+            hub,
+            grants,
+            row: Mutex::new(row),
+            status: status.clone(),
+            waiting: Mutex::default(),
+        });
+        self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
+        let weak = Arc::downgrade(&room);
+        self.tasks.spawn(async move {
+            loop {
+                match refused.recv().await {
+                    Ok(publisher) => {
+                        let Some(room) = weak.upgrade() else { return };
+                        room.note_waiting(publisher.clone());
+                        room.hub.waiting(publisher).await;
+                    }
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+        room
+    }
+
+    /// Puts rooms away that nobody uses, until the server stops; then all of them.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {
+                    let mut held = self.held.lock();
+                    // Whoever uses a room holds it; the lock keeps anybody from taking it meanwhile.
+                    held.retain(|_, room| Arc::strong_count(room) > 1 || room.on_air() || room.hub.sockets() > 0);
+                    metrics::gauge!("mujian_rooms_active").set(held.len() as f64);
+                }
+                () = self.stop.cancelled() => {
+                    self.held.lock().clear();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Hands what the stage does on to the room's people.
+async fn tell_status(mut status: watch::Receiver<StageStatus>, hub: Hub, stop: CancellationToken) {
+    loop {
+        let now = {
+            let s = status.borrow_and_update();
+            RoomStatus { stage: s.stage, since: s.since, stream: s.stream.clone() }
+        };
+        hub.status(now).await;
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Calls under `/api/v1`, over TCP, against the real server.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{site, site_with};
+use mujian_server::config::Rate;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+fn code(body: &Value) -> &str {
+    assert!(body["message"].as_str().is_some_and(|m| m.len() > 10 && m.ends_with('.')), "{body}");
+    body["code"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn accounts_and_sessions() {
+    let site = site().await;
+    let (status, body) = site.post("/accounts", None, json!({"name": " 小明 ", "password": "correct horse"})).await;
+    assert_eq!(status, 201);
+    assert_eq!((body["account"]["name"].as_str(), body["account"]["role"].as_str()), (Some("小明"), Some("viewer")));
+    assert!(body["account"]["id"].is_string() && body["account"]["created_at"].is_i64());
+    let token = body["token"].as_str().unwrap().to_owned();
+    assert_eq!(site.get("/me", Some(&token)).await.1, body["account"]);
+
+    let (status, body) =
+        site.post("/accounts", None, json!({"name": "小\u{200b}明", "password": "correct horse"})).await;
+    assert_eq!((status.as_u16(), code(&body)), (409, "name_taken"));
+    for (name, password) in [
+        ("", "correct horse"),
+        ("a\u{202e}", "correct horse"),
+        (&"n".repeat(25), "correct horse"),
+        ("b", "short"),
+        ("b", &"p".repeat(257)),
+    ] {
+        let (status, body) = site.post("/accounts", None, json!({"name": name, "password": password})).await;
+        assert_eq!((status.as_u16(), code(&body)), (400, "invalid_request"), "{name}");
+    }
+
+    let (status, body) = site.post("/sessions", None, json!({"name": "小明", "password": "correct horse"})).await;
+    assert_eq!(status, 201);
+    let second = body["token"].as_str().unwrap().to_owned();
+    for (name, password) in [("小明", "correct horses"), ("nobody", "correct horse")] {
+        let (status, body) = site.post("/sessions", None, json!({"name": name, "password": password})).await;
+        assert_eq!((status.as_u16(), code(&body)), (401, "wrong_credentials"));
+    }
+    assert_eq!(site.call(Method::DELETE, "/sessions/current", Some(&token), None).await.0, 204);
+    let (status, body) = site.get("/me", Some(&token)).await;
+    assert_eq!((status.as_u16(), code(&body)), (401, "unauthenticated"));
+    assert_eq!(site.get("/me", Some(&second)).await.0, 200);
+    let site = site.restart().await;
+    assert_eq!(site.get("/me", Some(&second)).await.0, 200, "a session outlives the server");
+}
+
+#[tokio::test]
+async fn every_failure_is_a_code_and_a_sentence() {
+    let site = site().await;
+    let raw = |method: Method, path: &str, kind: &str, body: Vec<u8>| {
+        let request =
+            site.client.request(method, format!("{}/api/v1{path}", site.base)).header("content-type", kind).body(body);
+        async move {
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        }
+    };
+    let json_type = "application/json";
+    for (status, expected, answer) in [
+        (404, "not_found", raw(Method::GET, "/nothing", json_type, vec![]).await),
+        (404, "not_found", raw(Method::GET, "/rooms/abcd", json_type, vec![]).await),
+        (404, "not_found", raw(Method::GET, "/rooms/NO!", json_type, vec![]).await),
+        (405, "invalid_request", raw(Method::PUT, "/accounts", json_type, vec![]).await),
+        (415, "invalid_request", raw(Method::POST, "/accounts", "text/plain", b"{}".to_vec()).await),
+        (400, "invalid_request", raw(Method::POST, "/accounts", json_type, b"{".to_vec()).await),
+        (422, "invalid_request", raw(Method::POST, "/accounts", json_type, b"{\"name\": 1}".to_vec()).await),
+        (413, "too_large", raw(Method::POST, "/accounts", json_type, vec![b' '; 65 * 1024]).await),
+        (400, "invalid_request", raw(Method::GET, "/rooms?limit=many", json_type, vec![]).await),
+        (400, "invalid_request", raw(Method::GET, "/rooms?lime=1", json_type, vec![]).await),
+        (401, "unauthenticated", raw(Method::POST, "/rooms", json_type, b"{\"title\": \"a\"}".to_vec()).await),
+        (401, "unauthenticated", raw(Method::GET, "/me", json_type, vec![]).await),
+        (404, "not_found", raw(Method::GET, "/rooms/abcd/socket", json_type, vec![]).await),
+    ] {
+        assert_eq!((answer.0, code(&answer.1)), (status, expected), "{}", answer.1);
+    }
+}
+
+#[tokio::test]
+async fn rooms() {
+    let site = site().await;
+    let (owner, other) = (site.person("owner").await, site.person("other").await);
+    let ask = json!({"title": " <i>Night</i> ", "category": "Music", "tags": ["a", "A", "b"]});
+    let (status, made) = site.post("/rooms", Some(&owner), ask).await;
+    assert_eq!(status, 201, "{made}");
+    let id = made["id"].as_str().unwrap();
+    let key = made["stream_key"].as_str().unwrap();
+    assert!(key.len() >= 20);
+    let rtmp = site.server.as_ref().unwrap().rtmp;
+    assert_eq!(made["rtmp_url"], format!("rtmp://127.0.0.1:{}/live/{id}", rtmp.port()));
+    assert_eq!(
+        (&made["title"], &made["stage"], &made["tags"]),
+        (&json!("<i>Night</i>"), &json!("off"), &json!(["a", "b"]))
+    );
+
+    let (status, seen) = site.get(&format!("/rooms/{id}"), None).await;
+    assert_eq!((status.as_u16(), &seen["owner"]["name"], &seen["viewers"]), (200, &json!("owner"), &json!(0)));
+    assert!(seen.get("stream_key").is_none() && !seen.to_string().contains(key));
+    let (_, list) = site.get("/rooms", None).await;
+    assert_eq!(list, json!([seen]));
+    assert_eq!(site.get("/rooms?live=true", None).await.1, json!([]));
+    assert_eq!(site.get("/me/rooms", Some(&owner)).await.1, json!([seen]));
+    assert_eq!(site.get("/me/rooms", Some(&other)).await.1, json!([]));
+
+    for (method, path) in [
+        (Method::GET, "owner"),
+        (Method::POST, "stream_key"),
+        (Method::POST, "end"),
+        (Method::GET, "publishers"),
+        (Method::POST, "publishers/x/admit"),
+    ] {
+        let path = format!("/rooms/{id}/{path}");
+        let (status, body) = site.call(method.clone(), &path, Some(&other), None).await;
+        assert_eq!((status.as_u16(), code(&body)), (403, "forbidden"), "{path}");
+        assert_eq!(site.call(method, &path, None, None).await.0, 401);
+    }
+    let path = format!("/rooms/{id}");
+    assert_eq!(site.call(Method::PATCH, &path, Some(&other), Some(json!({"title": "mine"}))).await.0, 403);
+    let (status, body) = site.call(Method::PATCH, &path, Some(&owner), Some(json!({"title": "Day", "tags": []}))).await;
+    assert_eq!(
+        (status.as_u16(), &body["title"], &body["category"], &body["tags"]),
+        (200, &json!("Day"), &json!("Music"), &json!([]))
+    );
+    for bad in [
+        json!({"title": ""}),
+        json!({"title": "t".repeat(81)}),
+        json!({"tags": vec!["t"; 9]}),
+        json!({"category": "a\u{0}"}),
+    ] {
+        let (status, body) = site.call(Method::PATCH, &path, Some(&owner), Some(bad)).await;
+        assert_eq!((status.as_u16(), code(&body)), (400, "invalid_request"));
+    }
+
+    assert_eq!(site.get(&format!("{path}/owner"), Some(&owner)).await.1["stream_key"], key);
+    let (_, renewed) = site.post(&format!("{path}/stream_key"), Some(&owner), json!({})).await;
+    let new = renewed["stream_key"].as_str().unwrap();
+    assert_ne!(new, key);
+    let rooms = &site.server.as_ref().unwrap().app().rooms;
+    let room = id.parse().unwrap();
+    assert!(rooms.check_stream_key(&room, key).await.is_err());
+    assert!(rooms.check_stream_key(&room, new).await.is_ok());
+    assert!(rooms.check_stream_key(&"nowhere".parse().unwrap(), new).await.is_err());
+
+    let (status, body) = site.post(&format!("{path}/end"), Some(&owner), json!({})).await;
+    assert_eq!((status.as_u16(), code(&body)), (409, "off_air"));
+    assert_eq!(site.get(&format!("{path}/publishers"), Some(&owner)).await.1, json!([]));
+    let (status, body) = site.post(&format!("{path}/publishers/x/admit"), Some(&owner), json!({})).await;
+    assert_eq!((status.as_u16(), code(&body)), (404, "not_found"));
+    let (status, token) = site.post(&format!("{path}/tokens"), Some(&other), json!({})).await;
+    assert_eq!(status, 201);
+    let app = site.server.as_ref().unwrap().app();
+    assert!(app.watch_tokens.check(token["token"].as_str().unwrap(), &room, app.clock.now()).is_some());
+
+    let site = site.restart().await;
+    let (_, seen) = site.get(&path, None).await;
+    assert_eq!((&seen["title"], &seen["stage"]), (&json!("Day"), &json!("off")));
+}
+
+#[tokio::test]
+async fn the_setup_code_makes_one_operator() {
+    let site = site_with(|c| c.print_setup_code = true).await;
+    assert_eq!(site.get("/server", None).await.1["setup_needed"], true);
+    let (first, second) = (site.person("first").await, site.person("second").await);
+    let right = site.server.as_ref().unwrap().setup_code().unwrap();
+    let (status, body) = site.post("/setup", Some(&first), json!({"code": "AAAA-AAAA-AAAA"})).await;
+    assert_eq!((status.as_u16(), code(&body)), (403, "wrong_setup_code"));
+    assert_eq!(site.post("/setup", None, json!({"code": right})).await.0, 401);
+    let (status, body) = site.post("/setup", Some(&first), json!({"code": right.to_lowercase()})).await;
+    assert_eq!((status.as_u16(), &body["role"]), (200, &json!("operator")));
+    let (status, body) = site.post("/setup", Some(&second), json!({"code": right})).await;
+    assert_eq!((status.as_u16(), code(&body)), (403, "wrong_setup_code"));
+    assert_eq!(site.get("/server", None).await.1["setup_needed"], false);
+    // The operator may do what owners may.
+    let room = site.room(&second).await;
+    let path = format!("/rooms/{}/owner", room["id"].as_str().unwrap());
+    assert_eq!(site.get(&path, Some(&first)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_host_has_its_operator_before_anything_listens() {
+    let data = tempfile::tempdir().unwrap();
+    let server = mujian_server::Server::open(mujian_server::Config::local(data.path())).unwrap();
+    let session = server.operator_session("streamer").await.unwrap();
+    let again = server.operator_session("somebody else").await.unwrap();
+    assert_eq!(session.account.id, again.account.id);
+    let running = server.listen().await.unwrap();
+    assert_eq!(running.setup_code(), None);
+    let me = format!("http://{}/api/v1/me", running.http);
+    let body: Value =
+        reqwest::Client::new().get(&me).bearer_auth(&session.token).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&body["role"], &body["name"]), (&json!("operator"), &json!("streamer")));
+    // Shared: another address, until that is over.
+    let extra = running.listen_also("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let health = format!("http://{}/healthz", extra.address);
+    assert_eq!(reqwest::get(&health).await.unwrap().status(), 200);
+    let address = extra.address;
+    drop(extra);
+    let deadline = tokio::time::Instant::now() + common::PATIENCE;
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        assert!(tokio::time::Instant::now() < deadline, "the address is still served");
+        tokio::task::yield_now().await;
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn too_often_is_refused_with_the_time_to_wait() {
+    let site = site_with(|c| c.limits.accounts = Rate { burst: 1, per_hour: 60 }).await;
+    site.person("one").await;
+    let url = format!("{}/api/v1/accounts", site.base);
+    let response =
+        site.client.post(url).json(&json!({"name": "two", "password": "correct horse"})).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    assert_eq!(code(&response.json().await.unwrap()), "rate_limited");
+}
+
+#[tokio::test]
+async fn registration_can_be_closed() {
+    let site = site_with(|c| c.registration_open = false).await;
+    let (status, body) = site.post("/accounts", None, json!({"name": "a", "password": "correct horse"})).await;
+    assert_eq!((status.as_u16(), code(&body)), (403, "registration_closed"));
+}
+
+#[tokio::test]
+async fn what_operators_look_at() {
+    let site = site_with(|c| c.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let response = site.client.get(format!("{}{path}", site.base)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        if path == "/metrics" {
+            let text = response.text().await.unwrap();
+            assert!(text.contains("mujian_http_connections"), "{text}");
+        }
+    }
+    let away = site
+        .client
+        .get(format!("{}/metrics", site.base))
+        .header("x-forwarded-for", "203.0.113.9")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(away.status(), 403);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites() {
+    let site = site_with(|c| c.allowed_origins = vec!["https://friend.example".into()]).await;
+    let ask = |origin: &'static str| {
+        let request = site.client.request(Method::OPTIONS, format!("{}/api/v1/rooms", site.base));
+        request.header("origin", origin).header("access-control-request-method", "POST").send()
+    };
+    let friend = ask("https://friend.example").await.unwrap();
+    assert_eq!(friend.headers()["access-control-allow-origin"], "https://friend.example");
+    assert!(ask("https://evil.example").await.unwrap().headers().get("access-control-allow-origin").is_none());
+}
+
+/// Every route is described, and every description has a route.
+#[tokio::test]
+async fn the_description_is_complete() {
+    let site = site().await;
+    let (status, document) = site.get("/openapi.json", None).await;
+    assert_eq!(status, 200);
+    let mut described = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, about) in methods.as_object().unwrap() {
+            described += 1;
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let address = path.replace("{room}", "abcd").replace("{publisher}", "x");
+            let (status, body) = site.call(method.clone(), &address, None, None).await;
+            assert_ne!(status, 405, "{method} {path}");
+            assert!(status != 404 || body["message"] != "There is no such call.", "{method} {path}");
+            assert!(about["responses"].as_object().is_some_and(|r| !r.is_empty()));
+        }
+    }
+    let source = include_str!("../src/api/mod.rs");
+    let routes = source.matches("get(").count()
+        + source.matches("post(").count()
+        + source.matches("patch(").count()
+        + source.matches("delete(").count();
+    // healthz, readyz, metrics and the description itself are outside.
+    assert_eq!(described, routes - 4, "a route is not described, or the other way round");
+}
