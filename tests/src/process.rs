@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// Most lines kept of what a program said.
 const LINES_MAX: usize = 4000;
@@ -47,6 +48,7 @@ pub struct Program {
     name: String,
     child: Child,
     words: Arc<Words>,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 /// Where our own programs were built: beside the test that runs, or where `MUJIAN_PROGRAMS` says.
@@ -106,14 +108,15 @@ impl Program {
         end_with_parent(command);
         let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         let words = Arc::new(Words::default());
+        let mut listeners = Vec::new();
         if let Some(out) = child.stdout.take() {
-            tokio::spawn(listen(out, Arc::clone(&words)));
+            listeners.push(tokio::spawn(listen(out, Arc::clone(&words))));
         }
         if let Some(err) = child.stderr.take() {
-            tokio::spawn(listen(err, Arc::clone(&words)));
+            listeners.push(tokio::spawn(listen(err, Arc::clone(&words))));
         }
         let stdin = child.stdin.take();
-        Ok((Self { name, child, words }, stdin))
+        Ok((Self { name, child, words, listeners }, stdin))
     }
 
     /// Its process id; none once it has ended.
@@ -147,8 +150,7 @@ impl Program {
                 () = more => {}
                 () = tokio::time::sleep_until(deadline) => bail!("{} did not say {what} within {limit:?}; it said:\n{}", self.name, words.all()),
                 status = self.child.wait() => {
-                    // The last lines may still be on their way through the pipe.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    heard(&mut self.listeners).await;
                     if let Some(line) = words.find(&wanted) { return Ok(line); }
                     bail!("{} ended ({}) before it said {what}; it said:\n{}", self.name, status?, words.all());
                 }
@@ -177,7 +179,10 @@ impl Program {
     /// It did not end within `limit`.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         match tokio::time::timeout(limit, self.child.wait()).await {
-            Ok(status) => Ok(status?),
+            Ok(status) => {
+                heard(&mut self.listeners).await;
+                Ok(status?)
+            }
             Err(_) => bail!("{} did not end within {limit:?}; it said:\n{}", self.name, self.words()),
         }
     }
@@ -221,6 +226,12 @@ pub async fn run<S: AsRef<OsStr>>(
         bail!("{program} failed ({}): {}", out.status, String::from_utf8_lossy(&out.stderr));
     }
     Ok(out.stdout)
+}
+
+/// Waits until the last lines of a program that has ended came through its pipes. What it started may hold them open.
+async fn heard(listeners: &mut Vec<JoinHandle<()>>) {
+    let all = futures_util::future::join_all(listeners.drain(..));
+    let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
 }
 
 async fn listen(pipe: impl AsyncRead + Unpin, words: Arc<Words>) {

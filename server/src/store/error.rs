@@ -82,6 +82,8 @@ impl OpenError {
         let detail = error.to_string();
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { path },
+            // The memory that readers and the writer share is a file too, and SQLite does not say why it cannot grow.
+            Some(rusqlite::ErrorCode::SystemIoFailure) if is_full(&path) => Self::Full { path },
             Some(rusqlite::ErrorCode::NotADatabase) => Self::NotOurs { path },
             Some(
                 rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied,
@@ -89,6 +91,14 @@ impl OpenError {
             _ => Self::Database { path, detail },
         }
     }
+}
+
+/// Whether the disk that holds a database has no room for a little more.
+fn is_full(database: &Path) -> bool {
+    let probe = database.with_extension("space");
+    let full = std::fs::write(&probe, [0; 65_536]).is_err_and(|e| e.kind() == io::ErrorKind::StorageFull);
+    let _ = std::fs::remove_file(&probe);
+    full
 }
 
 /// An operation failed. Nothing of it was kept.
