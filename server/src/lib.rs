@@ -33,7 +33,7 @@ pub use crate::server::{Extra, Running, Server, StartError};
 
 /// Everything that is served over HTTP.
 fn router(app: &Arc<App>) -> Router {
-    api::router(app)
+    api::around(api::router(app))
 }
 
 /// Takes publishers.

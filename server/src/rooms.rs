@@ -20,7 +20,7 @@ use crate::grant::Grants;
 use crate::room::{Hub, RoomStatus};
 use crate::slate::SlateSource;
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
-use crate::store::{RoomRow, Store, StoreError};
+use crate::store::{RoomRow, RoomUpdate, Store, StoreError};
 
 /// Rooms that nobody uses are put away this often.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -40,6 +40,8 @@ pub struct Room {
     /// Who reads its programme.
     pub grants: Grants,
     row: Mutex<RoomRow>,
+    /// Changes of the row on disk and here are one step for everybody else.
+    changes: tokio::sync::Mutex<()>,
     status: watch::Receiver<StageStatus>,
     waiting: Mutex<VecDeque<WaitingPublisher>>,
 }
@@ -81,9 +83,27 @@ impl Room {
         self.row.lock().clone()
     }
 
-    /// It was changed on disk.
-    pub(crate) fn set_row(&self, row: RoomRow) {
+    /// Changes what everybody sees of it, and tells them.
+    ///
+    /// # Errors
+    /// The database failed, or the room is closing.
+    pub async fn change(&self, update: RoomUpdate) -> Result<(), StoreError> {
+        let _turn = self.changes.lock().await;
+        let row = self.hub.update(update).await?;
         *self.row.lock() = row;
+        Ok(())
+    }
+
+    /// Replaces the stream key. The old one opens nothing any more once this returns.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn renew_key(&self, store: &Store, key: String) -> Result<(), StoreError> {
+        let _turn = self.changes.lock().await;
+        if let Some(row) = store.set_stream_key(self.id.clone(), key).await? {
+            *self.row.lock() = row;
+        }
+        Ok(())
     }
 
     /// Publishers that were refused lately and may be let in.
@@ -245,6 +265,7 @@ impl Rooms {
             hub,
             grants,
             row: Mutex::new(row),
+            changes: tokio::sync::Mutex::default(),
             status: status.clone(),
             waiting: Mutex::default(),
         });

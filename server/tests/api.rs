@@ -290,3 +290,30 @@ async fn the_description_is_complete() {
     // healthz, readyz, metrics and the description itself are outside.
     assert_eq!(described, routes - 4, "a route is not described, or the other way round");
 }
+
+#[tokio::test]
+async fn pages_are_served_with_strict_headers() {
+    let site = site().await;
+    for path in ["/", "/watch/abcd", "/login"] {
+        let response = site.client.get(format!("{}{path}", site.base)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let headers = response.headers().clone();
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.contains("script-src 'self';")
+                && policy.contains("media-src 'self' blob:")
+                && !policy.contains("unsafe")
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert!(headers["content-type"].to_str().unwrap().starts_with("text/html"));
+        // Built or not, it is a page.
+        assert!(response.text().await.unwrap().contains("<!doctype html>"));
+    }
+    for path in ["/assets/nothing.js", "/live/abcd.ogg", "/../Cargo.toml", "/%2e%2e/Cargo.toml"] {
+        let response = site.client.get(format!("{}{path}", site.base)).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+    }
+    assert_eq!(site.client.post(&site.base).send().await.unwrap().status(), 405);
+    let calls = site.client.get(format!("{}/api/v1/server", site.base)).send().await.unwrap();
+    assert_eq!(calls.headers()["cache-control"], "no-store");
+}

@@ -5,6 +5,7 @@ mod error;
 pub mod extract;
 mod layers;
 mod openapi;
+mod pages;
 mod rooms;
 mod server;
 
@@ -69,6 +70,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(server::healthz))
         .route("/readyz", get(server::readyz))
         .route("/metrics", get(server::metrics))
-        .layer(from_fn(layers::no_panic))
+        .fallback(pages::page)
         .with_state(Arc::clone(app))
+}
+
+/// What is put around everything that is served over HTTP, media included.
+#[must_use]
+pub fn around(router: Router) -> Router {
+    router.layer(from_fn(pages::secured)).layer(from_fn(layers::no_panic))
 }

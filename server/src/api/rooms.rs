@@ -218,8 +218,7 @@ pub(super) async fn change(
         category: patch.category.as_deref().map(category).transpose()?,
         tags: patch.tags.as_deref().map(tags).transpose()?,
     };
-    let row = room.hub.update(update).await?;
-    room.set_row(row);
+    room.change(update).await?;
     Ok(Json(room.view()))
 }
 
@@ -237,9 +236,8 @@ pub(super) async fn renew_key(
     headers: HeaderMap,
 ) -> Answer<Json<OwnedRoom>> {
     let room = find_own(&app, &id, &caller).await?;
-    let row = app.store.set_stream_key(id, stream_key()).await?.ok_or_else(Failure::no_room)?;
-    room.set_row(row.clone());
-    Ok(Json(as_owner(&app, &headers, &row)))
+    room.renew_key(&app.store, stream_key()).await?;
+    Ok(Json(as_owner(&app, &headers, &room.row())))
 }
 
 /// Ends a room's stream.

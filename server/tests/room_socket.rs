@@ -1,0 +1,247 @@
+//! The room socket, over TCP, against the real server.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{PATIENCE, site, site_with};
+use futures_util::SinkExt;
+use mujian_server::config::Rate;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+fn texts(events: &Value) -> Vec<String> {
+    events.as_array().unwrap().iter().map(|e| e["body"]["text"].as_str().unwrap_or("-").to_owned()).collect()
+}
+
+fn id(room: &Value) -> &str {
+    room["id"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn danmaku_reaches_everybody_once_and_in_order() {
+    let site = site_with(|c| c.limits.danmaku = Rate { burst: 100, per_hour: 1 }).await;
+    let (a, b) = (site.person("a").await, site.person("b").await);
+    let room = site.room(&a).await;
+    let (mut anna, mut ben, mut guest) =
+        (site.socket(id(&room)).await, site.socket(id(&room)).await, site.socket(id(&room)).await);
+    let welcome = anna.hello(Some(&a), None).await;
+    assert_eq!(
+        (&welcome["you"]["name"], &welcome["resumed"], &welcome["events"]),
+        (&json!("a"), &json!(false), &json!([]))
+    );
+    assert_eq!(welcome["room"]["id"], room["id"]);
+    ben.hello(Some(&b), None).await;
+    assert_eq!(guest.hello(None, None).await["you"], Value::Null);
+    for n in 0..10 {
+        anna.danmaku(&format!("a{n}"), "  <b>你好</b> ").await;
+        ben.danmaku(&format!("b{n}"), "hi").await;
+    }
+    let mut lists = Vec::new();
+    for socket in [&mut anna, &mut ben, &mut guest] {
+        let mut events = Vec::new();
+        while events.len() < 20 {
+            events.push(socket.next_of("event").await["event"].clone());
+        }
+        lists.push(events);
+    }
+    assert_eq!(lists[0], lists[1]);
+    assert_eq!(lists[0], lists[2]);
+    let numbers: Vec<u64> = lists[0].iter().map(|e| e["id"]["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
+    let first = lists[0].iter().find(|e| e["body"]["client_ref"] == "a0").unwrap();
+    assert_eq!(
+        (&first["body"]["text"], &first["body"]["author"]["name"], &first["body"]["color"], &first["body"]["mode"]),
+        (&json!("<b>你好</b>"), &json!("a"), &json!("#ffffff"), &json!("scroll"))
+    );
+}
+
+#[tokio::test]
+async fn the_same_danmaku_sent_again_counts_once() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut anna = site.socket(id(&room)).await;
+    anna.hello(Some(&a), None).await;
+    anna.danmaku("one", "hello").await;
+    let first = anna.next_of("accepted").await;
+    drop(anna);
+    // She did not know that it arrived.
+    let mut anna = site.socket(id(&room)).await;
+    let welcome = anna.hello(Some(&a), None).await;
+    assert_eq!(texts(&welcome["events"]), ["hello"]);
+    anna.danmaku("one", "hello").await;
+    assert_eq!(anna.next_of("accepted").await, first);
+    anna.danmaku("two", "again").await;
+    assert_eq!(anna.next_of("event").await["event"]["id"]["number"], 2);
+}
+
+#[tokio::test]
+async fn who_comes_back_gets_just_what_was_missed() {
+    let site = site_with(|c| c.limits.danmaku = Rate { burst: 1000, per_hour: 1 }).await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut anna = site.socket(id(&room)).await;
+    let start = anna.hello(Some(&a), None).await["last"].clone();
+    for n in 0..25 {
+        anna.danmaku(&n.to_string(), &n.to_string()).await;
+        anna.next_of("accepted").await;
+    }
+    let missed = |after: u64| json!({"epoch": 1, "number": after});
+    let mut back = site.socket(id(&room)).await;
+    let welcome = back.hello(None, Some(missed(20))).await;
+    assert_eq!(
+        (&welcome["resumed"], texts(&welcome["events"])),
+        (&json!(true), (20..25).map(|n| n.to_string()).collect())
+    );
+    let mut back = site.socket(id(&room)).await;
+    let welcome = back.hello(None, Some(start.clone())).await;
+    assert_eq!((&welcome["resumed"], texts(&welcome["events"]).len()), (&json!(true), 25));
+    // A place that this room never had.
+    let mut back = site.socket(id(&room)).await;
+    let welcome = back.hello(None, Some(json!({"epoch": 7, "number": 1}))).await;
+    assert_eq!((&welcome["resumed"], texts(&welcome["events"]).len()), (&json!(false), 25));
+
+    // The server restarts: the client resumes where it stopped, from the disk.
+    let path = format!("/rooms/{}", id(&room));
+    assert_eq!(anna.inner.close(None).await.is_ok(), true);
+    let site = site.restart().await;
+    let (status, _) = site.call(Method::PATCH, &path, Some(&a), Some(json!({"title": "new"}))).await;
+    assert_eq!(status, 200);
+    let mut back = site.socket(id(&room)).await;
+    let welcome = back.hello(None, Some(start)).await;
+    let texts = texts(&welcome["events"]);
+    assert_eq!((&welcome["resumed"], texts.len(), texts[25].as_str()), (&json!(true), 26, "-"));
+    assert_eq!(
+        welcome["events"][25]["body"],
+        json!({"kind": "room_changed", "title": "new", "category": "", "tags": []})
+    );
+    assert_eq!(welcome["last"], missed(26));
+}
+
+#[tokio::test]
+async fn presence_counts_people_not_windows() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut first = site.socket(id(&room)).await;
+    first.hello(Some(&a), None).await;
+    let mut second = site.socket(id(&room)).await;
+    second.hello(Some(&a), None).await;
+    let mut guest = site.socket(id(&room)).await;
+    let welcome = guest.hello(None, None).await;
+    assert_eq!(welcome["room"]["viewers"], 2);
+    let seen = async |socket: &mut common::Socket, wanted: u64| loop {
+        if socket.next_of("presence").await["viewers"] == wanted {
+            break;
+        }
+    };
+    seen(&mut first, 2).await;
+    drop(guest);
+    drop(second);
+    seen(&mut first, 1).await;
+    assert_eq!(site.get(&format!("/rooms/{}", id(&room)), None).await.1["viewers"], 1);
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_or_ends_the_socket() {
+    let site = site_with(|c| c.allowed_origins = vec!["https://friend.example".into()]).await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let here = site.base.clone();
+    for (origin, taken) in
+        [("https://evil.example", false), ("null", false), ("https://friend.example", true), (&here, true)]
+    {
+        assert_eq!(site.socket_from(id(&room), Some(origin)).await.is_ok(), taken, "{origin}");
+    }
+    assert_eq!(site.socket_from("nowhere", None).await.err().unwrap(), 404);
+
+    for (message, code) in [
+        (json!({"type": "danmaku", "client_ref": "1", "text": "a"}), 4400),
+        (json!({"type": "hello", "version": 99}), 4400),
+        (json!({"type": "hello", "version": 1, "token": "nonsense"}), 4401),
+        (json!({"type": "dance"}), 4400),
+        (json!([]), 4400),
+    ] {
+        let mut socket = site.socket(id(&room)).await;
+        socket.send(message.clone()).await;
+        let refused = socket.next_of("refused").await;
+        assert!(refused["error"]["message"].as_str().unwrap().ends_with('.'));
+        assert_eq!(socket.closed().await, code, "{message}");
+    }
+    // Larger than a message may be: nothing of it is taken.
+    let mut socket = site.socket(id(&room)).await;
+    socket.hello(None, None).await;
+    let _ = socket.inner.send(Message::text("x".repeat(100_000))).await;
+    socket.closed().await;
+    let mut socket = site.socket(id(&room)).await;
+    socket.hello(None, None).await;
+    socket.inner.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(socket.closed().await, 4400);
+
+    // Refused, and the conversation goes on.
+    let mut guest = site.socket(id(&room)).await;
+    guest.hello(None, None).await;
+    guest.danmaku("1", "hello").await;
+    let refused = guest.next_of("refused").await;
+    assert_eq!((&refused["client_ref"], &refused["error"]["code"]), (&json!("1"), &json!("unauthenticated")));
+    let mut anna = site.socket(id(&room)).await;
+    anna.hello(Some(&a), None).await;
+    for text in ["", " ", "a\u{202e}b", &"字".repeat(101)] {
+        anna.danmaku("1", text).await;
+        assert_eq!(anna.next_of("refused").await["error"]["code"], "invalid_request", "{text}");
+    }
+    anna.danmaku("1", &"字".repeat(100)).await;
+    anna.next_of("accepted").await;
+}
+
+#[tokio::test]
+async fn too_fast_is_refused() {
+    let site = site_with(|c| c.limits.danmaku = Rate { burst: 2, per_hour: 1 }).await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut anna = site.socket(id(&room)).await;
+    anna.hello(Some(&a), None).await;
+    for n in 0..3 {
+        anna.danmaku(&n.to_string(), "hello").await;
+    }
+    let refused = anna.next_of("refused").await;
+    assert_eq!((&refused["client_ref"], &refused["error"]["code"]), (&json!("2"), &json!("rate_limited")));
+    for n in 0..250 {
+        if anna
+            .inner
+            .send(Message::text(json!({"type": "danmaku", "client_ref": n.to_string(), "text": "spam"}).to_string()))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    assert_eq!(anna.closed().await, 4429);
+}
+
+#[tokio::test]
+async fn a_change_of_the_room_is_told() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut guest = site.socket(id(&room)).await;
+    guest.hello(None, None).await;
+    site.call(Method::PATCH, &format!("/rooms/{}", id(&room)), Some(&a), Some(json!({"tags": ["x"]}))).await;
+    let event = guest.next_of("event").await["event"].clone();
+    assert_eq!(event["body"], json!({"kind": "room_changed", "title": "a room", "category": "", "tags": ["x"]}));
+}
+
+#[tokio::test]
+async fn sockets_are_told_when_the_server_stops() {
+    let mut site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut guest = site.socket(id(&room)).await;
+    guest.hello(None, None).await;
+    let server = site.server.take().unwrap();
+    let stopping = tokio::spawn(server.shutdown());
+    assert_eq!(guest.closed().await, 1001);
+    tokio::time::timeout(PATIENCE, stopping).await.unwrap().unwrap();
+}
