@@ -34,6 +34,8 @@ pub enum Incoming {
     PeerBandwidth(u32),
     /// The peer wants to know whether we are there.
     Ping(u32),
+    /// The peer is there.
+    Pong,
     /// A command.
     Command(Command),
     /// Data: its name and what follows it.
@@ -89,6 +91,7 @@ pub fn read(m: &Message) -> Result<Incoming, RtmpError> {
     Ok(match m.kind {
         1 => Incoming::SetChunkSize(u32_of(p, 0)?),
         2 => Incoming::Abort(u32_of(p, 0)?),
+        4 if p.starts_with(&[0, 7]) => Incoming::Pong,
         4 if p.starts_with(&[0, 6]) => Incoming::Ping(u32_of(p, 2)?),
         5 => Incoming::WindowSize(u32_of(p, 0)?),
         6 => Incoming::PeerBandwidth(u32_of(p, 0)?),
@@ -163,6 +166,11 @@ pub fn peer_bandwidth(w: &mut Writer, out: &mut BytesMut, bytes: u32) {
 /// Says that a message stream begins (7.1.7).
 pub fn stream_begin(w: &mut Writer, out: &mut BytesMut, stream: u32) {
     control(w, out, 4, &[&[0, 0], &stream.to_be_bytes()]);
+}
+
+/// Asks whether the peer is there.
+pub fn ping(w: &mut Writer, out: &mut BytesMut, stamp: u32) {
+    control(w, out, 4, &[&[0, 6], &stamp.to_be_bytes()]);
 }
 
 /// Answers a ping.

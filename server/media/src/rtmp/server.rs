@@ -32,7 +32,7 @@ pub struct Config {
     pub max_message: usize,
     /// From the first moment until the request to publish.
     pub setup_time: Duration,
-    /// A publisher that sends no media for so long is closed.
+    /// A publisher of which nothing at all comes for so long, no answer to a ping either, is closed.
     pub silence: Duration,
     /// Our own chunk size, in bytes.
     pub chunk_size: u32,
@@ -146,7 +146,9 @@ pub struct Session {
     link: Link,
     phase: Phase,
     started: Now,
-    last_media: Now,
+    /// When a message last came while publishing.
+    heard: Now,
+    pinged: Now,
     events: VecDeque<Event>,
     connected: bool,
     app: String,
@@ -170,7 +172,8 @@ impl Session {
             link,
             phase: Phase::Setup,
             started: now,
-            last_media: now,
+            heard: now,
+            pinged: now,
             events: VecDeque::new(),
             connected: false,
             app: String::new(),
@@ -203,6 +206,7 @@ impl Session {
     fn read_all(&mut self, now: Now) -> Result<(), RtmpError> {
         while self.phase != Phase::Closed {
             let Some((m, what)) = self.link.next_message()? else { break };
+            self.heard = now;
             self.message(&m, what, now)?;
             if self.events.len() > self.config.max_events {
                 return Err(RtmpError::Limit("too many messages at once"));
@@ -226,21 +230,31 @@ impl Session {
     pub fn deadline(&self) -> Option<Now> {
         match self.phase {
             Phase::Setup | Phase::Ended => Some(self.started.plus(self.config.setup_time)),
-            Phase::Publishing => Some(self.last_media.plus(self.config.silence)),
+            Phase::Publishing => {
+                let quiet = self.heard.max(self.pinged).plus(self.config.silence / 3);
+                Some(quiet.min(self.heard.plus(self.config.silence)))
+            }
             Phase::Asked | Phase::Closed => None,
         }
     }
 
-    /// Lets time pass.
+    /// Lets time pass; drain the output afterwards.
     ///
     /// # Errors
-    /// [`RtmpError::Slow`] when the deadline has passed.
+    /// [`RtmpError::Slow`] when the peer took too long.
     pub fn tick(&mut self, now: Now) -> Result<(), RtmpError> {
         if self.deadline().is_none_or(|d| now < d) {
             return Ok(());
         }
+        if self.phase == Phase::Publishing && now < self.heard.plus(self.config.silence) {
+            // A publisher with nothing to send answers this.
+            self.pinged = now;
+            let stamp = now.since_origin().as_millis() as u32;
+            message::ping(&mut self.link.writer, &mut self.link.out, stamp);
+            return Ok(());
+        }
         let e = RtmpError::Slow(match self.phase {
-            Phase::Publishing => "no sound and no picture came for too long",
+            Phase::Publishing => "nothing came from the publisher for too long",
             _ => "the program did not ask to publish in time",
         });
         self.fail(&e);
@@ -253,7 +267,8 @@ impl Session {
             return;
         }
         self.phase = Phase::Publishing;
-        self.last_media = now;
+        self.heard = now;
+        self.pinged = now;
         self.tracks = Tracks::default();
         self.clock = Unroll::default();
         self.link.set_max_message(self.config.max_message);
@@ -281,12 +296,6 @@ impl Session {
     #[must_use]
     pub fn is_publishing(&self) -> bool {
         self.phase == Phase::Publishing
-    }
-
-    /// When media last came.
-    #[must_use]
-    pub fn last_media(&self) -> Now {
-        self.last_media
     }
 
     /// Broken payloads that were left out, and what was wrong with the last.
@@ -320,16 +329,16 @@ impl Session {
     fn message(&mut self, m: &Message, what: Incoming, now: Now) -> Result<(), RtmpError> {
         match what {
             Incoming::Command(c) => self.command(c, now),
-            Incoming::Data(values) => self.data(m.timestamp, &values, now),
-            Incoming::Audio(p) => self.media(TAG_AUDIO, m.timestamp, p, now),
-            Incoming::Video(p) => self.media(TAG_VIDEO, m.timestamp, p, now),
+            Incoming::Data(values) => self.data(m.timestamp, &values),
+            Incoming::Audio(p) => self.media(TAG_AUDIO, m.timestamp, p),
+            Incoming::Video(p) => self.media(TAG_VIDEO, m.timestamp, p),
             Incoming::Aggregate(_) => {
                 for part in message::split_aggregate(m)? {
                     // An aggregate holds media and data; anything else in it, other aggregates too, is left out.
                     match message::read(&part)? {
-                        Incoming::Data(values) => self.data(part.timestamp, &values, now)?,
-                        Incoming::Audio(p) => self.media(TAG_AUDIO, part.timestamp, p, now)?,
-                        Incoming::Video(p) => self.media(TAG_VIDEO, part.timestamp, p, now)?,
+                        Incoming::Data(values) => self.data(part.timestamp, &values)?,
+                        Incoming::Audio(p) => self.media(TAG_AUDIO, part.timestamp, p)?,
+                        Incoming::Video(p) => self.media(TAG_VIDEO, part.timestamp, p)?,
                         _ => {}
                     }
                 }
@@ -339,14 +348,13 @@ impl Session {
         }
     }
 
-    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Now) -> Result<(), RtmpError> {
+    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes) -> Result<(), RtmpError> {
         match self.phase {
             Phase::Publishing => {}
             // What was under way when the publisher said goodbye.
             Phase::Ended | Phase::Closed => return Ok(()),
             Phase::Setup | Phase::Asked => return Err(RtmpError::Order("media came before publishing was allowed")),
         }
-        self.last_media = now;
         let at = self.clock.peek(timestamp);
         self.scratch.clear();
         let result = match kind {
@@ -370,7 +378,7 @@ impl Session {
         Ok(())
     }
 
-    fn data(&mut self, timestamp: u32, values: &[Value], now: Now) -> Result<(), RtmpError> {
+    fn data(&mut self, timestamp: u32, values: &[Value]) -> Result<(), RtmpError> {
         match self.phase {
             Phase::Publishing => {}
             Phase::Ended | Phase::Closed => return Ok(()),
@@ -385,7 +393,6 @@ impl Session {
                 self.events.push_back(Event::Metadata(Metadata::from_amf(what)));
             }
             [Value::String(n), rest @ ..] if n == LEAVE_MESSAGE => {
-                self.last_media = now;
                 // A mark without a time, or with a senseless one, still means: leave, from this message on.
                 let last = rest.first().and_then(|v| v.get("last_ms")).and_then(Value::as_number);
                 let last = last.filter(|n| (0.0..=f64::from(u32::MAX)).contains(n)).map_or(timestamp, |n| n as u32);
@@ -406,7 +413,7 @@ impl Session {
                 self.answer("_result", c.transaction, &[Value::Null, Value::Number(f64::from(STREAM))]);
                 Ok(())
             }
-            "publish" => self.publish(&c, now),
+            "publish" => self.publish(&c),
             "FCUnpublish" | "closeStream" | "deleteStream" => {
                 self.end(now);
                 Ok(())
@@ -472,7 +479,7 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, c: &Command, now: Now) -> Result<(), RtmpError> {
+    fn publish(&mut self, c: &Command) -> Result<(), RtmpError> {
         match self.phase {
             Phase::Setup | Phase::Ended => {}
             Phase::Asked | Phase::Publishing => return Err(RtmpError::Order("publish came twice")),
@@ -480,7 +487,6 @@ impl Session {
         }
         let name = c.args.get(1).and_then(Value::as_str).unwrap_or_default();
         self.phase = Phase::Asked;
-        self.last_media = now;
         let request = self.request(name);
         self.events.push_back(Event::PublishRequested(request));
         Ok(())

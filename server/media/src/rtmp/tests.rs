@@ -312,9 +312,16 @@ fn time_runs_out() {
     assert!(matches!(s.tick(at(10_000)), Err(RtmpError::Slow(_))));
     assert!(s.is_closed());
 
-    let (_c, mut s) = connected();
-    assert_eq!(s.tick(at(29_999)), Ok(()));
-    assert!(matches!(s.tick(at(30_000)), Err(RtmpError::Slow(_))));
+    // A publisher that is quiet is asked, and one that answers stays.
+    let (mut c, mut s) = connected();
+    assert_eq!(s.deadline(), Some(at(10_000)));
+    assert_eq!(s.tick(at(10_000)), Ok(()));
+    c.input(&s.poll_output().unwrap(), at(10_000)).unwrap();
+    s.input(&c.poll_output().unwrap(), at(10_001)).unwrap();
+    for ms in [20_001, 30_001, 40_000] {
+        assert_eq!(s.tick(at(ms)), Ok(()), "{ms}");
+    }
+    assert!(matches!(s.tick(at(40_001)), Err(RtmpError::Slow(_))));
 
     let mut c = client::Session::new(client_config(), at(0));
     assert!(matches!(c.tick(at(10_000)), Err(RtmpError::Slow(_))));
