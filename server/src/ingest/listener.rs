@@ -1,0 +1,164 @@
+//! The loop that accepts publishers, and its limits.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mujian_media::rtmp::server::Config as SessionConfig;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::access::Publishers;
+use super::publisher;
+use crate::clock::Clock;
+use crate::config::Rate;
+use crate::limit::{Limiter, address_key};
+
+/// Limits of ingest.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// Most connections at a time.
+    pub connections: usize,
+    /// Most connections at a time from one address.
+    pub per_address: usize,
+    /// New connections from one address.
+    pub rate: Rate,
+    /// Wrong stream keys from one address.
+    pub wrong_keys: Rate,
+    /// Limits of each session.
+    pub session: SessionConfig,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            connections: 1000,
+            per_address: 64,
+            rate: Rate { burst: 120, per_hour: 7200 },
+            wrong_keys: Rate { burst: 30, per_hour: 600 },
+            session: SessionConfig::default(),
+        }
+    }
+}
+
+/// What all publishers' tasks share.
+pub(super) struct Shared<P> {
+    pub(super) publishers: Arc<P>,
+    pub(super) config: IngestConfig,
+    pub(super) clock: Clock,
+    pub(super) wrong_keys: Limiter<IpAddr>,
+    pub(super) stop: CancellationToken,
+    connections: Mutex<HashMap<IpAddr, usize>>,
+    rate: Limiter<IpAddr>,
+    next: AtomicU64,
+}
+
+/// A connection's place among those of its address; free again when it is dropped.
+struct Place<P: Publishers> {
+    shared: Arc<Shared<P>>,
+    key: IpAddr,
+}
+
+impl<P: Publishers> Place<P> {
+    fn take(shared: &Arc<Shared<P>>, key: IpAddr) -> Option<Self> {
+        let mut all = shared.connections.lock();
+        let count = all.entry(key).or_default();
+        if *count >= shared.config.per_address {
+            return None;
+        }
+        *count += 1;
+        Some(Self { shared: Arc::clone(shared), key })
+    }
+}
+
+impl<P: Publishers> Drop for Place<P> {
+    fn drop(&mut self) {
+        let mut all = self.shared.connections.lock();
+        if let Some(count) = all.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// Takes publishers until `stop`; each runs in a task of `tasks`, and ends soon after `stop` too.
+pub async fn run<P: Publishers>(
+    listener: TcpListener,
+    publishers: Arc<P>,
+    config: IngestConfig,
+    clock: Clock,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(config.connections));
+    let shared = Arc::new(Shared {
+        publishers,
+        clock,
+        wrong_keys: Limiter::new(config.wrong_keys),
+        rate: Limiter::new(config.rate),
+        connections: Mutex::default(),
+        next: AtomicU64::new(1),
+        stop: stop.clone(),
+        config,
+    });
+    loop {
+        // Without a free place the kernel's queue holds newcomers, and refuses them when full.
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = stop.cancelled() => return,
+        };
+        let Ok(slot) = slot else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "A publisher's connection could not be accepted.");
+                // Out of file descriptors, most likely: trying again at once would spin.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let key = address_key(peer.ip());
+        if shared.rate.take(key, clock.now()).is_err() {
+            metrics::counter!("mujian_ingest_refused_total", "why" => "rate").increment(1);
+            continue;
+        }
+        let Some(place) = Place::take(&shared, key) else {
+            metrics::counter!("mujian_ingest_refused_total", "why" => "connections").increment(1);
+            continue;
+        };
+        tune(&tcp);
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        let span = info_span!("publisher", number, %peer, room = tracing::field::Empty);
+        let shared = Arc::clone(&shared);
+        let serve = async move {
+            debug!("A connection was opened.");
+            publisher::serve(tcp, canonical(peer), number, shared).await;
+            drop((place, slot));
+        };
+        tasks.spawn(serve.instrument(span));
+    }
+}
+
+fn canonical(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+/// Failing is harmless: the connection works, a little worse.
+fn tune(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let keepalive =
+        socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+    let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&keepalive);
+}

@@ -1,0 +1,268 @@
+//! One publisher's connection.
+
+use std::future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mujian_media::frame::FeedItem;
+use mujian_media::rtmp::RtmpError;
+use mujian_media::rtmp::server::{Event, PublishRequest, Refusal, Session};
+use mujian_media::time::Now;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing::{Span, debug, info, warn};
+
+use super::access::{Denied, Publishers, program_name, room_of};
+use super::burst::Burst;
+use super::listener::Shared;
+use crate::stage::{Feed, FeedClosed, Publisher};
+
+/// Most bytes that are read at once.
+const READ: usize = 64 << 10;
+/// A peer that does not take an answer for so long is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The store and the stage answer within this, or the publisher is told to try again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A closed connection's last words may take so long to be read.
+const LINGER: Duration = Duration::from_secs(2);
+const STOPPING: &str = "The server is stopping. It will be back soon; start the stream again in a minute.";
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<P: Publishers>(tcp: TcpStream, address: IpAddr, number: u64, shared: Arc<Shared<P>>) {
+    let now = shared.clock.now();
+    let config = mujian_media::rtmp::server::Config { seed: number, ..shared.config.session.clone() };
+    let mut connection = Connection {
+        session: Session::new(config, now),
+        tcp,
+        address,
+        number,
+        shared,
+        feed: None,
+        burst: Burst::default(),
+        out: Vec::new(),
+    };
+    let end = connection.run().await;
+    connection.close(&end).await;
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+enum End {
+    /// The peer closed it, or it broke.
+    Gone,
+    /// We closed it after saying why.
+    Told,
+    /// The peer spoke nonsense, or too slowly.
+    Protocol(RtmpError),
+}
+
+struct Connection<P> {
+    session: Session,
+    tcp: TcpStream,
+    address: IpAddr,
+    number: u64,
+    shared: Arc<Shared<P>>,
+    feed: Option<Feed>,
+    burst: Burst,
+    out: Vec<FeedItem>,
+}
+
+impl<P: Publishers> Connection<P> {
+    async fn run(&mut self) -> End {
+        let mut buffer = BytesMut::with_capacity(READ);
+        loop {
+            if !self.flush().await {
+                return End::Gone;
+            }
+            if self.session.is_closed() {
+                return End::Told;
+            }
+            let deadline = [self.session.deadline(), self.burst.deadline()].into_iter().flatten().min();
+            let wait = deadline.map(|d| d.since(self.now()));
+            let stop = self.shared.stop.clone();
+            tokio::select! {
+                read = self.tcp.read_buf(&mut buffer) => match read {
+                    Ok(0) | Err(_) => return End::Gone,
+                    Ok(_) => {
+                        let result = self.session.input(&buffer, self.now());
+                        buffer.clear();
+                        // What came before the mistake counts.
+                        self.events().await;
+                        if let Err(e) = result {
+                            return End::Protocol(e);
+                        }
+                    }
+                },
+                () = sleep(wait) => {
+                    let now = self.now();
+                    if let Err(e) = self.session.tick(now) {
+                        return End::Protocol(e);
+                    }
+                    self.burst.tick(now, &mut self.out);
+                    self.hand_over().await;
+                }
+                why = closed(self.feed.as_ref()) => self.stage_closed(why),
+                () = stop.cancelled() => self.session.refuse(Refusal::Failed, STOPPING),
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.shared.clock.now()
+    }
+
+    async fn events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::PublishRequested(request) => self.requested(&request).await,
+                Event::Item(item) => {
+                    let now = self.now();
+                    self.burst.push(item, now, &mut self.out);
+                    self.hand_over().await;
+                }
+                Event::Metadata(m) => {
+                    debug!(encoder = m.encoder, width = m.width, height = m.height, "The stream describes itself.");
+                }
+                Event::Ended => {
+                    self.burst.release(&mut self.out);
+                    self.hand_over().await;
+                    if let Some(feed) = self.feed.take() {
+                        feed.end().await;
+                        info!("The publisher ended the stream.");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn requested(&mut self, request: &PublishRequest) {
+        let stop = self.shared.stop.clone();
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(ANSWER_TIMEOUT, self.let_in(request)) => answer,
+            () = stop.cancelled() => return self.session.refuse(Refusal::Failed, STOPPING),
+        };
+        match answer.unwrap_or_else(|_| Err((Refusal::Failed, Denied::Unavailable.to_string()))) {
+            Ok(feed) => {
+                self.feed = Some(feed);
+                self.burst = Burst::default();
+                self.session.accept(self.now());
+                metrics::counter!("mujian_ingest_accepted_total").increment(1);
+                info!(program = request.program, "A publisher was let in.");
+            }
+            Err((refusal, sentence)) => {
+                metrics::counter!("mujian_ingest_refused_total", "why" => "publish").increment(1);
+                info!(program = request.program, reason = sentence, "A publisher was refused.");
+                self.session.refuse(refusal, &sentence);
+            }
+        }
+    }
+
+    async fn let_in(&self, request: &PublishRequest) -> Result<Feed, (Refusal, String)> {
+        let denied = |d: Denied| {
+            let refusal = if d == Denied::Unavailable { Refusal::Failed } else { Refusal::Denied };
+            (refusal, d.to_string())
+        };
+        let room = room_of(request).map_err(denied)?;
+        Span::current().record("room", room.as_str());
+        let stage = match self.shared.publishers.authorise(&room, &request.key).await {
+            Ok(stage) => stage,
+            Err(d) => {
+                let key = crate::limit::address_key(self.address);
+                return Err(denied(match (d, self.shared.wrong_keys.take(key, self.now())) {
+                    (Denied::WrongKey, Err(wait)) => Denied::TooMany(wait.as_secs() + 1),
+                    (d, _) => d,
+                }));
+            }
+        };
+        let publisher = Publisher {
+            id: self.number.to_string(),
+            program: program_name(&request.program),
+            address: self.address.to_string(),
+            same_as: request.program_id.clone(),
+        };
+        stage.publish(publisher).await.map_err(|e| (Refusal::BadName, e.to_string()))
+    }
+
+    /// Gives the stage what may pass. While it waits the connection is not read, which slows the publisher down.
+    async fn hand_over(&mut self) {
+        let waits = self.out.len();
+        for item in self.out.drain(..) {
+            let Some(feed) = &self.feed else { return };
+            tokio::select! {
+                sent = feed.send(item) => if let Err(why) = sent {
+                    self.feed = None;
+                    self.session.refuse(refusal_of(why), &why.to_string());
+                    return;
+                },
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+        if waits > 0 {
+            self.burst.resumed(self.shared.clock.now());
+        }
+    }
+
+    fn stage_closed(&mut self, why: FeedClosed) {
+        self.feed = None;
+        info!(reason = %why, "The stage closed the feed.");
+        self.session.refuse(refusal_of(why), &why.to_string());
+    }
+
+    /// Writes what the session has to say; false when the peer does not take it.
+    async fn flush(&mut self) -> bool {
+        while let Some(bytes) = self.session.poll_output() {
+            match tokio::time::timeout(WRITE_TIMEOUT, self.tcp.write_all(&bytes)).await {
+                Ok(Ok(())) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    async fn close(mut self, end: &End) {
+        let (skipped, last) = self.session.skipped();
+        let dropped = self.burst.dropped();
+        match end {
+            End::Protocol(e) => warn!(error = %e, skipped, dropped, "The publisher's connection was closed."),
+            _ => info!(skipped, last, dropped, "The publisher's connection has ended."),
+        }
+        if let Some(feed) = self.feed.take() {
+            // A codec that is not taken will not get better by waiting: the stream ends. Anything else
+            // that was not said is a loss, and the stage waits for the publisher to come back.
+            if let End::Protocol(RtmpError::Unsupported(_)) = end {
+                feed.end().await;
+            }
+        }
+        if matches!(end, End::Gone) || !self.flush().await {
+            return;
+        }
+        // The sentence must arrive: closing with unread input would reset the connection and throw it away.
+        let _ = self.tcp.shutdown().await;
+        let mut rest = [0; 4096];
+        let drain = async { while matches!(self.tcp.read(&mut rest).await, Ok(n) if n > 0) {} };
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+fn refusal_of(why: FeedClosed) -> Refusal {
+    match why {
+        FeedClosed::TakenOver => Refusal::BadName,
+        FeedClosed::Ended | FeedClosed::Gone => Refusal::Failed,
+    }
+}
+
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => future::pending().await,
+    }
+}
+
+async fn closed(feed: Option<&Feed>) -> FeedClosed {
+    match feed {
+        Some(feed) => feed.closed().await,
+        None => future::pending().await,
+    }
+}
