@@ -1,39 +1,6 @@
 //! An FLV stream: the same items whatever the pieces it arrives in, and never a picture before its configuration.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
-use mujian_media::flv::Demuxer;
-use mujian_media::frame::FeedItem;
+#[path = "../checks/flv.rs"]
+mod checks;
 
-fn read(data: &[u8], piece: usize) -> (Vec<FeedItem>, bool) {
-    let mut d = Demuxer::new();
-    let mut items = Vec::new();
-    let mut whole = true;
-    for part in data.chunks(piece) {
-        whole = d.input(part).is_ok();
-        items.extend(std::iter::from_fn(|| d.poll()));
-        if !whole {
-            break;
-        }
-    }
-    (items, whole)
-}
-
-fuzz_target!(|data: &[u8]| {
-    let (items, whole) = read(data, data.len().max(1));
-    let (video, audio) = (
-        items.iter().position(|i| matches!(i, FeedItem::VideoConfig(_))),
-        items.iter().position(|i| matches!(i, FeedItem::AudioConfig(_))),
-    );
-    for (at, item) in items.iter().enumerate() {
-        match item {
-            FeedItem::Video(f) => {
-                assert!(video.is_some_and(|v| v < at) && f.pts >= f.dts && f.data.len() >= 5);
-            }
-            FeedItem::Audio(f) => assert!(audio.is_some_and(|a| a < at) && !f.data.is_empty()),
-            _ => {}
-        }
-    }
-    if data.len() < 4096 {
-        assert_eq!(read(data, 3), (items, whole));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::check(data));
