@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod grant;
 pub mod http;
+pub mod ingest;
 pub mod limit;
 mod metrics;
 pub mod room;

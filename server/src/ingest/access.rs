@@ -85,9 +85,12 @@ mod tests {
     #[test]
     fn incomplete_addresses_are_told_what_is_missing() {
         assert_eq!(room_of(&request("live", "room-1", "k")).unwrap().as_str(), "room-1");
-        for (app, room, key, word) in
-            [("app", "room-1", "k", "/live"), ("live", "", "k", "room"), ("live", "room-1", "", "key"), ("live", "../x", "k", "../x")]
-        {
+        for (app, room, key, word) in [
+            ("app", "room-1", "k", "/live"),
+            ("live", "", "k", "room"),
+            ("live", "room-1", "", "key"),
+            ("live", "../x", "k", "../x"),
+        ] {
             let said = room_of(&request(app, room, key)).unwrap_err().to_string();
             assert!(said.contains(word), "{said}");
         }

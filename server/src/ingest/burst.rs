@@ -154,10 +154,8 @@ impl Burst {
         // The last configurations before the cut still count after it.
         let cut = key.unwrap_or(before);
         let last = |wanted: fn(&FeedItem) -> bool| hold.items[..cut].iter().rposition(wanted);
-        let configs = [
-            last(|i| matches!(i, FeedItem::VideoConfig(_))),
-            last(|i| matches!(i, FeedItem::AudioConfig(_))),
-        ];
+        let configs =
+            [last(|i| matches!(i, FeedItem::VideoConfig(_))), last(|i| matches!(i, FeedItem::AudioConfig(_)))];
         let mut at = 0;
         hold.items.retain(|item| {
             let place = at;
