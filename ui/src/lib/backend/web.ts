@@ -75,7 +75,7 @@ export class WebBackend implements Backend {
   async account(): Promise<AccountView | null> {
     if (this.#token() === undefined) return null;
     try {
-      return await this.request<AccountView>("GET", "/accounts/me");
+      return await this.request<AccountView>("GET", "/me");
     } catch (error) {
       if (error instanceof Failed && error.code === "unauthenticated") {
         localStorage.removeItem(TOKEN);

@@ -2,22 +2,13 @@
 import type { ErrorCode } from "../generated/protocol";
 import { en } from "./en";
 import { fill } from "./format";
+import { type Language, languageOf } from "./language";
 import { type Catalogue, type Key, zh } from "./zh";
 
-export type Language = "zh-CN" | "en";
 export type LanguageChoice = Language | "system";
 
 const STORED = "mujian.language";
 const CATALOGUES: Readonly<Record<Language, Catalogue>> = { "zh-CN": zh, en };
-
-/** Chinese where the system speaks any Chinese, English otherwise. */
-export function languageOf(preferred: readonly string[]): Language {
-  for (const tag of preferred) {
-    if (/^zh\b/i.test(tag)) return "zh-CN";
-    if (/^en\b/i.test(tag)) return "en";
-  }
-  return "en";
-}
 
 function stored(): LanguageChoice {
   const value = localStorage.getItem(STORED);

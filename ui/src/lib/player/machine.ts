@@ -158,7 +158,10 @@ export class PlayerMachine {
   #window: { at: number; ahead: number }[] = [];
   #progress = { time: -1, at: 0 };
   #stalled = false;
+  /** Since when there is something to play, and it does not. */
+  #fedAt = 0;
   #pushedAt = 0;
+  #heardAt = 0;
   #quota = 0;
   #rebuilds: number[] = [];
 
@@ -233,6 +236,7 @@ export class PlayerMachine {
   /** Bytes came: an init segment or a fragment. */
   message(bytes: Uint8Array, now: number): void {
     if (this.#failed) return;
+    this.#heardAt = now;
     if (isInit(bytes)) {
       const init = readInit(bytes);
       if (!init) {
@@ -413,16 +417,13 @@ export class PlayerMachine {
   #unstick(media: Media, now: number): void {
     const last = media.ranges.at(-1);
     const still = now - this.#progress.at;
-    const inside = media.ranges.some(
+    const here = media.ranges.find(
       (r) => media.currentTime >= r.start - 0.01 && media.currentTime < r.end - 0.05,
     );
-    if (
-      last &&
-      !inside &&
-      !media.seeking &&
-      last.start > media.currentTime + 0.01 &&
-      last.end - last.start > HOLE
-    ) {
+    // It is stuck only where there is something to play; else it waits for the network.
+    if (still === 0 || !here || here.end - media.currentTime < 0.25) this.#fedAt = now;
+    const beyond = last && last.start > media.currentTime + 0.01 && last.end - last.start > HOLE;
+    if (beyond && !here && !media.seeking) {
       // A hole before the playhead, or it fell behind what was taken away.
       this.#seek(Math.max(last.start + 0.01, last.end - this.#target), now);
       return;
@@ -433,9 +434,9 @@ export class PlayerMachine {
       this.#calmSince = now;
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
-    if (!last || this.ahead(media) < 0.25) return; // nothing to play: the connection's business
-    if (still > HOPELESS) this.#rebuild(now, true);
-    else if (still > STUCK && now - this.#pushedAt > STUCK) this.#seek(last.end - this.#target, now);
+    const stuck = now - this.#fedAt;
+    if (stuck > HOPELESS) this.#rebuild(now, true);
+    else if (last && stuck > STUCK && now - this.#pushedAt > STUCK) this.#seek(last.end - this.#target, now);
   }
 
   #seek(to: number, now: number): void {
@@ -464,7 +465,8 @@ export class PlayerMachine {
     const ahead = this.ahead(media);
     this.#window.push({ at: now, ahead });
     while (this.#window[0] && this.#window[0].at < now - WINDOW) this.#window.shift();
-    if (ahead > this.#target + t.jump) {
+    // In the middle of a burst the end is not the end yet.
+    if (ahead > this.#target + t.jump && now - this.#heardAt >= BURST_QUIET / 2) {
       const last = media.ranges.at(-1);
       if (last) this.#seek(Math.max(last.start, last.end - this.#target), now);
       return;

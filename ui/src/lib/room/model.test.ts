@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import type { AccountView, RoomEvent, RoomView, ServerMessage } from "../generated/protocol";
+import { RoomModel } from "./model";
+
+const me: AccountView = { id: "me", name: "小满", role: "viewer", created_at: 0 };
+const room: RoomView = {
+  id: "rain-cafe",
+  title: "雨",
+  category: "",
+  tags: [],
+  owner: { id: "o", name: "岚山" },
+  stage: "live",
+  stage_since: 5,
+  live_since: 5,
+  viewers: 3,
+};
+const said = (number: number, text: string, author = "you", ref = `r${String(number)}`): RoomEvent => ({
+  id: { epoch: 1, number },
+  at: 1000 + number,
+  body: {
+    kind: "danmaku",
+    author: { id: author, name: author },
+    text,
+    mode: "scroll",
+    color: "#ffffff",
+    client_ref: ref,
+  },
+});
+const welcome = (events: RoomEvent[], resumed: boolean): ServerMessage => ({
+  type: "welcome",
+  room,
+  you: me,
+  resumed,
+  events,
+  last: events.at(-1)?.id ?? { epoch: 1, number: 0 },
+  server_time: 10_000,
+});
+const event = (e: RoomEvent): ServerMessage => ({ type: "event", event: e });
+const texts = (m: RoomModel): string[] => m.lines.map((l) => (l.kind === "gap" ? "—" : l.text));
+
+describe("a room", () => {
+  it("shows what was said, and flies only what is said now", () => {
+    const model = new RoomModel();
+    model.message(welcome([said(1, "a"), said(2, "b")], false), 0);
+    expect(model.takeFlashes()).toEqual([]);
+    model.message(event(said(3, "c")), 0);
+    expect(texts(model)).toEqual(["a", "b", "c"]);
+    expect(model.takeFlashes().map((f) => (f.kind === "fly" ? f.text : ""))).toEqual(["c"]);
+  });
+
+  it("shows one's own comment at once, and once, whichever answer comes first", () => {
+    for (const order of ["accepted first", "event first", "event alone"]) {
+      const model = new RoomModel();
+      model.message(welcome([], false), 0);
+      model.write("你好", "ref-1", 0);
+      expect(model.takeOut()).toEqual([{ type: "danmaku", client_ref: "ref-1", text: "你好" }]);
+      expect(model.lines).toMatchObject([{ text: "你好", own: true, pending: true }]);
+      const accepted: ServerMessage = { type: "accepted", client_ref: "ref-1", id: { epoch: 1, number: 1 } };
+      const echo = event(said(1, "你好", "me", "ref-1"));
+      if (order === "accepted first") [accepted, echo].forEach((m) => model.message(m, 1));
+      else if (order === "event first") [echo, accepted].forEach((m) => model.message(m, 1));
+      else model.message(echo, 1);
+      expect(model.lines, order).toMatchObject([{ text: "你好", own: true, pending: false }]);
+      expect(
+        model.takeFlashes().filter((f) => f.kind === "fly"),
+        order,
+      ).toHaveLength(1);
+    }
+  });
+
+  it("sends an unconfirmed comment again after a reconnect, under the same name, for a while", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    model.write("在吗", "ref-1", 0);
+    model.takeOut();
+    model.message(welcome([], true), 5000);
+    expect(model.takeOut()).toEqual([{ type: "danmaku", client_ref: "ref-1", text: "在吗" }]);
+    model.message(welcome([], true), 100_000);
+    expect(model.takeOut()).toEqual([]);
+    expect(model.lines).toEqual([]);
+  });
+
+  it("does not send again what the server has already", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    model.write("在吗", "ref-1", 0);
+    model.takeOut();
+    model.message(welcome([said(1, "在吗", "me", "ref-1")], true), 5000);
+    expect(model.takeOut()).toEqual([]);
+    expect(model.lines).toMatchObject([{ text: "在吗", pending: false }]);
+  });
+
+  it("gives back what was refused, with the reason", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    model.write("太快", "ref-1", 0);
+    model.takeFlashes();
+    model.message(
+      { type: "refused", client_ref: "ref-1", error: { code: "rate_limited", message: "slow" } },
+      1,
+    );
+    expect(model.lines).toEqual([]);
+    expect(model.takeFlashes()).toMatchObject([
+      { kind: "refused", text: "太快", error: { code: "rate_limited" } },
+    ]);
+  });
+
+  it("shows a hole that cannot be filled", () => {
+    const model = new RoomModel();
+    model.message(welcome([said(1, "a")], false), 0);
+    model.message(welcome([said(900, "z")], false), 1);
+    expect(texts(model)).toEqual(["a", "—", "z"]);
+  });
+
+  it("has no doubles where the last few are sent again", () => {
+    const model = new RoomModel();
+    model.message(welcome([said(1, "a"), said(2, "b")], false), 0);
+    model.message(welcome([said(3, "c")], true), 1);
+    model.message(event(said(3, "c")), 1);
+    expect(texts(model)).toEqual(["a", "b", "c"]);
+  });
+
+  it("follows the stage, the title and the viewers", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    model.message({ type: "presence", viewers: 9 }, 0);
+    expect(model.viewers).toBe(9);
+    model.message(
+      event({ id: { epoch: 1, number: 1 }, at: 77, body: { kind: "stage_changed", stage: "lost" } }),
+      0,
+    );
+    expect(model.room).toMatchObject({ stage: "lost", stage_since: 77 });
+    model.message(
+      event({
+        id: { epoch: 1, number: 2 },
+        at: 78,
+        body: { kind: "room_changed", title: "晴", category: "c", tags: ["x"] },
+      }),
+      0,
+    );
+    expect(model.room?.title).toBe("晴");
+    model.message(
+      event({ id: { epoch: 1, number: 3 }, at: 79, body: { kind: "stream_ended", stream: "s" } }),
+      0,
+    );
+    expect(model.room?.live_since).toBeNull();
+  });
+
+  it("keeps a bounded list", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    for (let n = 1; n <= 1000; n++) model.message(event(said(n, String(n))), 0);
+    expect(model.lines).toHaveLength(300);
+    expect(texts(model).at(-1)).toBe("1000");
+  });
+
+  it("takes the least delayed word for the server's clock", () => {
+    const model = new RoomModel();
+    for (const [server, now] of [
+      [10_000, 9_500],
+      [20_000, 19_300],
+      [30_000, 29_900],
+    ] as const) {
+      model.message({ type: "heartbeat", server_time: server }, now);
+    }
+    expect(model.clockOffset).toBe(700);
+  });
+
+  it("tells the owner of a program that waits, once", () => {
+    const model = new RoomModel();
+    const publisher = { id: "p", program: "OBS", address: "10.0.0.2", at: 0 };
+    model.message({ type: "publisher_waiting", publisher }, 0);
+    model.message({ type: "publisher_waiting", publisher }, 0);
+    expect(model.waiting).toHaveLength(1);
+    model.dismiss("p");
+    expect(model.waiting).toEqual([]);
+  });
+});

@@ -1,0 +1,22 @@
+/** What an address means. */
+
+export type Route =
+  | { readonly screen: "hall" }
+  | { readonly screen: "watch"; readonly room: string }
+  | { readonly screen: "studio" }
+  | { readonly screen: "account" }
+  | { readonly screen: "missing" };
+
+/** Room ids as the server forms them. */
+const ROOM = /^[a-z0-9-]{4,32}$/;
+
+export function parseRoute(path: string): Route {
+  const parts = path.split("/").filter((p) => p !== "");
+  const [first, second] = parts;
+  if (first === undefined || (first === "index.html" && parts.length === 1)) return { screen: "hall" };
+  if (first === "watch" && second !== undefined && parts.length === 2 && ROOM.test(second)) {
+    return { screen: "watch", room: second };
+  }
+  if (parts.length === 1 && (first === "studio" || first === "account")) return { screen: first };
+  return { screen: "missing" };
+}
