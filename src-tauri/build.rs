@@ -4,6 +4,30 @@
 use std::path::Path;
 use std::{fs, io};
 
+/// The app's commands: what is not here cannot be called, and what is must be granted by a capability.
+const COMMANDS: &[&str] = &[
+    "app_info",
+    "api_request",
+    "session_open",
+    "session_close",
+    "room_open",
+    "room_send",
+    "room_close",
+    "media_open",
+    "media_close",
+    "studio_devices",
+    "studio_encoders",
+    "studio_get",
+    "studio_set",
+    "studio_go_live",
+    "studio_end",
+    "studio_subscribe",
+    "studio_preview",
+    "studio_preview_stop",
+    "share_start",
+    "share_stop",
+];
+
 fn main() -> io::Result<()> {
     let dist = Path::new("../ui/dist");
     println!("cargo:rerun-if-changed=../ui/dist");
@@ -16,6 +40,6 @@ fn main() -> io::Result<()> {
              <p>The interface has not been built: run <code>make build</code>.</p>\n",
         )?;
     }
-    tauri_build::build();
-    Ok(())
+    let attributes = tauri_build::Attributes::new().app_manifest(tauri_build::AppManifest::new().commands(COMMANDS));
+    tauri_build::try_build(attributes).map_err(io::Error::other)
 }

@@ -24,7 +24,7 @@ const PATH_MAX: usize = 2048;
 /// A server, and who is logged in there. Clones share the session.
 #[derive(Clone)]
 pub struct Api {
-    base: Url,
+    base: Arc<RwLock<Url>>,
     client: reqwest::Client,
     session: Arc<RwLock<Option<Session>>>,
 }
@@ -37,7 +37,7 @@ struct Session {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("Api").field("base", &self.base().as_str()).finish_non_exhaustive()
     }
 }
 
@@ -54,13 +54,18 @@ impl Api {
             .user_agent(concat!("mujian/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ApiError::new(ErrorCode::Internal, format!("No HTTP client could be made ({e}).")))?;
-        Ok(Self { base, client, session: Arc::default() })
+        Ok(Self { base: Arc::new(RwLock::new(base)), client, session: Arc::default() })
     }
 
     /// Where the server is.
     #[must_use]
-    pub const fn base(&self) -> &Url {
-        &self.base
+    pub fn base(&self) -> Url {
+        self.base.read().clone()
+    }
+
+    /// The server is somewhere else now: a hosted one was started again.
+    pub fn set_base(&self, base: Url) {
+        *self.base.write() = base;
     }
 
     /// An address of the server for a WebSocket; `path` begins with `/`.
@@ -68,8 +73,9 @@ impl Api {
     /// # Errors
     /// `InvalidRequest` when the path is not one.
     pub fn socket_url(&self, path: &str) -> Result<Url, ApiError> {
-        let mut url = self.base.join(path).map_err(|_| bad_path())?;
-        let scheme = if self.base.scheme() == "https" { "wss" } else { "ws" };
+        let base = self.base();
+        let mut url = base.join(path).map_err(|_| bad_path())?;
+        let scheme = if base.scheme() == "https" { "wss" } else { "ws" };
         url.set_scheme(scheme).map_err(|()| bad_path())?;
         Ok(url)
     }
@@ -163,8 +169,9 @@ impl Api {
     fn address(&self, path: &str) -> Result<Url, ApiError> {
         // The page may name a call, not another place of the server or another server.
         let plain = path.starts_with('/') && !path.contains("..") && !path.contains('\\') && path.len() <= PATH_MAX;
-        let url = plain.then(|| self.base.join(&format!("/api/v1{path}")).ok()).flatten().ok_or_else(bad_path)?;
-        if url.origin() == self.base.origin() && url.path().starts_with("/api/v1/") { Ok(url) } else { Err(bad_path()) }
+        let base = self.base();
+        let url = plain.then(|| base.join(&format!("/api/v1{path}")).ok()).flatten().ok_or_else(bad_path)?;
+        if url.origin() == base.origin() && url.path().starts_with("/api/v1/") { Ok(url) } else { Err(bad_path()) }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
@@ -173,7 +180,7 @@ impl Api {
             ErrorCode::Unreachable,
             format!(
                 "The server at {} cannot be reached ({why}). Check the address, and that the server runs.",
-                self.base.origin().ascii_serialization()
+                self.base().origin().ascii_serialization()
             ),
         )
     }

@@ -1,16 +1,14 @@
-//! Who is logged in, by server, and the room that this app publishes to there.
+//! Who is logged in, by server, and the room that they published to there.
 
-use mujian_protocol::RoomId;
 use mujian_protocol::api::AccountView;
+use mujian_protocol::{AccountId, RoomId};
 use rusqlite::{OptionalExtension as _, params};
 use zeroize::Zeroizing;
 
 use super::{Cache, CacheError};
 
-pub(super) const V1: &str = "\
-CREATE TABLE session (server TEXT PRIMARY KEY, token TEXT NOT NULL, account TEXT NOT NULL) STRICT;
-CREATE TABLE own_room (server TEXT NOT NULL, account TEXT NOT NULL, room TEXT NOT NULL, stream_key TEXT NOT NULL,
-    PRIMARY KEY (server, account)) STRICT;";
+pub(super) const V1: &str =
+    "CREATE TABLE session (server TEXT PRIMARY KEY, token TEXT NOT NULL, account TEXT NOT NULL) STRICT;";
 
 /// A log-in at a server.
 #[derive(Clone)]
@@ -51,42 +49,32 @@ impl Cache {
         Ok(())
     }
 
-    /// The room that an account publishes to at a server, with its stream key.
+    /// The room that an account published to last at a server.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn own_room(&self, server: &str, account: &str) -> Result<Option<(RoomId, Zeroizing<String>)>, CacheError> {
-        let sql = "SELECT room, stream_key FROM own_room WHERE server = ?1 AND account = ?2";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-        let found = self.connection.lock().query_row(sql, [server, account], read).optional()?;
-        Ok(found.and_then(|(room, key)| Some((room.parse().ok()?, Zeroizing::new(key)))))
+    pub fn last_room(&self, server: &str, account: &AccountId) -> Result<Option<RoomId>, CacheError> {
+        Ok(self.setting(&room_setting(server, account))?.and_then(|room| room.parse().ok()))
     }
 
-    /// Remembers the room that an account publishes to at a server.
+    /// Remembers it.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn set_own_room(&self, server: &str, account: &str, room: &RoomId, key: &str) -> Result<(), CacheError> {
-        let sql = "INSERT OR REPLACE INTO own_room (server, account, room, stream_key) VALUES (?1, ?2, ?3, ?4)";
-        self.connection.lock().execute(sql, params![server, account, room.as_str(), key])?;
-        Ok(())
+    pub fn set_last_room(&self, server: &str, account: &AccountId, room: &RoomId) -> Result<(), CacheError> {
+        self.set_setting(&room_setting(server, account), room.as_str())
     }
+}
 
-    /// Forgets it, when the room is gone or the key was renewed elsewhere.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn forget_own_room(&self, server: &str, account: &str) -> Result<(), CacheError> {
-        self.connection.lock().execute("DELETE FROM own_room WHERE server = ?1 AND account = ?2", [server, account])?;
-        Ok(())
-    }
+fn room_setting(server: &str, account: &AccountId) -> String {
+    format!("room {account} {server}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mujian_protocol::WallTime;
     use mujian_protocol::api::Role;
-    use mujian_protocol::{AccountId, WallTime};
 
     #[test]
     fn sessions_and_rooms_are_kept_by_server() {
@@ -98,8 +86,9 @@ mod tests {
         assert_eq!(cache.session("a").unwrap().unwrap().account, account);
         assert!(cache.session("b").unwrap().is_none());
         let room: RoomId = "demo".parse().unwrap();
-        cache.set_own_room("a", account.id.as_str(), &room, "k").unwrap();
-        assert_eq!(cache.own_room("a", account.id.as_str()).unwrap().unwrap().0, room);
+        cache.set_last_room("a", &account.id, &room).unwrap();
+        assert_eq!(cache.last_room("a", &account.id).unwrap(), Some(room));
+        assert_eq!(cache.last_room("b", &account.id).unwrap(), None);
         cache.set_session("a", None).unwrap();
         assert!(cache.session("a").unwrap().is_none());
     }

@@ -3,11 +3,13 @@
 pub mod backoff;
 pub mod machine;
 pub mod outbox;
+mod pipeline;
 pub mod publisher;
 pub mod queue;
 pub mod rig;
 pub mod session;
 pub mod target;
 
+pub use pipeline::{devices, encoders, rig};
 pub use session::Studio;
 pub use target::Target;

@@ -51,6 +51,9 @@ pub trait Rig: Send + 'static {
 
     /// Gain in decibels, and whether the microphone is heard: at once.
     fn set_sound(&mut self, gain_db: f32, muted: bool);
+
+    /// Whether somebody looks at the preview.
+    fn set_preview(&mut self, wanted: bool);
 }
 
 /// Where a rig puts what it makes. Nothing here blocks.
@@ -89,6 +92,7 @@ impl Sink {
 enum Call {
     Run(Mode, Box<StudioSettings>, Sink),
     Sound(f32, bool),
+    Preview(bool),
 }
 
 /// A rig on its own thread.
@@ -115,6 +119,7 @@ impl RigThread {
                         }
                     }
                     Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
+                    Call::Preview(wanted) => rig.set_preview(wanted),
                 }
             }
         });
@@ -137,6 +142,11 @@ impl RigThread {
     /// See [`Rig::set_sound`].
     pub fn set_sound(&self, gain_db: f32, muted: bool) {
         self.call(Call::Sound(gain_db, muted));
+    }
+
+    /// See [`Rig::set_preview`].
+    pub fn set_preview(&self, wanted: bool) {
+        self.call(Call::Preview(wanted));
     }
 
     /// Whether an event is of what runs now.

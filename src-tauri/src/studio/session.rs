@@ -242,6 +242,7 @@ impl Session {
             Order::Preview(on) => {
                 // Others may still look when one has let go.
                 self.preview = on || self.rig.preview().receiver_count() > 0;
+                self.rig.set_preview(self.preview);
                 self.run_mode(self.wanted());
             }
             Order::Update(change) => {

@@ -1,0 +1,439 @@
+//! The app behind its window, and without one: server, account, studio, and what was going on.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mujian_media::rtmp::Secret;
+use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
+use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo};
+use mujian_protocol::studio::{Broadcast, Notice, Share, StudioSettings, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use reqwest::Method;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::api::Api;
+use crate::cache::{Cache, Intent, StoredSession};
+use crate::host::client::{HostOptions, Hosted};
+use crate::host::control::Request;
+use crate::host::info::HostInfo;
+use crate::host::share;
+use crate::own_room;
+use crate::paths;
+use crate::studio::rig::Rig;
+use crate::studio::{Studio, Target};
+
+/// How often the number of viewers is asked for while on air.
+const VIEWERS: Duration = Duration::from_secs(2);
+/// How long the hosted server lives on after the app is gone without a word.
+pub const GRACE: Duration = Duration::from_secs(90);
+/// What the cache calls the hosted server: its address changes, its rooms do not.
+const HOSTED: &str = "hosted";
+
+/// How the app is started.
+#[derive(Clone, Debug)]
+pub struct AppOptions {
+    /// The data folder.
+    pub data: PathBuf,
+    /// A server to use instead of a hosted one.
+    pub server: Option<Url>,
+    /// The program that hosts: this one.
+    pub program: PathBuf,
+    /// See [`GRACE`].
+    pub grace: Duration,
+}
+
+/// The app.
+#[derive(Debug)]
+pub struct App {
+    api: Api,
+    cache: Cache,
+    hosted: Option<Hosted>,
+    studio: Arc<Studio>,
+    server: String,
+    program: String,
+    resumed: bool,
+    /// An intent is stored.
+    intended: AtomicBool,
+    tasks: parking_lot::Mutex<Vec<AbortOnDropHandle<()>>>,
+    _only: File,
+}
+
+impl App {
+    /// Opens the data, finds or starts the server, and goes on with a broadcast that was cut off.
+    ///
+    /// # Errors
+    /// A sentence for a person: the data folder, another app on it, the server.
+    pub async fn start(options: AppOptions, rig: Box<dyn Rig>) -> Result<Arc<Self>, ApiError> {
+        paths::prepare(&options.data)?;
+        let only = only_one(&options)?;
+        let cache = Cache::open(&options.data)?;
+        let (api, hosted, server) = match options.server {
+            Some(url) => {
+                let server = url.origin().ascii_serialization();
+                let api = Api::new(url)?;
+                if let Some(session) = cache.session(&server)? {
+                    api.set_session(Some(session.token), Some(session.account));
+                }
+                (api, None, server)
+            }
+            None => {
+                let host = HostOptions { data: options.data.clone(), program: options.program, grace: options.grace };
+                let hosted = Hosted::start(host).await?;
+                let api = Api::new(base_of(&hosted.info())?)?;
+                follow(&api, &hosted.info());
+                (api, Some(hosted), HOSTED.to_owned())
+            }
+        };
+        let program = program_id(&cache)?;
+        let studio = Arc::new(Studio::start(rig, cache.settings()?));
+        let intent = cache.intent()?.filter(|intent| intent.server == server);
+        let resumed = intent.is_some();
+        let (intended, tasks) = (AtomicBool::new(resumed), parking_lot::Mutex::default());
+        let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, _only: only });
+        app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
+        app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
+        if let Some(hosted) = &app.hosted {
+            app.spawn(watch_host(app.api.clone(), hosted.watch()));
+        }
+        if let Some(intent) = intent {
+            app.resume(intent).await;
+        }
+        Ok(app)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().push(AbortOnDropHandle::new(tokio::spawn(task)));
+    }
+
+    /// The calls of the server.
+    #[must_use]
+    pub const fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The broadcaster's session.
+    #[must_use]
+    pub fn studio(&self) -> &Studio {
+        &self.studio
+    }
+
+    /// The app, as it started.
+    #[must_use]
+    pub fn info(&self) -> AppInfo {
+        AppInfo {
+            server_url: self.api.base().origin().ascii_serialization(),
+            locale: locale(|name| std::env::var(name).ok()),
+            account: self.api.account(),
+            hosting: self.hosted.is_some(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            resumed: self.resumed,
+        }
+    }
+
+    /// Passes a call of the window on.
+    ///
+    /// # Errors
+    /// As [`Api::pass`].
+    pub async fn request(&self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
+        // Sessions go through their own commands, which keep the token here.
+        if request.path.starts_with("/sessions") || request.path.starts_with("/accounts") {
+            return Err(ApiError::new(ErrorCode::InvalidRequest, "Logging in has a command of its own."));
+        }
+        self.api.pass(request).await
+    }
+
+    /// Makes an account, or logs in, and remembers the session.
+    ///
+    /// # Errors
+    /// As the server says; `Conflict` on a hosted server, whose owner is always logged in.
+    pub async fn open_session(&self, create: bool, credentials: &Credentials) -> Result<AccountView, ApiError> {
+        self.own_session()?;
+        let account = self.api.open_session(create, credentials).await?;
+        if let Some(token) = self.api.token() {
+            self.cache.set_session(&self.server, Some(&StoredSession { token, account: account.clone() }))?;
+        }
+        Ok(account)
+    }
+
+    /// Logs out, here and at the server.
+    ///
+    /// # Errors
+    /// `Conflict` on a hosted server or on air. A server that cannot be reached does not keep anybody in.
+    pub async fn close_session(&self) -> Result<(), ApiError> {
+        self.own_session()?;
+        if is_on_air(&self.studio.state().broadcast) {
+            return Err(ApiError::new(ErrorCode::Conflict, "You are on air. End the broadcast first."));
+        }
+        let told = self.api.call::<serde_json::Value>(Method::DELETE, "/sessions/current", None::<&()>).await;
+        if let Err(error) = told {
+            tracing::debug!(%error, "the server was not told of the log-out");
+        }
+        self.api.set_session(None, None);
+        Ok(self.cache.set_session(&self.server, None)?)
+    }
+
+    fn own_session(&self) -> Result<(), ApiError> {
+        if self.hosted.is_none() {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::Conflict, "This is your own server: you are always logged in to it."))
+    }
+
+    /// Changes the studio's settings and remembers them. On air, the room's words change at once.
+    ///
+    /// # Errors
+    /// As the studio, the cache or the server says.
+    pub async fn set(&self, settings: StudioSettings) -> Result<Arc<StudioState>, ApiError> {
+        let before = self.studio.state();
+        self.studio.set(settings.clone()).await?;
+        self.cache.set_settings(&settings)?;
+        let words = |s: &StudioSettings| (s.title.clone(), s.category.clone(), s.tags.clone());
+        if is_on_air(&before.broadcast)
+            && words(&settings) != words(&before.settings)
+            && let Some(room) = &before.room
+        {
+            own_room::describe(&self.api, room, &(&settings).into()).await?;
+        }
+        Ok(self.studio.state())
+    }
+
+    /// Goes on air in the account's room.
+    ///
+    /// # Errors
+    /// As the server says, `Conflict` when it is on air. What comes after is in the studio's state.
+    pub async fn go_live(&self) -> Result<(), ApiError> {
+        if is_on_air(&self.studio.state().broadcast) {
+            return Err(ApiError::new(ErrorCode::Conflict, "You are on air already."));
+        }
+        let settings = self.studio.state().settings.clone();
+        let room = own_room::prepare(&self.api, &self.cache, &self.server, &settings).await?;
+        let target = self.target(&room).await?;
+        self.studio.update({
+            let id = room.id.clone();
+            move |state| state.room = Some(id)
+        });
+        self.studio.go_live(target, false).await?;
+        // A crash from here on is gone on from.
+        self.store_intent(Some(&Intent {
+            server: self.server.clone(),
+            room: room.id,
+            settings,
+            program: self.program.clone(),
+            since: WallTime::now(),
+        }));
+        if !is_on_air(&self.studio.state().broadcast) {
+            self.store_intent(None);
+        }
+        Ok(())
+    }
+
+    /// A full disk does not keep anybody off air; it only makes a crash final.
+    fn store_intent(&self, intent: Option<&Intent>) {
+        self.intended.store(intent.is_some(), Ordering::Relaxed);
+        if let Err(error) = self.cache.set_intent(intent) {
+            tracing::warn!(%error, "the intent could not be stored");
+        }
+    }
+
+    /// Goes on with a broadcast that ran when an earlier process died.
+    async fn resume(&self, intent: Intent) {
+        tracing::info!(room = %intent.room, "a broadcast was cut off; it goes on");
+        let resumed = async {
+            self.studio.set(intent.settings.clone()).await?;
+            let room = own_room::prepare(&self.api, &self.cache, &self.server, &intent.settings).await?;
+            let target = self.target(&room).await?;
+            self.studio.update(move |state| state.room = Some(room.id));
+            self.studio.go_live(target, true).await
+        };
+        let notice = match resumed.await {
+            Ok(()) => Notice {
+                code: "resumed".into(),
+                message: "Mujian was ended by a crash while you were on air. The broadcast goes on.".into(),
+            },
+            Err(error) => {
+                self.store_intent(None);
+                let message = format!(
+                    "Mujian was ended by a crash while you were on air, and the broadcast cannot go on: {error}"
+                );
+                Notice { code: "not_resumed".into(), message }
+            }
+        };
+        self.studio.update(move |state| state.notices.push(notice));
+    }
+
+    async fn target(&self, room: &own_room::OwnRoom) -> Result<Target, ApiError> {
+        let info: ServerInfo = self.api.call(Method::GET, "/server", None::<&()>).await?;
+        let base = self.api.base();
+        target(&base, &info, room.id.clone(), Secret::new(room.key.as_str()), self.program.clone())
+    }
+
+    /// Lets others reach the hosted server, or no longer.
+    ///
+    /// # Errors
+    /// `Conflict` when no server is hosted; else the server's sentence.
+    pub async fn share(&self, on: bool) -> Result<Share, ApiError> {
+        let hosted = self.hosted.as_ref().ok_or_else(|| {
+            ApiError::new(ErrorCode::Conflict, "The server is not hosted by this app; its own address can be shared.")
+        })?;
+        let room = match self.studio.state().room.clone() {
+            None if on && self.api.account().is_some() => {
+                let settings = self.studio.state().settings.clone();
+                Some(own_room::prepare(&self.api, &self.cache, &self.server, &settings).await?.id)
+            }
+            room => room,
+        };
+        let answer = hosted.ask(if on { Request::Share } else { Request::Unshare }).await?;
+        let share = answer.shared.map(|at| share::share(room.as_ref(), at, &share::addresses())).unwrap_or_default();
+        let told = share.clone();
+        self.studio.update(move |state| {
+            state.room = room;
+            state.share = told;
+        });
+        Ok(share)
+    }
+
+    /// Ends the broadcast properly and lets the hosted server go.
+    pub async fn shut_down(&self) {
+        self.studio.end_and_wait().await;
+        self.store_intent(None);
+        if let Some(hosted) = &self.hosted
+            && let Err(error) = hosted.ask(Request::Stop).await
+        {
+            tracing::debug!(%error, "the hosted server was gone already");
+        }
+    }
+}
+
+/// Where a room of a server is published to: the server's host, at the port that it says.
+///
+/// # Errors
+/// `InvalidRequest` when the address names no host.
+pub fn target(
+    base: &Url,
+    info: &ServerInfo,
+    room: mujian_protocol::RoomId,
+    key: Secret,
+    program: String,
+) -> Result<Target, ApiError> {
+    let mut url = Url::parse("rtmp://host/live").map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+    let no_host = || ApiError::new(ErrorCode::InvalidRequest, "The server's address names no host.");
+    url.set_host(base.host_str()).map_err(|_| no_host())?;
+    url.set_port(Some(info.rtmp_port)).map_err(|()| no_host())?;
+    Target::from_url(&url, room, key, program)
+}
+
+/// Whether a broadcast is meant to run.
+#[must_use]
+pub const fn is_on_air(broadcast: &Broadcast) -> bool {
+    !matches!(broadcast, Broadcast::Idle | Broadcast::Failed { .. })
+}
+
+/// One app at a time uses a data folder. The lock ends with the process, however it ends.
+fn only_one(options: &AppOptions) -> Result<File, ApiError> {
+    let path = options.data.join("app.lock");
+    let sentence = |what: String| ApiError::new(ErrorCode::Storage, what);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| sentence(format!("{} cannot be written ({e}).", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(sentence(
+            "Mujian is open already. Use its window, or give this one a data folder of its own with --data.".into(),
+        )),
+        Err(TryLockError::Error(e)) => Err(sentence(format!("{} cannot be locked ({e}).", path.display()))),
+    }
+}
+
+fn base_of(info: &HostInfo) -> Result<Url, ApiError> {
+    Url::parse(&format!("http://{}/", info.http)).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
+}
+
+fn follow(api: &Api, info: &HostInfo) {
+    if let Ok(base) = base_of(info) {
+        api.set_base(base);
+    }
+    api.set_session(Some(Zeroizing::new(info.token.clone())), Some(info.account.clone()));
+}
+
+/// This installation's own name towards servers, the same for good.
+fn program_id(cache: &Cache) -> Result<String, ApiError> {
+    if let Some(id) = cache.setting("program_id")? {
+        return Ok(id);
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    cache.set_setting("program_id", &id)?;
+    Ok(id)
+}
+
+async fn watch_host(api: Api, mut host: tokio::sync::watch::Receiver<HostInfo>) {
+    while host.changed().await.is_ok() {
+        let info = host.borrow_and_update().clone();
+        follow(&api, &info);
+    }
+}
+
+/// An end or a failure takes the intent back: nothing is to be gone on with.
+async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watch::Receiver<Arc<StudioState>>) {
+    while state.changed().await.is_ok() {
+        let broadcast = state.borrow_and_update().broadcast.clone();
+        let Some(app) = app.upgrade() else { return };
+        if !is_on_air(&broadcast) && app.intended.load(Ordering::Relaxed) {
+            app.store_intent(None);
+        }
+    }
+}
+
+async fn watch_viewers(api: Api, studio: Arc<Studio>) {
+    let mut state = studio.watch();
+    loop {
+        // The studio being gone is the end of this task.
+        let Ok(room) = state.wait_for(|s| is_on_air(&s.broadcast) && s.room.is_some()).await.map(|s| s.room.clone())
+        else {
+            return;
+        };
+        if let Some(room) = room
+            && let Ok(view) = api.call::<RoomView>(Method::GET, &format!("/rooms/{room}"), None::<&()>).await
+        {
+            studio.update(move |s| s.viewers = view.viewers);
+        }
+        tokio::time::sleep(VIEWERS).await;
+    }
+}
+
+/// The language of the system as a BCP 47 tag.
+fn locale(var: impl Fn(&str) -> Option<String>) -> String {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| var(name).filter(|v| !v.is_empty()));
+    let plain = set.as_deref().unwrap_or_default().split(['.', '@']).next().unwrap_or_default();
+    if plain.is_empty() || plain == "C" || plain == "POSIX" { "en".into() } else { plain.replace('_', "-") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locales_become_tags() {
+        let of = |value: &str| locale(|name| (name == "LANG").then(|| value.to_owned()));
+        assert_eq!(of("zh_CN.UTF-8"), "zh-CN");
+        assert_eq!(of("C.UTF-8"), "en");
+        assert_eq!(of(""), "en");
+        assert_eq!(of("de_AT@euro"), "de-AT");
+    }
+
+    #[test]
+    fn the_target_is_at_the_servers_host() {
+        let info =
+            ServerInfo { version: String::new(), registration_open: true, setup_needed: false, rtmp_port: 19350 };
+        let base = "https://live.example.org:8443/".parse().unwrap();
+        let target = target(&base, &info, "demo".parse().unwrap(), Secret::new("k"), "p".into()).unwrap();
+        assert_eq!(target.tc_url(), "rtmp://live.example.org:19350/live");
+    }
+}

@@ -1,0 +1,109 @@
+//! `mujian live`: the studio without a window.
+
+use std::time::Duration;
+
+use mujian_protocol::studio::{Broadcast, Device, StudioSettings, VideoSource};
+use mujian_protocol::{ApiError, ErrorCode};
+
+use super::args::LiveArgs;
+use super::report::Report;
+use super::{exit, target};
+use crate::studio::{self, Studio};
+
+/// Broadcasts until it ends; the exit code.
+pub(super) async fn run(args: &LiveArgs) -> u8 {
+    let mut report = Report::new(args.json);
+    match broadcast(args, &mut report).await {
+        Ok(()) => {
+            report.ended();
+            exit::DONE
+        }
+        Err(error) => {
+            report.error(&error);
+            exit::code_of(&error)
+        }
+    }
+}
+
+async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError> {
+    // From here on, so that a signal while things open ends it as properly as later.
+    let mut asked = std::pin::pin!(crate::signal::asked_to_end());
+    report.starting(&args.room, &address(&args.server));
+    let (target, settings) = tokio::select! {
+        opened = async { Ok::<_, ApiError>((target::find(args).await?, with_device(args.settings()).await?)) } => opened?,
+        () = &mut asked => return Ok(()),
+    };
+    let studio = Studio::start(studio::rig(&tokio::runtime::Handle::current()), settings);
+    let mut state = studio.watch();
+    studio.go_live(target, false).await?;
+    let mut over = std::pin::pin!(after(args.duration, state.clone()));
+    let mut ending = false;
+    loop {
+        let now = state.borrow_and_update().clone();
+        report.state(&now);
+        match &now.broadcast {
+            Broadcast::Failed { error } => return Err(error.clone()),
+            Broadcast::Idle => return Ok(()),
+            _ => {}
+        }
+        tokio::select! {
+            changed = state.changed() => {
+                changed.map_err(|_| ApiError::new(ErrorCode::Internal, "The studio has crashed."))?;
+            }
+            () = &mut asked, if !ending => {
+                ending = true;
+                studio.end();
+            }
+            () = &mut over, if !ending => {
+                ending = true;
+                studio.end();
+            }
+        }
+    }
+}
+
+/// The time on air that was asked for, from the first moment on air.
+async fn after(
+    duration: Option<Duration>,
+    mut state: tokio::sync::watch::Receiver<std::sync::Arc<mujian_protocol::studio::StudioState>>,
+) {
+    let Some(duration) = duration else { return std::future::pending().await };
+    if state.wait_for(|s| matches!(s.broadcast, Broadcast::Live { .. })).await.is_err() {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(duration).await;
+}
+
+/// `--screen` and `--camera` without an id mean the default one.
+async fn with_device(mut settings: StudioSettings) -> Result<StudioSettings, ApiError> {
+    let (VideoSource::Screen { device } | VideoSource::Camera { device }) = &settings.source else {
+        return Ok(settings);
+    };
+    if !device.is_empty() {
+        return Ok(settings);
+    }
+    let devices = studio::devices().await?;
+    let (list, what) = match settings.source {
+        VideoSource::Camera { .. } => (&devices.cameras, "camera"),
+        _ => (&devices.screens, "screen"),
+    };
+    let found = list.iter().find(|d| d.is_default).or(list.first()).map(|Device { id, .. }| id.clone());
+    let id = found.ok_or_else(|| {
+        let why = devices.notes.join(" ");
+        ApiError::new(
+            ErrorCode::Device,
+            format!("No {what} was found. {why} `mujian devices` lists what there is.").replace("  ", " "),
+        )
+    })?;
+    match &mut settings.source {
+        VideoSource::Camera { device } | VideoSource::Screen { device } => *device = id,
+        _ => {}
+    }
+    Ok(settings)
+}
+
+/// The server's address without whatever follows its host: nothing secret is printed by accident.
+fn address(server: &url::Url) -> String {
+    let port = server.port().map_or_else(String::new, |p| format!(":{p}"));
+    format!("{}://{}{port}", server.scheme(), server.host_str().unwrap_or_default())
+}

@@ -1,0 +1,208 @@
+//! What `mujian live` says while it runs: a status line for a person, or one JSON object a line.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use mujian_protocol::studio::{Broadcast, BroadcastStats, EncoderReport, Notice, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
+use serde::Serialize;
+
+/// How often a status line is written where lines cannot be overwritten.
+const PLAIN: Duration = Duration::from_secs(10);
+
+/// A line of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    /// The encoder and the connection are being opened.
+    Starting { room: &'a RoomId, server: &'a str },
+    /// On air, first or again.
+    Live { since: WallTime, encoder: Option<&'a EncoderReport> },
+    /// Once a second on air.
+    Stats {
+        #[serde(flatten)]
+        stats: &'a BroadcastStats,
+        encoder: Option<&'a str>,
+    },
+    /// The connection broke.
+    Reconnecting { attempt: u32, code: ErrorCode, message: &'a str },
+    /// Something the streamer should know.
+    Notice { code: &'a str, message: &'a str },
+    /// It ended properly; nothing follows.
+    Ended { seconds: f64, sent_frames: u64, dropped_frames: u64 },
+    /// It failed; nothing follows.
+    Error { code: ErrorCode, message: &'a str },
+}
+
+/// Tells what changes.
+#[derive(Debug)]
+pub(super) struct Report {
+    json: bool,
+    overwrite: bool,
+    open_line: bool,
+    said_at: Option<Instant>,
+    live_at: Option<Instant>,
+    phase: Option<Broadcast>,
+    notices: Vec<Notice>,
+    stats: BroadcastStats,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        Self {
+            json,
+            overwrite: !json && std::io::stdout().is_terminal(),
+            open_line: false,
+            said_at: None,
+            live_at: None,
+            phase: None,
+            notices: Vec::new(),
+            stats: BroadcastStats::default(),
+        }
+    }
+
+    pub(super) fn starting(&mut self, room: &RoomId, server: &str) {
+        self.say(&Line::Starting { room, server }, || format!("Going live in room {room} at {server} ..."));
+    }
+
+    /// The studio changed.
+    pub(super) fn state(&mut self, state: &StudioState) {
+        let encoder = state.encoder.as_ref();
+        for notice in &state.notices {
+            if !self.notices.contains(notice) {
+                let Notice { code, message } = notice;
+                self.say(&Line::Notice { code, message }, || format!("note: {message}"));
+            }
+        }
+        self.notices.clone_from(&state.notices);
+        if self.phase.as_ref() != Some(&state.broadcast) {
+            match &state.broadcast {
+                Broadcast::Live { since } => {
+                    self.live_at.get_or_insert_with(Instant::now);
+                    let with = encoder.map_or_else(String::new, |e| format!(", encoding with {}", e.label));
+                    self.say(&Line::Live { since: *since, encoder }, || format!("Live{with}. Ctrl-C ends it."));
+                }
+                Broadcast::Reconnecting { attempt, error, .. } => {
+                    let line = Line::Reconnecting { attempt: *attempt, code: error.code, message: &error.message };
+                    self.say(&line, || format!("Reconnecting: {error}"));
+                }
+                Broadcast::Ending => self.plain(|| "Ending ...".into()),
+                Broadcast::Idle | Broadcast::Starting | Broadcast::Failed { .. } => {}
+            }
+            self.phase = Some(state.broadcast.clone());
+        }
+        if self.stats != state.stats {
+            self.stats.clone_from(&state.stats);
+            if matches!(state.broadcast, Broadcast::Live { .. }) {
+                self.figures(encoder);
+            }
+        }
+    }
+
+    fn figures(&mut self, encoder: Option<&EncoderReport>) {
+        if self.json {
+            let (stats, encoder) = (self.stats.clone(), encoder.map(|e| e.name.as_str()));
+            self.say(&Line::Stats { stats: &stats, encoder }, String::new);
+            return;
+        }
+        if !self.overwrite && self.said_at.is_some_and(|at| at.elapsed() < PLAIN) {
+            return;
+        }
+        self.said_at = Some(Instant::now());
+        let line = status_line(self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
+        if self.overwrite {
+            write(&format!("\r{line}\x1b[K"));
+            self.open_line = true;
+        } else {
+            write(&format!("{line}\n"));
+        }
+    }
+
+    pub(super) fn ended(&mut self) {
+        let seconds = self.live_at.map_or(0.0, |at| at.elapsed().as_secs_f64());
+        let (sent_frames, dropped_frames) = (self.stats.sent_frames, self.stats.dropped_frames);
+        let text =
+            || format!("Ended after {}: {sent_frames} frames sent, {dropped_frames} dropped.", clock(seconds as u64));
+        self.say(&Line::Ended { seconds, sent_frames, dropped_frames }, text);
+    }
+
+    pub(super) fn error(&mut self, error: &ApiError) {
+        if self.json {
+            self.say(&Line::Error { code: error.code, message: &error.message }, String::new);
+            return;
+        }
+        self.close_line();
+        eprintln!("error: {error}");
+    }
+
+    fn say(&mut self, line: &Line<'_>, text: impl FnOnce() -> String) {
+        if !self.json {
+            return self.plain(text);
+        }
+        if let Ok(json) = serde_json::to_string(line) {
+            write(&format!("{json}\n"));
+        }
+    }
+
+    fn plain(&mut self, text: impl FnOnce() -> String) {
+        if !self.json {
+            self.close_line();
+            write(&format!("{}\n", text()));
+        }
+    }
+
+    fn close_line(&mut self) {
+        if std::mem::take(&mut self.open_line) {
+            write("\n");
+        }
+    }
+}
+
+fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // The broadcast goes on when nobody reads what is said.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn clock(seconds: u64) -> String {
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn status_line(on_air: Duration, stats: &BroadcastStats, encoder: Option<&EncoderReport>) -> String {
+    let name = encoder.map_or("", |e| e.name.as_str());
+    format!(
+        "LIVE {}  {:.0} kbit/s  {:.1} fps  {} dropped  {name}",
+        clock(on_air.as_secs()),
+        stats.bitrate_kbps,
+        stats.fps,
+        stats.dropped_frames
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_line_holds_the_figures() {
+        let stats = BroadcastStats { bitrate_kbps: 2512.4, fps: 30.0, dropped_frames: 3, ..BroadcastStats::default() };
+        assert_eq!(
+            status_line(Duration::from_secs(3725), &stats, None),
+            "LIVE 01:02:05  2512 kbit/s  30.0 fps  3 dropped  "
+        );
+    }
+
+    #[test]
+    fn lines_are_typed() {
+        let line = Line::Error { code: ErrorCode::WrongStreamKey, message: "no" };
+        assert_eq!(
+            serde_json::to_string(&line).unwrap(),
+            r#"{"type":"error","code":"wrong_stream_key","message":"no"}"#
+        );
+        let stats = BroadcastStats::default();
+        let line = serde_json::to_value(Line::Stats { stats: &stats, encoder: Some("libx264") }).unwrap();
+        assert_eq!(line["type"], "stats");
+        assert_eq!(line["dropped_frames"], 0);
+        assert_eq!(line["encoder"], "libx264");
+    }
+}

@@ -1,0 +1,218 @@
+//! The commands that the page may call. `capabilities/main.json` grants each by name.
+
+use std::sync::Arc;
+
+use mujian_protocol::api::{AccountView, Credentials};
+use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage};
+use mujian_protocol::room::ClientMessage;
+use mujian_protocol::studio::{Devices, EncoderReport, Share, StudioEvent, StudioSettings, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use tauri::State;
+use tauri::ipc::{Channel, InvokeResponseBody};
+use tokio::sync::{broadcast, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::pipes::Pipes;
+use crate::app::App;
+use crate::viewer::media::{Media, Piece};
+use crate::viewer::room::Room;
+
+/// What commands work on: the app, once it has started, or why it could not.
+pub(super) struct Shell {
+    pub(super) app: watch::Receiver<Option<Result<Arc<App>, ApiError>>>,
+    pub(super) pipes: Arc<Pipes>,
+}
+
+impl Shell {
+    /// Waits until the app has started.
+    pub(super) async fn app(&self) -> Result<Arc<App>, ApiError> {
+        let mut app = self.app.clone();
+        let started = app.wait_for(Option::is_some).await.map(|a| a.clone());
+        let crashed = || ApiError::new(ErrorCode::Internal, "Mujian could not start. Start it again.");
+        started.ok().flatten().unwrap_or_else(|| Err(crashed()))
+    }
+}
+
+type Answer<T> = Result<T, ApiError>;
+
+#[tauri::command]
+pub(super) async fn app_info(shell: State<'_, Shell>) -> Answer<AppInfo> {
+    Ok(shell.app().await?.info())
+}
+
+#[tauri::command]
+pub(super) async fn api_request(
+    shell: State<'_, Shell>,
+    method: String,
+    path: String,
+    body: Option<serde_json::Value>,
+) -> Answer<ApiResponse> {
+    let body = body.unwrap_or_default();
+    shell.app().await?.request(&ApiRequest { method, path, body }).await
+}
+
+#[tauri::command]
+pub(super) async fn session_open(
+    shell: State<'_, Shell>,
+    create: bool,
+    name: String,
+    password: String,
+) -> Answer<AccountView> {
+    let account = shell.app().await?.open_session(create, &Credentials { name, password }).await?;
+    shell.pipes.rooms.each(Room::renew);
+    Ok(account)
+}
+
+#[tauri::command]
+pub(super) async fn session_close(shell: State<'_, Shell>) -> Answer<()> {
+    shell.app().await?.close_session().await?;
+    shell.pipes.rooms.each(Room::renew);
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn room_open(
+    shell: State<'_, Shell>,
+    room: RoomId,
+    on_message: Channel<RoomChannelMessage>,
+) -> Answer<u32> {
+    let app = shell.app().await?;
+    shell.pipes.rooms.add(|| Room::join(app.api().clone(), &room, move |message| on_message.send(message).is_ok()))
+}
+
+#[tauri::command]
+pub(super) async fn room_send(shell: State<'_, Shell>, id: u32, message: ClientMessage) -> Answer<()> {
+    // The greeting, with the token in it, is said by this process.
+    if matches!(message, ClientMessage::Hello { .. }) {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "The greeting is said already."));
+    }
+    let sent = shell.pipes.rooms.with(id, |room| room.send(message));
+    sent.unwrap_or_else(|| Err(ApiError::new(ErrorCode::NotFound, "This room is not open.")))
+}
+
+#[tauri::command]
+pub(super) async fn room_close(shell: State<'_, Shell>, id: u32) -> Answer<()> {
+    shell.pipes.rooms.remove(id);
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn media_open(
+    shell: State<'_, Shell>,
+    room: RoomId,
+    on_data: Channel<InvokeResponseBody>,
+    on_state: Channel<MediaState>,
+) -> Answer<u32> {
+    let app = shell.app().await?;
+    let deliver = move |piece| match piece {
+        Piece::Data(bytes) => on_data.send(InvokeResponseBody::Raw(bytes.into())).is_ok(),
+        Piece::State(state) => on_state.send(state).is_ok(),
+    };
+    shell.pipes.media.add(|| Media::watch(app.api().clone(), &room, deliver))
+}
+
+#[tauri::command]
+pub(super) async fn media_close(shell: State<'_, Shell>, id: u32) -> Answer<()> {
+    shell.pipes.media.remove(id);
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn studio_devices() -> Answer<Devices> {
+    crate::studio::devices().await
+}
+
+#[tauri::command]
+pub(super) async fn studio_encoders() -> Answer<Vec<EncoderReport>> {
+    crate::studio::encoders().await
+}
+
+#[tauri::command]
+pub(super) async fn studio_get(shell: State<'_, Shell>) -> Answer<Arc<StudioState>> {
+    Ok(shell.app().await?.studio().state())
+}
+
+#[tauri::command]
+pub(super) async fn studio_set(shell: State<'_, Shell>, settings: StudioSettings) -> Answer<Arc<StudioState>> {
+    shell.app().await?.set(settings).await
+}
+
+#[tauri::command]
+pub(super) async fn studio_go_live(shell: State<'_, Shell>) -> Answer<()> {
+    shell.app().await?.go_live().await
+}
+
+#[tauri::command]
+pub(super) async fn studio_end(shell: State<'_, Shell>) -> Answer<()> {
+    shell.app().await?.studio().end();
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn studio_subscribe(shell: State<'_, Shell>, on_event: Channel<StudioEvent>) -> Answer<()> {
+    let app = shell.app().await?;
+    let mut events = app.studio().subscribe();
+    let state = StudioEvent::State(Box::new(StudioState::clone(&app.studio().state())));
+    drop(app);
+    let telling = async move {
+        let mut next = Some(state);
+        loop {
+            if let Some(event) = next.take()
+                && on_event.send(event).is_err()
+            {
+                return;
+            }
+            next = match events.recv().await {
+                Ok(event) => Some(event),
+                // The next state is whole again.
+                Err(broadcast::error::RecvError::Lagged(_)) => None,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+        }
+    };
+    shell.pipes.events.lock().replace(AbortOnDropHandle::new(tokio::spawn(telling)));
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn studio_preview(shell: State<'_, Shell>, on_frame: Channel<InvokeResponseBody>) -> Answer<()> {
+    let app = shell.app().await?;
+    let mut frames = app.studio().preview();
+    let over = PreviewOver(Arc::clone(&app));
+    let showing = async move {
+        let _over = over;
+        while frames.changed().await.is_ok() {
+            let jpeg = frames.borrow_and_update().clone();
+            if !jpeg.is_empty() && on_frame.send(InvokeResponseBody::Raw(jpeg.into())).is_err() {
+                return;
+            }
+        }
+    };
+    shell.pipes.preview.lock().replace(AbortOnDropHandle::new(tokio::spawn(showing)));
+    Ok(())
+}
+
+/// Tells the studio, however the showing ends.
+struct PreviewOver(Arc<App>);
+
+impl Drop for PreviewOver {
+    fn drop(&mut self) {
+        self.0.studio().preview_over();
+    }
+}
+
+#[tauri::command]
+pub(super) async fn studio_preview_stop(shell: State<'_, Shell>) -> Answer<()> {
+    shell.pipes.preview.lock().take();
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn share_start(shell: State<'_, Shell>) -> Answer<Share> {
+    shell.app().await?.share(true).await
+}
+
+#[tauri::command]
+pub(super) async fn share_stop(shell: State<'_, Shell>) -> Answer<Share> {
+    shell.app().await?.share(false).await
+}

@@ -1,0 +1,7 @@
+//! The window: the only code that names Tauri. Each command is a few lines over [`App`](crate::app::App).
+
+mod commands;
+mod pipes;
+mod window;
+
+pub use window::open;

@@ -1,0 +1,149 @@
+//! Opening the window, and ending properly with it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mujian_protocol::ApiError;
+use tauri::webview::{NewWindowResponse, PageLoadEvent};
+use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
+use tokio::sync::watch;
+
+use super::commands::{self, Shell};
+use super::pipes::Pipes;
+use crate::app::{App, AppOptions};
+use crate::studio::rig::Rig;
+
+/// Opens the window and runs until it is closed.
+///
+/// The server and the studio start beside it; a page that asks before they are there waits.
+#[must_use]
+pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn Rig>) -> ExitCode {
+    tauri::async_runtime::set(runtime.clone());
+    let (started, app) = watch::channel(None);
+    let pipes = Arc::new(Pipes::default());
+    let shell = Shell { app, pipes: Arc::clone(&pipes) };
+    let builder = tauri::Builder::default()
+        .manage(shell)
+        .invoke_handler(tauri::generate_handler![
+            commands::app_info,
+            commands::api_request,
+            commands::session_open,
+            commands::session_close,
+            commands::room_open,
+            commands::room_send,
+            commands::room_close,
+            commands::media_open,
+            commands::media_close,
+            commands::studio_devices,
+            commands::studio_encoders,
+            commands::studio_get,
+            commands::studio_set,
+            commands::studio_go_live,
+            commands::studio_end,
+            commands::studio_subscribe,
+            commands::studio_preview,
+            commands::studio_preview_stop,
+            commands::share_start,
+            commands::share_stop,
+        ])
+        .on_page_load(move |_, load| {
+            if load.event() == PageLoadEvent::Started {
+                pipes.clear();
+            }
+        })
+        .setup(move |handle| {
+            start(handle.handle().clone(), options, rig, started);
+            let window = window(handle.handle())?;
+            reload_after_crash(&window)?;
+            Ok(())
+        });
+    let app = match builder.build(tauri::generate_context!()) {
+        Ok(app) => app,
+        Err(error) => {
+            eprintln!(
+                "error: The window cannot be opened ({error}). `mujian live --help` tells how to broadcast without one."
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = app.run_return(|_, _| {});
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn start(
+    handle: AppHandle,
+    options: AppOptions,
+    rig: Box<dyn Rig>,
+    started: watch::Sender<Option<Result<Arc<App>, ApiError>>>,
+) {
+    tauri::async_runtime::spawn(async move {
+        let app = App::start(options, rig).await;
+        if let Err(error) = &app {
+            tracing::error!(%error, "the app could not start");
+        }
+        started.send_replace(Some(app));
+        crate::signal::asked_to_end().await;
+        end(handle).await;
+    });
+}
+
+/// Ends the broadcast properly, then the program.
+async fn end(handle: AppHandle) {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    if ENDING.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let shell = handle.state::<Shell>();
+    // An app that could not start has nothing to end.
+    if let Ok(app) = shell.app().await {
+        app.shut_down().await;
+    }
+    handle.exit(0);
+}
+
+fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
+    let window = WebviewWindowBuilder::new(handle, "main", WebviewUrl::default())
+        .title("Mujian 幕间")
+        .inner_size(1280.0, 800.0)
+        .min_inner_size(900.0, 600.0)
+        // The page stays the app's own; nothing in it may lead the window elsewhere.
+        .on_navigation(|url| {
+            matches!((url.scheme(), url.host_str()), ("tauri", _) | ("http" | "https", Some("tauri.localhost")))
+        })
+        .on_new_window(|_, _| NewWindowResponse::Deny)
+        .build()?;
+    let closing = handle.clone();
+    let hidden = window.clone();
+    window.on_window_event(move |event| {
+        if let WindowEvent::CloseRequested { api, .. } = event {
+            // The goodbye may take a moment; the window need not wait for it.
+            api.prevent_close();
+            if let Err(error) = hidden.hide() {
+                tracing::debug!(%error, "the window could not be hidden");
+            }
+            tauri::async_runtime::spawn(end(closing.clone()));
+        }
+    });
+    Ok(window)
+}
+
+/// The page lives in a process of the webview's; when that crashes, the page is loaded again. The
+/// broadcast is not touched: it lives in this process.
+#[cfg(target_os = "linux")]
+fn reload_after_crash(window: &WebviewWindow) -> tauri::Result<()> {
+    use webkit2gtk::WebViewExt as _;
+    let pipes = Arc::clone(&window.state::<Shell>().pipes);
+    window.with_webview(move |webview| {
+        webview.inner().connect_web_process_terminated(move |view, reason| {
+            tracing::warn!(?reason, "the page's process ended; the page is loaded again");
+            pipes.clear();
+            view.reload();
+        });
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reload_after_crash(_: &WebviewWindow) -> tauri::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! The real [`Rig`]: capture and encoding of this computer.
+
+use std::sync::{Arc, OnceLock};
+
+use mujian_protocol::studio::{Devices, EncoderReport, Notice, Preset, StudioSettings, VideoSource};
+use mujian_protocol::{ApiError, ErrorCode};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::rig::{Mode, Rig, RigEvent, Sink};
+use crate::capture::CaptureError;
+use crate::encode::{
+    EncodeError, Encoders, Feed, FeedControl, LiveSettings, Pipeline, PipelineSettings, PipelineStatus, ProbeCommand,
+};
+
+/// The encoders of this computer; each is tested once in the life of the process.
+fn table() -> Result<Encoders, ApiError> {
+    static TABLE: OnceLock<Encoders> = OnceLock::new();
+    if let Some(table) = TABLE.get() {
+        return Ok(table.clone());
+    }
+    let command = ProbeCommand::this_program()
+        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("This program's own path is not known ({e}).")))?;
+    Ok(TABLE.get_or_init(|| Encoders::new(command)).clone())
+}
+
+/// Capture and encoding of this computer, with nothing open yet.
+#[must_use]
+pub fn rig(runtime: &Handle) -> Box<dyn Rig> {
+    Box::new(PipelineRig { runtime: runtime.clone(), open: None })
+}
+
+/// What there is to capture from.
+///
+/// # Errors
+/// `Internal` when looking crashed.
+pub async fn devices() -> Result<Devices, ApiError> {
+    blocking(|| Ok(crate::capture::devices())).await
+}
+
+/// How the encoders of this computer fare. The first call tests them, which takes seconds.
+///
+/// # Errors
+/// `Internal` when this program's path is not known.
+pub async fn encoders() -> Result<Vec<EncoderReport>, ApiError> {
+    blocking(|| Ok(table()?.reports())).await
+}
+
+async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let crashed = |_| ApiError::new(ErrorCode::Internal, "Looking at this computer's devices crashed.");
+    tokio::task::spawn_blocking(run).await.map_err(crashed)?
+}
+
+struct PipelineRig {
+    runtime: Handle,
+    open: Option<Open>,
+}
+
+struct Open {
+    pipeline: Pipeline,
+    /// Where it all goes; changed when the session asks for another mode.
+    sink: Arc<Mutex<Sink>>,
+    microphone: Option<String>,
+    shown: Option<(VideoSource, Preset)>,
+    live: Option<Live>,
+    preview: Option<AbortOnDropHandle<()>>,
+    _forwarders: [AbortOnDropHandle<()>; 2],
+}
+
+struct Live {
+    control: FeedControl,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Rig for PipelineRig {
+    fn run(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
+        if mode == Mode::Off {
+            // What is encoded already still goes out.
+            if let Some(live) = self.open.take().and_then(Open::stop_live) {
+                self.runtime.spawn(live);
+            }
+            return Ok(());
+        }
+        let result = self.show(mode, settings, sink);
+        // On air, what was shown goes on; a broadcast that could not begin leaves nothing open.
+        if result.is_err() && self.open.as_ref().is_some_and(|o| o.live.is_none()) {
+            self.open = None;
+        }
+        result
+    }
+
+    fn set_sound(&mut self, gain_db: f32, muted: bool) {
+        if let Some(open) = &self.open {
+            open.pipeline.set_gain(gain_db, muted);
+        }
+    }
+
+    fn set_preview(&mut self, wanted: bool) {
+        if let Some(open) = &mut self.open {
+            open.set_preview(wanted, &self.runtime);
+        }
+    }
+}
+
+impl PipelineRig {
+    fn show(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
+        let open = match &mut self.open {
+            Some(open) => {
+                *open.sink.lock() = sink.clone();
+                if open.microphone != settings.microphone {
+                    open.pipeline.set_microphone(settings.microphone.as_deref());
+                    open.microphone.clone_from(&settings.microphone);
+                }
+                open.pipeline.set_gain(settings.gain_db, settings.muted);
+                open
+            }
+            None => self.open.insert(Open::new(settings, sink, &self.runtime)?),
+        };
+        open.set_preview(sink.preview_wanted(), &self.runtime);
+        let wanted = (settings.source.clone(), settings.preset);
+        // A file plays from its start when a broadcast begins.
+        let restart = mode == Mode::Live && open.live.is_none() && matches!(settings.source, VideoSource::File { .. });
+        if open.shown.as_ref() != Some(&wanted) || restart {
+            match open.pipeline.set_source(&settings.source, settings.preset) {
+                Ok(()) => open.shown = Some(wanted),
+                Err(error) if open.live.is_some() => {
+                    let message = format!("{error} The picture that was on air stays.");
+                    sink.event(RigEvent::Notice(Notice { code: "source_failed".into(), message }));
+                }
+                Err(error) => return Err(capture_error(&settings.source, &error)),
+            }
+        }
+        open.tell_all(sink);
+        match (mode, &open.live) {
+            (Mode::Live, None) => open.go_live(settings, &self.runtime),
+            (Mode::Live, Some(_)) => Ok(()),
+            _ => {
+                if let Some(live) = open.live.take() {
+                    live.control.end();
+                    self.runtime.spawn(live.drain());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Waits until what was encoded has gone to the sink.
+    async fn drain(self) {
+        // A task that crashed has nothing more to give.
+        let _ = self.task.await;
+    }
+}
+
+impl Open {
+    fn new(settings: &StudioSettings, sink: &Sink, runtime: &Handle) -> Result<Self, ApiError> {
+        let pipeline = Pipeline::start(&PipelineSettings {
+            microphone: settings.microphone.clone(),
+            gain_db: settings.gain_db,
+            muted: settings.muted,
+        })
+        .map_err(|e| capture_error(&settings.source, &e))?;
+        let sink = Arc::new(Mutex::new(sink.clone()));
+        let (mut status, told) = (pipeline.status(), Arc::clone(&sink));
+        let telling = async move {
+            let mut before = PipelineStatus::default();
+            loop {
+                let now = status.borrow_and_update().clone();
+                let sink = told.lock().clone();
+                tell(&before, &now, &sink);
+                before = now;
+                if status.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let (mut levels, told) = (pipeline.levels(), Arc::clone(&sink));
+        let metering = async move {
+            while levels.changed().await.is_ok() {
+                let level = *levels.borrow_and_update();
+                told.lock().event(RigEvent::Level(level));
+            }
+        };
+        let forwarders =
+            [AbortOnDropHandle::new(runtime.spawn(telling)), AbortOnDropHandle::new(runtime.spawn(metering))];
+        let microphone = settings.microphone.clone();
+        Ok(Self { pipeline, sink, microphone, shown: None, live: None, preview: None, _forwarders: forwarders })
+    }
+
+    /// A new sink has heard nothing yet.
+    fn tell_all(&self, sink: &Sink) {
+        tell(&PipelineStatus::default(), &self.pipeline.status().borrow(), sink);
+    }
+
+    fn set_preview(&mut self, wanted: bool, runtime: &Handle) {
+        if !wanted {
+            self.preview = None;
+        } else if self.preview.is_none() {
+            let (mut frames, sink) = (self.pipeline.preview(), Arc::clone(&self.sink));
+            self.preview = Some(AbortOnDropHandle::new(runtime.spawn(async move {
+                while frames.changed().await.is_ok() {
+                    let jpeg = frames.borrow_and_update().clone();
+                    sink.lock().preview(jpeg);
+                }
+            })));
+        }
+    }
+
+    fn go_live(&mut self, settings: &StudioSettings, runtime: &Handle) -> Result<(), ApiError> {
+        let live = LiveSettings { preset: settings.preset, encoder: settings.encoder.clone() };
+        let feed = self.pipeline.go_live(&live, &table()?).map_err(|e| encode_error(&settings.source, &e))?;
+        let control = feed.control();
+        let task = AbortOnDropHandle::new(runtime.spawn(pump(feed, Arc::clone(&self.sink), settings.source.clone())));
+        self.live = Some(Live { control, task });
+        Ok(())
+    }
+
+    /// Ends the stream and closes the devices; the future ends when the last item is out.
+    fn stop_live(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let live = self.live.take()?;
+        live.control.end();
+        Some(live.drain())
+    }
+}
+
+/// Hands encoded items on until the stream ends.
+async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, source: VideoSource) {
+    let control = feed.control();
+    while let Some(item) = feed.recv().await {
+        let wants_key = sink.lock().item(item);
+        if wants_key {
+            control.request_key_frame();
+        }
+    }
+    if let Some(error) = feed.error() {
+        sink.lock().event(RigEvent::Failed(encode_error(&source, &error)));
+    }
+}
+
+/// What changed, as events.
+fn tell(before: &PipelineStatus, now: &PipelineStatus, sink: &Sink) {
+    for gone in before.notices.iter().filter(|n| !now.notices.iter().any(|m| m.code == n.code)) {
+        sink.event(RigEvent::NoticeOver(gone.code.clone()));
+    }
+    for notice in now.notices.iter().filter(|n| !before.notices.contains(n)) {
+        sink.event(RigEvent::Notice(notice.clone()));
+    }
+    if now.encoder != before.encoder
+        && let Some(encoder) = &now.encoder
+    {
+        sink.event(RigEvent::Opened(encoder.clone()));
+    }
+    if now.finished && !before.finished {
+        sink.event(RigEvent::Ended);
+    }
+}
+
+fn capture_error(source: &VideoSource, error: &CaptureError) -> ApiError {
+    let code = if matches!(source, VideoSource::File { .. }) { ErrorCode::UnsupportedMedia } else { ErrorCode::Device };
+    ApiError::new(code, error.to_string())
+}
+
+fn encode_error(source: &VideoSource, error: &EncodeError) -> ApiError {
+    match error {
+        EncodeError::Capture(error) => capture_error(source, error),
+        _ => ApiError::new(ErrorCode::Device, error.to_string()),
+    }
+}
