@@ -229,6 +229,14 @@ export class FakeBackend implements Backend {
     const id = /^\/rooms\/([a-z0-9-]+)$/.exec(path)?.[1];
     let answer: unknown = {};
     if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
+    else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
+    else if (path.endsWith("/owner")) {
+      answer = {
+        ...ROOMS[0],
+        stream_key: "made-up-key-for-pictures",
+        rtmp_url: "rtmp://192.168.1.20/live/rain-cafe",
+      };
+    } else if (path.endsWith("/publishers")) answer = [];
     else if (path === "/server") {
       answer = { version: "0.1.0", registration_open: true, setup_needed: false, rtmp_port: 1935 };
     } else if (id !== undefined) {
