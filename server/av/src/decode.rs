@@ -125,7 +125,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`AvError::Undecodable`] if nothing at all could be decoded, [`AvError::TimedOut`].
-    pub fn next(&mut self) -> Result<Option<Decoded>, AvError> {
+    pub fn read(&mut self) -> Result<Option<Decoded>, AvError> {
         let mut packet = Packet::empty();
         loop {
             if let Some(piece) = self.ready.pop_front() {

@@ -62,7 +62,7 @@ impl LivePictures {
     ///
     /// # Errors
     /// [`AvError::Gone`] when the device went away, [`AvError::TimedOut`] when it gives nothing.
-    pub fn next(&mut self) -> Result<(frame::Video, Option<Duration>), AvError> {
+    pub fn read(&mut self) -> Result<(frame::Video, Option<Duration>), AvError> {
         let mut packet = Packet::empty();
         let mut picture = frame::Video::empty();
         self.watch.allow(self.limit);

@@ -1,5 +1,6 @@
 //! Scaling and converting pictures, with the aspect kept by bars.
 
+use ffmpeg_next::software::scaling::Flags;
 use ffmpeg_next::{ffi, format::Pixel, frame};
 
 use crate::error::check;
@@ -156,9 +157,9 @@ impl Scaler {
         let same = fit.width == shape.width && fit.height == shape.height;
         let flags = match self.quality {
             // Nothing is scaled but the chroma of RGB input; the cheapest filter is right.
-            _ if same => ffi::SWS_FAST_BILINEAR,
-            Quality::Stream => ffi::SWS_BILINEAR,
-            Quality::Preview => ffi::SWS_FAST_BILINEAR,
+            _ if same => Flags::FAST_BILINEAR.bits(),
+            Quality::Stream => Flags::BILINEAR.bits(),
+            Quality::Preview => Flags::FAST_BILINEAR.bits(),
         };
         // SAFETY: plain integers in, a context or null out; the null filters mean "default".
         let sws = Sws(unsafe {
@@ -169,7 +170,7 @@ impl Scaler {
                 int(fit.width),
                 int(fit.height),
                 self.format.into(),
-                flags as i32,
+                flags,
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),
                 std::ptr::null(),
@@ -186,7 +187,7 @@ impl Scaler {
                 sws.0,
                 ffi::sws_getCoefficients(shape.space),
                 i32::from(shape.full),
-                ffi::sws_getCoefficients(ffi::SWS_CS_ITU709 as i32),
+                ffi::sws_getCoefficients(ffi::SWS_CS_ITU709),
                 out_full,
                 0,
                 1 << 16,
@@ -211,7 +212,7 @@ fn aspect(frame: &frame::Video) -> (u32, u32) {
 
 fn colour_space(frame: &frame::Video) -> i32 {
     use ffmpeg_next::color::Space;
-    let cs = match frame.color_space() {
+    match frame.color_space() {
         Space::BT709 => ffi::SWS_CS_ITU709,
         Space::BT2020NCL | Space::BT2020CL => ffi::SWS_CS_BT2020,
         Space::SMPTE240M => ffi::SWS_CS_SMPTE240M,
@@ -220,8 +221,7 @@ fn colour_space(frame: &frame::Video) -> i32 {
         // Untagged: what players assume, by size.
         _ if frame.height() >= 720 => ffi::SWS_CS_ITU709,
         _ => ffi::SWS_CS_ITU601,
-    };
-    i32::try_from(cs).unwrap_or(1)
+    }
 }
 
 fn is_full_range(frame: &frame::Video) -> bool {

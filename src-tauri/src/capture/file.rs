@@ -155,7 +155,7 @@ impl Play<'_> {
         let mut ended = false;
         loop {
             while !ended && !self.is_full() {
-                match reader.next()? {
+                match reader.read()? {
                     Some(piece) => self.take(piece),
                     None => ended = true,
                 }

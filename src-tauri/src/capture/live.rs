@@ -119,7 +119,7 @@ impl Source for LiveSource {
         let watch = Arc::new(Watch::default());
         let mut live = self.open(&watch)?;
         while !stop.is_stopped() {
-            let (frame, age) = live.next()?;
+            let (frame, age) = live.read()?;
             let at = clock.now().saturating_sub(MediaTime::from_duration(age.unwrap_or_default()));
             outlet.picture(Picture::new(frame, at));
             ready();

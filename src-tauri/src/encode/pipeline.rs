@@ -424,7 +424,7 @@ impl Pipeline {
         let mut microphone = self.microphone.lock();
         *microphone = None;
         *self.controls.microphone.lock() = None;
-        self.status.send_if_modified(|s| clear_microphone(s));
+        self.status.send_if_modified(clear_microphone);
         if let Some(id) = id {
             let track = SoundTrack::new();
             *self.controls.microphone.lock() = Some(track.clone());

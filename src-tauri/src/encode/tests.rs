@@ -6,7 +6,7 @@ use mujian_av::encode::selftest::{decode, decode_sound};
 use mujian_av::testcard::{cells, lamp_is_on};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
-use mujian_protocol::studio::{Preset, VideoSource};
+use mujian_protocol::studio::{EncoderReport, Preset, VideoSource};
 
 use super::*;
 use crate::capture::{Clock, End, Outlet, Source, Stop};
@@ -24,8 +24,6 @@ fn software() -> Encoders {
         reason: String::new(),
     })
 }
-
-use mujian_protocol::studio::EncoderReport;
 
 fn quiet() -> Pipeline {
     Pipeline::start(&PipelineSettings { microphone: None, gain_db: 0.0, muted: false }).unwrap()
@@ -69,10 +67,6 @@ fn the_test_card_goes_out_in_sync_and_on_time() {
     pipeline.set_source(&VideoSource::TestCard, Preset::P540f30).unwrap();
     let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
     assert_eq!(pipeline.go_live(&live(Preset::P540f30), &software()).err(), Some(EncodeError::AlreadyLive));
-    assert_eq!(
-        pipeline.status().borrow().encoder.as_ref().map(|e| e.name.clone()),
-        None.or(Some("libx264".into())).filter(|_| pipeline.status().borrow().encoder.is_some())
-    );
     let items = collect(&mut feed, Duration::from_secs(20), |i| last_video(i) > MediaTime::from_millis(5200));
 
     // Configurations come before what they describe.
@@ -126,6 +120,7 @@ fn the_test_card_goes_out_in_sync_and_on_time() {
         .0;
     assert!(beep.abs_diff(flash) < MediaTime::from_millis(5), "flash {flash}, beep {beep}");
     assert_eq!(feed.control().stats().dropped, 0);
+    assert_eq!(pipeline.status().borrow().encoder.as_ref().map(|e| e.name.as_str()), Some("libx264"));
 }
 
 #[test]
@@ -242,4 +237,200 @@ fn previews_are_jpeg_and_only_made_when_looked_at() {
         let took = began.elapsed().as_secs_f64();
         assert!((0.7..2.5).contains(&took), "{took}");
     });
+}
+
+/// A process that ends with the test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(program: &str, arguments: &[&str], set: impl FnOnce(&mut std::process::Command)) -> Child {
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    set(&mut command);
+    Child(command.spawn().unwrap_or_else(|e| panic!("this test needs {program}: {e}")))
+}
+
+/// An X server without a screen, on a display that it chose itself.
+fn display(size: &str) -> (Child, String) {
+    let mut server = spawn("Xvfb", &["-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp", "-wr"], |c| {
+        c.stdout(std::process::Stdio::piped());
+    });
+    let out = server.0.stdout.take().unwrap();
+    let mut number = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut number).unwrap();
+    (server, format!(":{}", number.trim()))
+}
+
+#[test]
+fn the_screen_is_captured_with_its_own_colours() {
+    let _alone = REAL_TIME.lock();
+    let (server, display) = display("640x480x24");
+    let pipeline = quiet();
+    pipeline.set_source(&VideoSource::Screen { device: display.clone() }, Preset::P540f30).unwrap();
+    let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
+    let items = collect(&mut feed, Duration::from_secs(10), |i| videos(i).len() >= 45);
+    let pictures = decode(&items).unwrap();
+    let last = pictures.last().unwrap();
+    let at = |plane: usize, x: usize, y: usize| last.plane(plane)[y * last.stride(plane) + x];
+    // 4:3 in 16:9: black bars at the sides.
+    assert_eq!(at(0, 20, 270), 16);
+    // Off the centre, where the pointer is.
+    let centre = at(0, 400, 150);
+    assert!(centre > 225, "the white root window has luma {centre}");
+    let steps: Vec<i64> = videos(&items).windows(2).map(|w| w[1].pts.saturating_sub(w[0].pts).millis()).collect();
+    assert!(steps.iter().all(|s| (32..=35).contains(s)), "{steps:?}");
+    // The screen goes away.
+    drop(server);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut status = pipeline.status();
+    runtime.block_on(async {
+        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == "screen_lost"));
+        tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
+    });
+    let again = pipeline.set_source(&VideoSource::Screen { device: display }, Preset::P540f30).unwrap_err().to_string();
+    assert!(again.ends_with('.') && again.contains("screen"), "{again}");
+}
+
+/// A sound server with two sinks, and a tone of 1 kHz into the one whose monitor is the microphone.
+struct SoundCard {
+    dir: tempfile::TempDir,
+    _processes: Vec<Child>,
+}
+
+impl SoundCard {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = format!("module-native-protocol-unix auth-anonymous=1 socket={}/pulse.sock", dir.path().display());
+        let home = dir.path().to_owned();
+        let daemon = spawn(
+            "pulseaudio",
+            &[
+                "-n",
+                "--daemonize=no",
+                "--exit-idle-time=-1",
+                "--use-pid-file=no",
+                "-L",
+                &socket,
+                "-L",
+                "module-null-sink sink_name=spk rate=48000 channels=2",
+                "-L",
+                "module-null-sink sink_name=mic rate=48000 channels=2",
+            ],
+            |c| {
+                c.env("XDG_RUNTIME_DIR", &home).env("HOME", &home).stdout(std::process::Stdio::null());
+            },
+        );
+        let mut this = Self { dir, _processes: vec![daemon] };
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !this.pactl(&["set-default-sink", "spk"]) {
+            assert!(std::time::Instant::now() < deadline, "pulseaudio does not answer");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        assert!(this.pactl(&["set-default-source", "mic.monitor"]));
+        let tone = "ffmpeg -v error -re -f lavfi -i sine=frequency=1000:sample_rate=48000 -ac 2 -f s16le - | exec pacat --playback -d mic --latency-msec=20 --raw --format=s16le --rate=48000 --channels=2";
+        let server = this.server();
+        let home = this.dir.path().to_owned();
+        this._processes.push(spawn("setsid", &["--wait", "sh", "-c", tone], |c| {
+            c.env("XDG_RUNTIME_DIR", home).env("PULSE_SERVER", server);
+        }));
+        this
+    }
+
+    fn server(&self) -> String {
+        format!("unix:{}/pulse.sock", self.dir.path().display())
+    }
+
+    fn pactl(&self, arguments: &[&str]) -> bool {
+        let mut command = std::process::Command::new("pactl");
+        command.args(arguments).env("XDG_RUNTIME_DIR", self.dir.path()).env("PULSE_SERVER", self.server());
+        command.output().expect("this test needs pactl").status.success()
+    }
+}
+
+/// The sound library finds the sound server by the environment, so the test runs in a process of its own.
+#[test]
+fn a_microphone_is_heard_muted_and_unplugged() {
+    let _alone = REAL_TIME.lock();
+    let card = SoundCard::start();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "encode::tests::with_a_microphone", "--ignored", "--nocapture"])
+        .env("XDG_RUNTIME_DIR", card.dir.path())
+        .env("PULSE_SERVER", card.server())
+        .env_remove("DISPLAY")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+#[ignore = "run by a_microphone_is_heard_muted_and_unplugged, with a sound server in the environment"]
+fn with_a_microphone() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let listed = crate::capture::microphone::list().unwrap();
+    assert!(listed[0].is_default && listed.iter().any(|d| d.id == "pulse"), "{listed:?}");
+    let pipeline =
+        Pipeline::start(&PipelineSettings { microphone: Some("default".into()), gain_db: 0.0, muted: false }).unwrap();
+    let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
+    let mut all = Vec::new();
+    // Receives until 43 frames (most of a second) have one thing in common.
+    let mut until = |what: &str, holds: &dyn Fn(f32) -> bool| {
+        let mut run = 0;
+        let started = std::time::Instant::now();
+        while run < 43 {
+            assert!(started.elapsed() < Duration::from_secs(20), "not in time: {what}");
+            let had = all.iter().filter(|i| matches!(i, FeedItem::Audio(_))).count();
+            let more =
+                collect(&mut feed, Duration::from_secs(5), |i| i.iter().any(|i| matches!(i, FeedItem::Audio(_))));
+            all.extend(more);
+            let recent: Vec<FeedItem> = {
+                let config = all.iter().find(|i| matches!(i, FeedItem::AudioConfig(_))).cloned();
+                let skip = had.saturating_sub(2);
+                let audio = all.iter().filter(|i| matches!(i, FeedItem::Audio(_))).skip(skip).cloned();
+                config.into_iter().chain(audio).collect()
+            };
+            let sound = decode_sound(&recent).unwrap();
+            let peak = sound.last().map_or(0.0, |(_, s)| s.iter().map(|v| v[0].abs()).fold(0.0, f32::max));
+            run = if holds(peak) { run + 1 } else { 0 };
+        }
+    };
+    // ffmpeg's sine has 1/8 of full scale, and mixing it to stereo takes 3 dB.
+    until("the tone", &|peak| (0.08..0.1).contains(&peak));
+    pipeline.set_gain(6.0, false);
+    until("twice the tone", &|peak| (0.16..0.2).contains(&peak));
+    let level = *pipeline.levels().borrow();
+    assert!((level.peak_db + 15.0).abs() < 1.5 && (level.rms_db + 18.0).abs() < 1.5, "{level:?}");
+    pipeline.set_gain(6.0, true);
+    until("silence when muted", &|peak| peak < 0.001);
+    pipeline.set_gain(0.0, false);
+    until("the tone again", &|peak| (0.08..0.1).contains(&peak));
+
+    // Both sinks go: there is no source left.
+    let pactl =
+        |arguments: &[&str]| std::process::Command::new("pactl").args(arguments).output().unwrap().status.success();
+    let mut status = pipeline.status();
+    let mut wait = |what: &str, lost: bool| {
+        let done = runtime.block_on(async {
+            let changed = status.wait_for(|s| s.notices.iter().any(|n| n.code == "microphone_lost") == lost);
+            tokio::time::timeout(Duration::from_secs(15), changed).await.map(|s| s.map(|s| s.clone()))
+        });
+        done.unwrap_or_else(|_| panic!("not in time: {what}")).unwrap()
+    };
+    assert!(pactl(&["unload-module", "module-null-sink"]));
+    let told = wait("the loss is told", true);
+    assert!(told.microphone_error.unwrap().to_string().ends_with('.'));
+    until("silence without a microphone", &|peak| peak < 0.001);
+    assert!(pactl(&["load-module", "module-null-sink", "sink_name=mic"]));
+    assert!(pactl(&["set-default-source", "mic.monitor"]));
+    wait("it comes back by itself", false);
 }

@@ -136,10 +136,10 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
     let mut live: Option<Live> = None;
     while !stop.is_stopped() {
         if live.as_ref().is_some_and(|l| l.out.is_over()) {
-            live.take().map(Live::finish);
+            finish(&mut live);
         }
         if let Some(start) = next.lock().take() {
-            live.take().map(Live::finish);
+            finish(&mut live);
             live = Some(Live::new(start, pictures.dropped()));
         }
         let idle = Instant::now() + Duration::from_millis(100);
@@ -160,5 +160,11 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
             live = None;
         }
     }
-    live.take().map(Live::finish);
+    finish(&mut live);
+}
+
+fn finish(live: &mut Option<Live>) {
+    if let Some(live) = live.take() {
+        live.finish();
+    }
 }

@@ -10,15 +10,15 @@ use super::{LAMP, PULSE_MS, cells, glyph};
 use crate::Picture;
 
 // The house's colours.
-const INK0: Colour = hex(0x0d_0c_0b);
-const INK1: Colour = hex(0x15_13_11);
-const LINE: Colour = hex(0x37_31_2b);
-const PAPER1: Colour = hex(0xf3_ea_db);
-const PAPER3: Colour = hex(0x96_8b_7c);
-const CINNABAR: Colour = hex(0xe4_47_2f);
-const CINNABAR_DEEP: Colour = hex(0x8e_1f_16);
-const GOLD: Colour = hex(0xdc_b4_6a);
-const JADE: Colour = hex(0x5b_b8_9b);
+const INK0: Colour = hex(0x0d0c0b);
+const INK1: Colour = hex(0x151311);
+const LINE: Colour = hex(0x37312b);
+const PAPER1: Colour = hex(0xf3eadb);
+const PAPER3: Colour = hex(0x968b7c);
+const CINNABAR: Colour = hex(0xe4472f);
+const CINNABAR_DEEP: Colour = hex(0x8e1f16);
+const GOLD: Colour = hex(0xdcb46a);
+const JADE: Colour = hex(0x5bb89b);
 const WHITE: Colour = [1.0; 3];
 
 /// Characters of the clock: `HH:MM:SS.mmm`.
@@ -236,7 +236,7 @@ fn text(canvas: &mut Canvas, words: &str, x: f32, y: f32, size: f32, colour: Col
     let mut x = x;
     for c in words.chars() {
         canvas.strokes(&glyph::placed(glyph::strokes(c), x, y, size), size * 0.12, colour);
-        x += size * if matches!(c, ' ' | 'I') { 0.6 } else { 0.92 };
+        x += size * if matches!(c, ' ' | 'I') { 0.58 } else { 0.92 };
     }
 }
 
@@ -281,7 +281,7 @@ fn draw_background(width: usize, height: usize, lamp: bool) -> frame::Video {
     // The lamp.
     let (lx, ly, lr) = (LAMP.0 * ux, LAMP.1 * uy, LAMP.2 * uy);
     c.disc(lx, ly, lr + hair * 2.0, if lamp { GOLD } else { LINE });
-    c.disc(lx, ly, lr, if lamp { WHITE } else { hex(0x1d_1a_17) });
+    c.disc(lx, ly, lr, if lamp { WHITE } else { hex(0x1d1a17) });
     // The clock's marks; its digits change.
     for (i, mark) in [(2, ':'), (5, ':'), (8, '.')] {
         let (at, tile) = clock_box(width, height, i);
