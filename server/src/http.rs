@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Time to send the head of a request, and to stay idle between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head, and of what hyper gathers before it writes.
 const BUFFER: usize = 64 * 1024;
 /// Bytes that the kernel keeps for a connection at most. A viewer that falls behind is then known to be

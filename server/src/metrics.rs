@@ -43,6 +43,7 @@ fn describe() {
     metrics::describe_gauge!("mujian_room_sockets", "Room sockets that are open.");
     metrics::describe_gauge!("mujian_rooms_active", "Rooms that are held in memory.");
     metrics::describe_counter!("mujian_http_requests_total", "Calls under /api/v1, by status.");
+    metrics::describe_histogram!("mujian_http_request_seconds", "Time that calls under /api/v1 took.");
     metrics::describe_counter!("mujian_room_events_total", "Durable room events.");
     metrics::describe_counter!(
         "mujian_room_sockets_closed_slow_total",

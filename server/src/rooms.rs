@@ -295,7 +295,12 @@ impl Rooms {
                 _ = tick.tick() => {
                     let mut held = self.held.lock();
                     // Whoever uses a room holds it; the lock keeps anybody from taking it meanwhile.
-                    held.retain(|_, room| Arc::strong_count(room) > 1 || room.on_air() || room.hub.sockets() > 0);
+                    held.retain(|_, room| {
+                        Arc::strong_count(room) > 1
+                            || room.on_air()
+                            || room.hub.sockets() > 0
+                            || room.grants.viewers() > 0
+                    });
                     metrics::gauge!("mujian_rooms_active").set(held.len() as f64);
                 }
                 () = self.stop.cancelled() => {

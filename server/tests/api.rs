@@ -67,6 +67,7 @@ async fn every_failure_is_a_code_and_a_sentence() {
     let json_type = "application/json";
     for (status, expected, answer) in [
         (404, "not_found", raw(Method::GET, "/nothing", json_type, vec![]).await),
+        (404, "not_found", raw(Method::GET, "/../v2/rooms", json_type, vec![]).await),
         (404, "not_found", raw(Method::GET, "/rooms/abcd", json_type, vec![]).await),
         (404, "not_found", raw(Method::GET, "/rooms/NO!", json_type, vec![]).await),
         (405, "invalid_request", raw(Method::PUT, "/accounts", json_type, vec![]).await),

@@ -245,3 +245,76 @@ async fn sockets_are_told_when_the_server_stops() {
     assert_eq!(guest.closed().await, 1001);
     tokio::time::timeout(PATIENCE, stopping).await.unwrap().unwrap();
 }
+
+/// A client that does not read is cut off, takes nobody with it, and loses nothing when it comes back.
+#[tokio::test]
+async fn a_slow_socket_is_closed_and_resumes() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let address = site.server.as_ref().unwrap().http;
+    let small = tokio::net::TcpSocket::new_v4().unwrap();
+    small.set_recv_buffer_size(4096).unwrap();
+    let stream = tokio_tungstenite::MaybeTlsStream::Plain(small.connect(address).await.unwrap());
+    let url = format!("ws://{address}/api/v1/rooms/{}/socket", id(&room));
+    let (inner, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let mut slow = common::Socket { inner };
+    slow.hello(None, None).await;
+    let mut quick = site.socket(id(&room)).await;
+    quick.hello(None, None).await;
+
+    // More than the kernel's buffers and the room's queue hold.
+    const COUNT: u64 = 128 * 30;
+    let held = site.server.as_ref().unwrap().app().rooms.held(&id(&room).parse().unwrap()).unwrap();
+    let author = held.row().owner;
+    let write = async {
+        // So many at a time as may wait for the store.
+        let (reply, mut answers) = tokio::sync::mpsc::channel(256);
+        for n in 0..COUNT {
+            let danmaku = mujian_protocol::room::Danmaku {
+                author: author.clone(),
+                text: "字".repeat(100),
+                mode: Default::default(),
+                color: "#ffffff".into(),
+                client_ref: n.to_string(),
+            };
+            held.hub.write(author.clone(), danmaku, reply.clone()).await.unwrap();
+            if n % 128 == 127 {
+                for _ in 0..128 {
+                    let answer = answers.recv().await.unwrap();
+                    assert!(matches!(answer, mujian_protocol::room::ServerMessage::Accepted { .. }), "{answer:?}");
+                }
+            }
+        }
+    };
+    let read = async {
+        let mut last = 0;
+        while last < COUNT {
+            let number = quick.next_of("event").await["event"]["id"]["number"].as_u64().unwrap();
+            assert_eq!(number, last + 1);
+            last = number;
+        }
+    };
+    tokio::join!(write, read);
+
+    let mut last = 0;
+    loop {
+        match slow.next().await {
+            Ok(message) if message["type"] == "event" => {
+                let number = message["event"]["id"]["number"].as_u64().unwrap();
+                assert_eq!(number, last + 1);
+                last = number;
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    assert!(last < COUNT, "the slow socket was never behind");
+    // Who missed more than a few hundred is told that there is a hole.
+    let mut back = site.socket(id(&room)).await;
+    let welcome = back.hello(None, Some(json!({"epoch": 1, "number": last}))).await;
+    let events = welcome["events"].as_array().unwrap();
+    assert_eq!(events.last().unwrap()["id"]["number"], COUNT);
+    let whole = events[0]["id"]["number"] == last + 1;
+    assert_eq!(welcome["resumed"], whole);
+}

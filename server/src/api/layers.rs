@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use mujian_protocol::ErrorCode;
+use tracing::Instrument;
 
 use super::{CALL_TIMEOUT, Failure, extract};
 use crate::app::App;
@@ -37,10 +39,15 @@ pub(super) async fn per_address(State(app): State<Arc<App>>, request: Request, n
     }
 }
 
-/// Counts calls by their status.
+/// Counts calls and the time they took. The log has the path and never the query: tokens may be in it.
 pub(super) async fn count(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    metrics::counter!("mujian_http_requests_total", "status" => response.status().as_str().to_owned()).increment(1);
+    let span = tracing::debug_span!("call", method = %request.method(), path = request.uri().path());
+    let start = Instant::now();
+    let response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status(), start.elapsed());
+    metrics::counter!("mujian_http_requests_total", "status" => status.as_str().to_owned()).increment(1);
+    metrics::histogram!("mujian_http_request_seconds").record(took.as_secs_f64());
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), ?took, "A call was answered."));
     response
 }
 

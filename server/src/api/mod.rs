@@ -1,4 +1,9 @@
 //! Everything under `/api/v1`, the pages, and what operators look at.
+//!
+//! A session is a token in `Authorization: Bearer`, for the app and for pages alike: a page keeps it in
+//! its own `localStorage`. There is no cookie, so no site can make a browser act for a person here, and
+//! no call needs a guard against that. Against stolen tokens stands the pages' policy, which runs no
+//! script but the interface's own.
 
 mod accounts;
 mod error;

@@ -5,7 +5,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use mujian_protocol::ErrorCode;
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::Failure;
 
 #[derive(RustEmbed)]
 #[folder = "../ui/dist"]
@@ -17,11 +20,14 @@ without its pages. Run <code>make build</code> and start it again. 服务器已�
 
 /// A file of the interface; any other address is the interface's own to understand.
 pub(super) async fn page(request: Request) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    if path == "api" || path.starts_with("api/") {
+        return Failure::new(ErrorCode::NotFound, "There is no such call; calls are under /api/v1.").into_response();
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "This address is only for reading.\n")
             .into_response();
     }
-    let path = request.uri().path().trim_start_matches('/');
     // What is named like a file and is not there must not be answered with a page.
     let file_like = path.rsplit('/').next().is_some_and(|last| last.contains('.'));
     let found = if path.is_empty() { None } else { Interface::get(path) };

@@ -1,0 +1,174 @@
+//! The `mujian-server` program itself: its one line, its end, its exit codes.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mujian-server");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Program {
+    child: Child,
+    http: SocketAddr,
+    rtmp: SocketAddr,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("--data").arg(data).args(["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn start(mut command: Command) -> Program {
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let words: Vec<&str> = line.trim_end().split(' ').collect();
+    let [ready, http, rtmp] = words[..] else { panic!("not the line that was promised: {line:?}") };
+    assert_eq!(ready, "ready");
+    let address = |word: &str, name: &str| word.strip_prefix(name).unwrap().parse().unwrap();
+    Program { http: address(http, "http="), rtmp: address(rtmp, "rtmp="), child }
+}
+
+/// Waits for the end; gives the exit code and what went to stderr.
+fn end(child: &mut Child) -> (Option<i32>, String) {
+    let mut stderr = child.stderr.take().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        let _ = tell.send(text);
+    });
+    // Its stderr ends when the program does.
+    let text = told.recv_timeout(PATIENCE).expect("the program ends in time");
+    (child.wait().unwrap().code(), text)
+}
+
+fn refuses(command: &mut Command, code: i32, words: &[&str]) {
+    let (status, stderr) = end(&mut command.spawn().unwrap());
+    assert_eq!(status, Some(code), "{stderr}");
+    let sentence = stderr.lines().last().unwrap_or_default();
+    for word in words {
+        assert!(sentence.contains(word), "{word:?} is not in {sentence:?}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").arg(name).arg(child.id().to_string()).status().unwrap().success());
+}
+
+#[test]
+fn it_serves_and_stops_when_asked() {
+    for name in ["-TERM", "-INT"] {
+        let data = tempfile::tempdir().unwrap();
+        let mut program = start(command(&data.path().join("new/folder")));
+        assert_ne!(program.http.port(), 0);
+        assert_ne!(program.rtmp.port(), 0);
+        for address in [program.http, program.rtmp] {
+            std::net::TcpStream::connect(address).unwrap();
+        }
+        signal(&program.child, name);
+        let (code, stderr) = end(&mut program.child);
+        assert_eq!(code, Some(0), "{stderr}");
+        // The code is for who sits at the terminal.
+        assert_eq!(stderr.matches("set-up code").count(), 1, "{stderr}");
+        let mut rest = String::new();
+        program.child.stdout.as_mut().unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "only one line goes to stdout");
+    }
+}
+
+#[test]
+fn the_setup_code_is_not_in_the_structured_log() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = command(data.path());
+    command.args(["--log-format", "json"]);
+    let mut program = start(command);
+    signal(&program.child, "-TERM");
+    let (code, stderr) = end(&mut program.child);
+    assert_eq!(code, Some(0));
+    let (log, plain): (Vec<&str>, Vec<&str>) = stderr.lines().partition(|l| l.starts_with('{'));
+    assert_eq!(plain.len(), 1);
+    let secret = plain[0].rsplit(' ').next().unwrap();
+    assert_eq!(secret.len(), 14);
+    assert!(!log.is_empty() && log.iter().all(|l| !l.contains(secret)));
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--http", "--rtmp"] {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--data").arg(data.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let other = if option == "--http" { "--rtmp" } else { "--http" };
+        command.args([option, &address, other, "127.0.0.1:0"]);
+        refuses(&mut command, 4, &[&address, "already used", option]);
+    }
+
+    let file = data.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    refuses(&mut command(&file.join("data")), 5, &["cannot be written", "--data"]);
+    // A file system that nobody can write to, not even root.
+    refuses(&mut command(Path::new("/proc/mujian")), 5, &["cannot be written", "--data"]);
+
+    for (text, words) in [("htpp = 1", "htpp"), ("grace_seconds = 0", "grace_seconds"), ("http = ", "config")] {
+        let config = data.path().join("mujian.toml");
+        std::fs::write(&config, text).unwrap();
+        let (status, stderr) = end(&mut command(data.path()).arg("--config").arg(&config).spawn().unwrap());
+        assert_eq!(status, Some(3), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    refuses(command(data.path()).arg("--config").arg("/nowhere/mujian.toml"), 3, &["cannot be read", "--config"]);
+    refuses(command(data.path()).arg("--nonsense"), 2, &["--help"]);
+
+    let running = start(command(data.path()));
+    refuses(&mut command(data.path()), 8, &["used by another server", "--data"]);
+    drop(running);
+}
+
+#[test]
+fn a_newer_database_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let mut program = start(command(data.path()));
+    signal(&program.child, "-TERM");
+    assert_eq!(end(&mut program.child).0, Some(0));
+    let path = data.path().join("mujian.db");
+    let newer = mujian_server::store::LATEST + 1;
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", newer).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    refuses(&mut command(data.path()), 7, &["newer version", "nothing was changed"]);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// A disk of its own that is full, where the test may make one (as root on Linux).
+#[test]
+fn a_full_disk_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    // In a mount namespace of its own: nothing is left behind.
+    let script = "mount -t tmpfs -o size=256k none \"$1\" && { dd if=/dev/zero of=\"$1/filler\" bs=1k 2>/dev/null; exec \"$2\" --data \"$1\" --http 127.0.0.1:0 --rtmp 127.0.0.1:0; }";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(data.path()).arg(PROGRAM);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let probe = Command::new("unshare").args(["--mount", "true"]).output();
+    if !probe.is_ok_and(|o| o.status.success()) {
+        println!("skipped: this user may not mount a small disk (needs root and `unshare`)");
+        return;
+    }
+    refuses(&mut command, 6, &["disk", "full", "--data"]);
+}
