@@ -18,5 +18,7 @@ export function parseRoute(path: string): Route {
     return { screen: "watch", room: second };
   }
   if (parts.length === 1 && (first === "studio" || first === "account")) return { screen: first };
+  // Where the server sends its new operator.
+  if (parts.length === 1 && first === "setup") return { screen: "account" };
   return { screen: "missing" };
 }

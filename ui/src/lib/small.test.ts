@@ -10,6 +10,7 @@ describe("addresses", () => {
     expect(parseRoute("/watch/rain-cafe")).toEqual({ screen: "watch", room: "rain-cafe" });
     expect(parseRoute("/studio")).toEqual({ screen: "studio" });
     expect(parseRoute("/account/")).toEqual({ screen: "account" });
+    expect(parseRoute("/setup")).toEqual({ screen: "account" });
   });
 
   it("lead nowhere where there is nothing", () => {

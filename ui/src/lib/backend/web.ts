@@ -200,6 +200,7 @@ export class WebBackend implements Backend {
     let socket: WebSocket | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let failures = 0;
+    let heardAt = 0;
     let over = false;
 
     const drop = (): void => {
@@ -215,15 +216,19 @@ export class WebBackend implements Backend {
       timer = setTimeout(connect, backoff(failures, Math.random()));
       failures += 1;
     };
+    // One timer, not one for each of the many messages: it looks when something was last heard.
     const watch = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(lost, MEDIA_SILENCE);
+      const left = heardAt + MEDIA_SILENCE - now();
+      if (left <= 0) lost();
+      else timer = setTimeout(watch, left);
     };
     const connect = (): void => {
       const mine = new WebSocket(socketUrl(`/live/${room}.mp4`));
       mine.binaryType = "arraybuffer";
       socket = mine;
       let heard = 0;
+      heardAt = now();
+      clearTimeout(timer);
       watch();
       mine.onopen = () => {
         if (socket === mine) handlers.state("connected");
@@ -232,7 +237,7 @@ export class WebBackend implements Backend {
         if (socket !== mine || !(e.data instanceof ArrayBuffer)) return;
         heard += 1;
         if (heard > 30) failures = 0;
-        watch();
+        heardAt = now();
         handlers.data(e.data);
       };
       mine.onclose = () => {

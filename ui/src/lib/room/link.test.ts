@@ -74,6 +74,26 @@ describe("the connection to a room", () => {
     expect(drain(link).at(-1)).toEqual({ do: "send", message: { type: "hello", version: 1 } });
   });
 
+  it("watches as a guest when the session has ended, until somebody logs in", () => {
+    const link = new RoomLink({ token: () => "old", random: () => 0 });
+    const hello = (): unknown => drain(link).flatMap((a) => (a.do === "send" ? [a.message] : []))[0];
+    link.start(0);
+    link.opened(1);
+    expect(hello()).toMatchObject({ token: "old" });
+    link.message(
+      { type: "refused", client_ref: null, error: { code: "unauthenticated", message: "ended" } },
+      2,
+    );
+    link.closed(3);
+    link.tick(1000);
+    link.opened(1001);
+    expect(hello()).not.toHaveProperty("token");
+    link.message(welcome(1), 1002);
+    link.renew(2000);
+    link.opened(2001);
+    expect(hello()).toMatchObject({ token: "old" });
+  });
+
   it("hands on each event once", () => {
     const link = joined(5);
     for (const n of [6, 6, 5, 7, 6, 7, 8]) link.message(event(n), 100);

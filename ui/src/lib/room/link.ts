@@ -50,6 +50,8 @@ export class RoomLink {
   #actions: LinkAction[] = [];
   #failures = 0;
   #last: EventId | undefined;
+  /** The token was refused: hello without it, until somebody logs in. */
+  #guest = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -91,6 +93,7 @@ export class RoomLink {
 
   /** Somebody else is logged in now: say hello anew. */
   renew(now: number): void {
+    this.#guest = false;
     if (this.#phase.at === "idle") return;
     if (this.#phase.at !== "waiting") this.#actions.push({ do: "close" });
     this.#connect(now);
@@ -99,7 +102,7 @@ export class RoomLink {
   opened(now: number): void {
     if (this.#phase.at !== "connecting") return;
     this.#phase = { at: "greeting", since: now };
-    const token = this.#options.token();
+    const token = this.#guest ? undefined : this.#options.token();
     this.#actions.push({
       do: "send",
       message: {
@@ -130,6 +133,7 @@ export class RoomLink {
     if (p.at === "greeting") {
       if (message.type === "refused") {
         // An ended session must not keep a person from watching.
+        if (message.error.code === "unauthenticated") this.#guest = true;
         this.#actions.push({ do: "deliver", message });
         return;
       }
