@@ -28,9 +28,11 @@ const KEY: &str = "correct-horse";
 struct OneRoom(StageHandle);
 
 impl Publishers for OneRoom {
-    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<StageHandle, Denied> {
+    type Room = ();
+
+    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<(StageHandle, ()), Denied> {
         match (room.as_str(), key.expose()) {
-            ("room-1", KEY) => Ok(self.0.clone()),
+            ("room-1", KEY) => Ok((self.0.clone(), ())),
             ("room-1", _) => Err(Denied::WrongKey),
             (other, _) => Err(Denied::UnknownRoom(other.to_owned())),
         }

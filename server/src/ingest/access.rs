@@ -35,11 +35,18 @@ pub enum Denied {
 
 /// The rooms, as ingest sees them.
 pub trait Publishers: Send + Sync + 'static {
-    /// The stage of a room, for somebody who holds the room's key.
+    /// Holds a room in memory as long as a publisher is connected to it.
+    type Room: Send + Sync;
+
+    /// The stage of a room, for somebody who has the room's key.
     ///
     /// # Errors
     /// The room is not there, the key is wrong, or neither can be found out.
-    fn authorise(&self, room: &RoomId, key: &Secret) -> impl Future<Output = Result<StageHandle, Denied>> + Send;
+    fn authorise(
+        &self,
+        room: &RoomId,
+        key: &Secret,
+    ) -> impl Future<Output = Result<(StageHandle, Self::Room), Denied>> + Send;
 }
 
 /// The room that a request names, if it is complete.

@@ -40,6 +40,7 @@ pub(super) async fn serve<P: Publishers>(tcp: TcpStream, address: IpAddr, number
         number,
         shared,
         feed: None,
+        room: None,
         burst: Burst::default(),
         out: Vec::new(),
     };
@@ -58,13 +59,14 @@ enum End {
     Protocol(RtmpError),
 }
 
-struct Connection<P> {
+struct Connection<P: Publishers> {
     session: Session,
     tcp: TcpStream,
     address: IpAddr,
     number: u64,
     shared: Arc<Shared<P>>,
     feed: Option<Feed>,
+    room: Option<P::Room>,
     burst: Burst,
     out: Vec<FeedItem>,
 }
@@ -144,8 +146,8 @@ impl<P: Publishers> Connection<P> {
             () = stop.cancelled() => return self.session.refuse(Refusal::Failed, STOPPING),
         };
         match answer.unwrap_or_else(|_| Err((Refusal::Failed, Denied::Unavailable.to_string()))) {
-            Ok(feed) => {
-                self.feed = Some(feed);
+            Ok((feed, room)) => {
+                (self.feed, self.room) = (Some(feed), Some(room));
                 self.burst = Burst::default();
                 self.session.accept(self.now());
                 metrics::counter!("mujian_ingest_accepted_total").increment(1);
@@ -159,15 +161,15 @@ impl<P: Publishers> Connection<P> {
         }
     }
 
-    async fn let_in(&self, request: &PublishRequest) -> Result<Feed, (Refusal, String)> {
+    async fn let_in(&self, request: &PublishRequest) -> Result<(Feed, P::Room), (Refusal, String)> {
         let denied = |d: Denied| {
             let refusal = if d == Denied::Unavailable { Refusal::Failed } else { Refusal::Denied };
             (refusal, d.to_string())
         };
         let room = room_of(request).map_err(denied)?;
         Span::current().record("room", room.as_str());
-        let stage = match self.shared.publishers.authorise(&room, &request.key).await {
-            Ok(stage) => stage,
+        let (stage, held) = match self.shared.publishers.authorise(&room, &request.key).await {
+            Ok(found) => found,
             Err(d) => {
                 let key = crate::limit::address_key(self.address);
                 return Err(denied(match (d, self.shared.wrong_keys.take(key, self.now())) {
@@ -182,7 +184,8 @@ impl<P: Publishers> Connection<P> {
             address: self.address.to_string(),
             same_as: request.program_id.clone(),
         };
-        stage.publish(publisher).await.map_err(|e| (Refusal::BadName, e.to_string()))
+        let feed = stage.publish(publisher).await.map_err(|e| (Refusal::BadName, e.to_string()))?;
+        Ok((feed, held))
     }
 
     /// Gives the stage what may pass. While it waits the connection is not read, which slows the publisher down.
