@@ -39,10 +39,6 @@ fn router(app: &Arc<App>) -> Router {
 
 /// Takes publishers.
 fn spawn_ingest(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener) {
-    let stop = app.stop.clone();
-    tasks.spawn(async move {
-        // The port is held from the start, so that nobody else takes it.
-        let _listener = listener;
-        stop.cancelled().await;
-    });
+    let (rooms, clock, stop) = (Arc::clone(&app.rooms), app.clock, app.stop.clone());
+    tasks.spawn(ingest::run(listener, rooms, ingest::IngestConfig::default(), clock, tasks.clone(), stop));
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{OwnedRoom, RoomView, WaitingPublisher};
 use mujian_protocol::room::{EventId, Stage};
 use mujian_protocol::{RoomId, WallTime};
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::grant::Grants;
+use crate::ingest::{Denied, Publishers};
 use crate::room::{Hub, RoomStatus};
 use crate::slate::SlateSource;
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
@@ -323,6 +325,22 @@ async fn tell_status(mut status: watch::Receiver<StageStatus>, hub: Hub, stop: C
         tokio::select! {
             changed = status.changed() => if changed.is_err() { return },
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+impl Publishers for Rooms {
+    type Room = Arc<Room>;
+
+    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<(StageHandle, Arc<Room>), Denied> {
+        match self.check_stream_key(room, key.expose()).await {
+            Ok(room) => Ok((room.stage.clone(), room)),
+            // Not told which of the two is wrong: ids can be guessed.
+            Err(KeyError::Wrong) => Err(Denied::WrongKey),
+            Err(KeyError::Store(error)) => {
+                tracing::error!(%room, %error, "A stream key could not be checked.");
+                Err(Denied::Unavailable)
+            }
         }
     }
 }
