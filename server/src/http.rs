@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::app::App;
+use crate::egress;
+
 /// Time to send the head of a request, and to stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head, and of what hyper gathers before it writes.
@@ -32,6 +35,9 @@ const BUFFER: usize = 64 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 /// Bytes not yet sent past which the socket does not ask for more.
 const NOT_SENT: u32 = 32 * 1024;
+/// A peer that acknowledges nothing for so long is gone.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STALL: Duration = Duration::from_secs(20);
 /// How long connections may take to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -100,14 +106,16 @@ pub fn into_stream(upgraded: hyper::upgrade::Upgraded) -> Result<(Stream, bytes:
 /// What all listeners of a server share.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
+    pub(crate) app: Arc<App>,
     pub(crate) router: Router,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Acceptor {
-    pub(crate) fn new(router: Router, most: usize) -> Self {
-        Self { router, slots: Arc::new(Semaphore::new(most)), tasks: TaskTracker::new() }
+    pub(crate) fn new(app: &Arc<App>) -> Self {
+        let (router, most) = (crate::router(app), app.config.max_connections);
+        Self { app: Arc::clone(app), router, slots: Arc::new(Semaphore::new(most)), tasks: TaskTracker::new() }
     }
 
     /// Accepts until `stop`, then lets running requests finish for a moment.
@@ -128,7 +136,8 @@ impl Acceptor {
                     tune(&tcp);
                     metrics::gauge!("mujian_http_connections").increment(1.0);
                     let stream = Stream { tcp, _slot: slot };
-                    self.tasks.spawn(connection(stream, peer, self.router.clone(), stop.clone()));
+                    let (app, router) = (Arc::clone(&self.app), self.router.clone());
+                    self.tasks.spawn(connection(app, stream, peer, router, stop.clone()));
                 }
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
@@ -153,12 +162,20 @@ fn tune(tcp: &TcpStream) {
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket.set_tcp_notsent_lowat(NOT_SENT);
+    // A peer that takes nothing is given up, whoever writes to it and however patiently.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_user_timeout(Some(STALL));
     // Dead peers are noticed by their silence, not by their viewers' count growing for ever.
     let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
     let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
-async fn connection(stream: Stream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn connection(app: Arc<App>, stream: Stream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let taken = tokio::select! {
+        taken = egress::take_directly(&app, stream, peer) => taken,
+        () = stop.cancelled() => return,
+    };
+    let Some(stream) = taken else { return };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(Body::new))

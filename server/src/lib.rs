@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod egress;
 pub mod grant;
 pub mod http;
 pub mod ingest;
@@ -34,7 +35,7 @@ pub use crate::server::{Extra, Running, Server, StartError};
 
 /// Everything that is served over HTTP.
 fn router(app: &Arc<App>) -> Router {
-    api::around(api::router(app))
+    api::around(api::router(app).merge(egress::router(app)))
 }
 
 /// Takes publishers.

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::egress::Fanout;
 use crate::grant::Grants;
 use crate::ingest::{Denied, Publishers};
 use crate::room::{Hub, RoomStatus};
@@ -41,6 +42,8 @@ pub struct Room {
     pub hub: Hub,
     /// Who reads its programme.
     pub grants: Grants,
+    /// Its viewers.
+    pub fanout: Fanout,
     row: Mutex<RoomRow>,
     /// Changes of the row on disk and here are one step for everybody else.
     changes: tokio::sync::Mutex<()>,
@@ -259,6 +262,7 @@ impl Rooms {
         let grants = Grants::new(self.config.max_connections);
         let (hub, hub_task) = Hub::new(&row, tail, self.store.clone(), self.clock, grants.clone());
         self.tasks.spawn(hub_task);
+        let fanout = Fanout::new(stage.programme(), self.tasks.clone(), self.stop.clone());
         let status = stage.status();
         let mut refused = stage.waiting();
         let room = Arc::new(Room {
@@ -266,6 +270,7 @@ impl Rooms {
             stage,
             hub,
             grants,
+            fanout,
             row: Mutex::new(row),
             changes: tokio::sync::Mutex::default(),
             status: status.clone(),

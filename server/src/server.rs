@@ -122,7 +122,7 @@ impl Server {
         let (http_address, rtmp_address) = (address(&http, app.config.http), address(&rtmp, app.config.rtmp));
         app.set_rtmp_port(rtmp_address.port());
         app.prepare().await?;
-        let acceptor = Acceptor::new(crate::router(&app), app.config.max_connections);
+        let acceptor = Acceptor::new(&app);
         acceptor.tasks.spawn(acceptor.clone().serve(http, app.stop.clone()));
         crate::spawn_ingest(&app, &acceptor.tasks, rtmp);
         tracing::info!(http = %http_address, rtmp = %rtmp_address, "The server listens.");

@@ -254,6 +254,12 @@ impl Programme {
         Reader { programme: Arc::clone(self), head, stream, next: None }
     }
 
+    /// Changes with every chunk and with the end of a stream: for tasks that serve many readers.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
     /// The newest chunk, while a stream runs.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Chunk>> {

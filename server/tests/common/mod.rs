@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+pub mod publisher;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
