@@ -24,7 +24,6 @@ use mujian_protocol::room::Stage;
 
 use super::delay::DelayLine;
 use super::gate::Gate;
-use super::pace::LEAD_MAX;
 use super::programme::ChunkParts;
 use super::session::{Cadence, SessionClock, Track};
 use super::switcher::{Picture, Switcher};
@@ -45,6 +44,16 @@ const WATCH: Duration = Duration::from_millis(500);
 /// Bounds of a held group.
 const HOLD_BYTES: usize = 16 * 1024 * 1024;
 const HOLD_FRAMES: usize = 2000;
+/// Further ahead of the clock than this no picture is taken.
+const EARLY_MAX: MediaTime = MediaTime::from_millis(4000);
+/// Further behind the clock than this no publisher is followed for good.
+const LAG_MAX: MediaTime = MediaTime::from_millis(2000);
+/// Sound without a picture that runs ahead of the edge by more than this began late.
+const SOUND_EARLY: MediaTime = MediaTime::from_millis(100);
+/// No sound is taken from further ahead of the edge than this.
+const SOUND_AHEAD_MAX: MediaTime = MediaTime::from_millis(2000);
+/// And behind by more than this for a while has a longer road now.
+const SOUND_LATE: MediaTime = MediaTime::from_millis(200);
 /// A gap of the publisher's timeline that is left out instead of filled.
 const GAP_MAX: MediaTime = MediaTime::from_millis(3000);
 
@@ -114,13 +123,25 @@ struct Session {
     clock: SessionClock,
     video: Option<Arc<VideoConfig>>,
     has_sound: bool,
+    /// One of its pictures went out.
+    has_shown: bool,
+    /// Since when its sound, with no picture to go by, has been late.
+    late_sound: Option<Now>,
     cadence: Cadence,
     hold: Option<Hold>,
 }
 
 impl Session {
     fn new() -> Self {
-        Self { clock: SessionClock::default(), video: None, has_sound: false, cadence: Cadence::new(None), hold: None }
+        Self {
+            clock: SessionClock::default(),
+            video: None,
+            has_sound: false,
+            has_shown: false,
+            late_sound: None,
+            cadence: Cadence::new(None),
+            hold: None,
+        }
     }
 }
 
@@ -176,7 +197,7 @@ impl Engine {
         self.entry = Some(session);
         self.entry_needs_key = false;
         self.last_item = now;
-        self.gate.came();
+        self.gate.came(now);
         self.mark(Item::Came, now);
     }
 
@@ -357,7 +378,7 @@ impl Engine {
             Item::Came => {
                 self.session = Session::new();
                 self.lost_at = None;
-                self.timeline.forget_session();
+                self.timeline.set_session(true);
                 self.switcher.came(now);
             }
             Item::Lost => self.gone(now),
@@ -377,7 +398,7 @@ impl Engine {
     fn gone(&mut self, now: Now) {
         self.session.hold = None;
         self.lost_at = Some(now);
-        self.timeline.forget_session();
+        self.timeline.set_session(false);
         self.switcher.lost();
     }
 
@@ -418,7 +439,23 @@ impl Engine {
         }
         let step = MediaTime::from_millis(21);
         let pace = *self.timeline.pace(now);
-        if let Some(at) = self.session.clock.map(Track::Audio, frame.pts, step, &pace, now) {
+        let Some(mut at) = self.session.clock.map(Track::Audio, frame.pts, step, &pace, now) else { return };
+        if !self.session.has_shown {
+            // Nothing but sound to go by: it is at the edge, unless a burst or a longer road says otherwise.
+            let (edge, session) = (pace.edge(now), &mut self.session);
+            let since = if edge.saturating_sub(at) > SOUND_LATE {
+                *session.late_sound.get_or_insert(now)
+            } else {
+                session.late_sound = None;
+                now
+            };
+            if at.saturating_sub(edge) > SOUND_EARLY || now.since(since) > WATCH {
+                session.clock.anchor(frame.pts, edge);
+                session.late_sound = None;
+                at = edge;
+            }
+        }
+        if at.saturating_sub(pace.edge(now)) < SOUND_AHEAD_MAX {
             self.timeline.sound(frame.data, at, now);
         }
     }
@@ -429,22 +466,26 @@ impl Engine {
             self.switcher.break_chain();
             return;
         }
+        // Whoever starts with a burst starts with the end of it.
+        let starts = frame.key && !self.switcher.chain_is_whole();
+        if (starts && self.newer_key_waits(frame.dts, MediaTime::MAX, now))
+            || (!frame.key && !self.session.clock.is_anchored())
+        {
+            self.switcher.break_chain();
+            return;
+        }
         let duration = self.session.cadence.duration();
         if !self.session.clock.is_anchored() {
-            if !frame.key {
-                self.switcher.break_chain();
-                return;
-            }
             let place = self.timeline.next_place(duration, now);
             self.session.clock.anchor(frame.dts, place);
         }
         let pace = *self.timeline.pace(now);
         let Some(at) = self.session.clock.map(Track::Video, frame.dts, duration, &pace, now) else { return };
         let late = self.timeline.lateness(at);
-        if at.saturating_sub(pace.clock(now)) > LEAD_MAX.times(2) {
+        if at.saturating_sub(pace.clock(now)) > EARLY_MAX {
             // Faster than time passes, past all that was buffered.
             self.switcher.break_chain();
-        } else if self.session.hold.is_some() || (frame.key && !self.switcher.chain_is_whole() && late > LATE_MAX) {
+        } else if self.session.hold.is_some() || (starts && late > LATE_MAX) {
             self.hold(frame, late, now);
         } else if late >= MediaTime::ZERO && self.newer_key_waits(frame.dts, late, now) {
             self.switcher.break_chain();
@@ -453,7 +494,7 @@ impl Engine {
         }
     }
 
-    /// Whether a key frame that comes too late as well already waits behind this picture.
+    /// Whether a key frame that is newer by up to `late` already waits behind this picture.
     fn newer_key_waits(&self, dts: MediaTime, late: MediaTime, now: Now) -> bool {
         let next = self.line.due(now).take_while(|i| matches!(i, Item::Video(_) | Item::Audio(_)));
         let mut keys = next.filter_map(|i| match i {
@@ -472,7 +513,7 @@ impl Engine {
         let Some(config) = self.session.video.clone() else { return };
         let pace = *self.timeline.pace(now);
         let Some(mut dts) = self.session.clock.place_of(frame.dts) else { return };
-        let too_late = pace.clock(now).saturating_sub(dts) > LEAD_MAX.times(2);
+        let too_late = pace.clock(now).saturating_sub(dts) > LAG_MAX;
         if let Some(last) = self.timeline.last() {
             let gap = dts.saturating_sub(last);
             if gap > GAP_MAX {
@@ -487,13 +528,13 @@ impl Engine {
         if frame.key {
             self.want_slates();
         }
-        self.timeline.set_stage(Stage::Live);
+        self.session.has_shown = true;
         self.timeline.live(LivePicture { frame, dts, pts, duration, config: &config }, now);
     }
 
     /// The whole output is behind the clock by more than a burst explains: the publisher is slow.
     fn lateness_is_lasting(&mut self, last: MediaTime, now: Now) -> bool {
-        self.timeline.pace(now).clock(now).saturating_sub(last) > LEAD_MAX.times(2)
+        self.timeline.pace(now).clock(now).saturating_sub(last) > LAG_MAX
     }
 
     /// A group that comes much too late: a burst that will catch up, or a road that has become longer.
@@ -586,3 +627,7 @@ impl Engine {
 fn fill_after(duration: MediaTime) -> Duration {
     FILL_AFTER.max(duration.to_duration() * 3 / 2)
 }
+
+#[cfg(test)]
+#[path = "properties.rs"]
+mod properties;

@@ -23,14 +23,19 @@ pub(super) struct Gate {
     last_pts: Option<MediaTime>,
     /// Of this session: nothing up to this moment may come in.
     floor: Option<MediaTime>,
+    /// When the session came.
+    came_at: Now,
+    /// "Back" came before this session's first frame: that frame tells where its moment lies.
+    back_at: Option<Now>,
     /// The last leave of this session, so that its second message is known for what it is.
     left_at: Option<MediaTime>,
     sound_was_on: bool,
 }
 
 impl Gate {
+    /// A gate as a room's stored fact says. The moment of a leave means nothing on another timeline.
     pub(super) fn new(away: Option<Leave>) -> Self {
-        Self { away, ..Self::default() }
+        Self { away: away.map(|leave| Leave { last: None, ..leave }), ..Self::default() }
     }
 
     pub(super) fn away(&self) -> Option<Leave> {
@@ -38,8 +43,8 @@ impl Gate {
     }
 
     /// A new session: another timeline.
-    pub(super) fn came(&mut self) {
-        *self = Self { away: self.away, ..Self::default() };
+    pub(super) fn came(&mut self, now: Now) {
+        *self = Self { came_at: now, ..Self::new(self.away) };
     }
 
     pub(super) fn leave(&mut self, leave: Leave, now: Now) {
@@ -51,7 +56,7 @@ impl Gate {
     /// The same in band. Whether it says anything new: what the other way told first stands, and a
     /// mark that was held up until after "back" is stale.
     pub(super) fn leave_mark(&mut self, last: MediaTime, now: Now) -> bool {
-        let stale = self.left_at == Some(last) || self.floor.is_some_and(|f| last <= f);
+        let stale = self.left_at.is_some_and(|known| last <= known);
         if self.away.is_some() || stale {
             return false;
         }
@@ -64,6 +69,7 @@ impl Gate {
         let Some(leave) = self.away.take() else { return false };
         let first = from.map(|f| f.saturating_sub(MediaTime::from_flicks(1))).or_else(|| self.moment(now));
         self.floor = first.max(leave.last).max(self.floor);
+        self.back_at = if first.is_none() { Some(now) } else { None };
         self.sound_was_on = leave.keep_sound;
         true
     }
@@ -89,12 +95,18 @@ impl Gate {
 
     /// The moment of the publisher's timeline that arrives now, if it travels as fast as any did.
     fn moment(&self, now: Now) -> Option<MediaTime> {
-        self.skew.map(|(skew, at)| time(now).saturating_sub(skew).saturating_sub(creep(now, at)))
+        self.skew.map(|(skew, _)| time(now).saturating_sub(skew))
     }
 
     fn follow(&mut self, pts: MediaTime, now: Now) {
         let jumped = self.last_pts.is_some_and(|last| pts < last.saturating_sub(JUMP));
         self.last_pts = Some(pts);
+        if let Some(back_at) = self.back_at.take() {
+            // What was captured first was captured when the session came, at the earliest: whatever
+            // waited on the way since then is from before "back".
+            let since = MediaTime::from_duration(back_at.since(self.came_at));
+            self.floor = self.floor.max(Some(pts.saturating_add(since)));
+        }
         let skew = time(now).saturating_sub(pts);
         self.skew = match self.skew {
             Some((best, at)) if !jumped && best.saturating_add(creep(now, at)) <= skew => Some((best, at)),
@@ -162,9 +174,9 @@ mod tests {
     #[test]
     fn away_outlives_the_session() {
         let mut gate = Gate::new(Some(LEAVE));
-        gate.came();
+        gate.came(at(0));
         assert!(!gate.picture(t(0), at(0)));
-        gate.came();
+        gate.came(at(5));
         assert!(!gate.picture(t(999_999), at(5)));
         assert!(gate.back(None, at(10)) && !gate.back(None, at(11)));
         assert!(!gate.picture(t(999_999), at(12)) || gate.picture(t(1_000_100), at(120)));

@@ -6,8 +6,9 @@
 
 use mujian_media::time::{MediaTime, Now};
 
-/// Furthest that the programme runs ahead of the clock.
-pub(super) const LEAD_MAX: MediaTime = MediaTime::from_millis(1000);
+/// Furthest that the programme runs ahead of the clock. A lead hurts nobody: it only means that the
+/// session's first picture was late on its way.
+pub(super) const LEAD_MAX: MediaTime = MediaTime::from_millis(3000);
 /// Furthest behind that the edge follows a publisher.
 const LAG_MAX: MediaTime = MediaTime::from_millis(2000);
 /// Drawn to the publisher's clock by at most this part.
@@ -55,9 +56,13 @@ impl Pace {
         }
     }
 
-    /// A picture of a slate went out: lead and lag melt away.
-    pub(super) fn slate(&mut self, now: Now) {
+    /// A picture of a slate went out. Lead and lag belong to a publisher's session: where there is
+    /// none any more, they melt away.
+    pub(super) fn slate(&mut self, melt: bool, now: Now) {
         self.slewed_at = now;
+        if !melt {
+            return;
+        }
         self.lead = MediaTime::from_flicks(self.lead.flicks() - self.lead.flicks() / RELAX);
     }
 
@@ -102,6 +107,6 @@ mod tests {
         for i in 1..1000u64 {
             pace.live(MediaTime::from_millis(i as i64 * 33), at(i));
         }
-        assert!(pace.edge(at(1000)) <= MediaTime::from_millis(2020));
+        assert!(pace.edge(at(1000)) <= MediaTime::from_millis(4020));
     }
 }

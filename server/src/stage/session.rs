@@ -7,12 +7,14 @@
 use mujian_media::frame::VideoConfig;
 use mujian_media::time::{MediaTime, Now};
 
-use super::pace::{LEAD_MAX, Pace};
+use super::pace::Pace;
 
 /// A step back of this much is a jump, not a late frame.
 const JUMP_BACK: MediaTime = MediaTime::from_millis(1000);
-/// A step ahead of this much that does not fit the clock is a jump.
+/// A step ahead by this much more than the time that passed, and to this far ahead of the edge, is a
+/// jump.
 const JUMP_AHEAD: MediaTime = MediaTime::from_millis(250);
+const EARLY: MediaTime = MediaTime::from_millis(1000);
 /// How near the other track's offset must bring a frame to the edge to be taken.
 const NEAR: MediaTime = MediaTime::from_millis(1500);
 /// After this long without a frame, a jump lands at the edge rather than behind the last frame.
@@ -33,6 +35,9 @@ pub(super) enum Track {
 #[derive(Clone, Copy, Debug, Default)]
 struct TrackClock {
     offset: Option<MediaTime>,
+    /// Counts the session's offsets: the track whose offset is older takes the newer one over, as
+    /// soon as it fits its timestamps.
+    generation: u32,
     last: Option<(MediaTime, Now)>,
 }
 
@@ -47,8 +52,10 @@ impl SessionClock {
     /// From now on the publisher's `theirs` is the programme's `ours`, for both tracks.
     pub(super) fn anchor(&mut self, theirs: MediaTime, ours: MediaTime) {
         let offset = Some(ours.saturating_sub(theirs));
-        self.video.offset = offset;
-        self.audio.offset = offset;
+        let generation = self.video.generation.max(self.audio.generation) + 1;
+        for track in [&mut self.video, &mut self.audio] {
+            (track.offset, track.generation) = (offset, generation);
+        }
     }
 
     /// Where a picture belongs by the offset as it stands.
@@ -75,24 +82,27 @@ impl SessionClock {
         };
         let before = own.last.replace((at, now));
         let offset = own.offset?;
+        let edge = pace.edge(now);
+        if other.generation > own.generation
+            && let Some(newer) = other.offset
+            && at.saturating_add(newer).abs_diff(edge) < NEAR
+        {
+            (own.offset, own.generation) = (other.offset, other.generation);
+            return Some(at.saturating_add(newer));
+        }
         let ours = at.saturating_add(offset);
         let Some((last, last_now)) = before else { return Some(ours) };
         let moved = at.saturating_sub(last);
-        let clock = pace.clock(now);
+        let passed = MediaTime::from_duration(now.since(last_now));
         let jumped = moved < MediaTime::ZERO.saturating_sub(JUMP_BACK)
-            || (moved > JUMP_AHEAD && ours.saturating_sub(clock) > LEAD_MAX);
+            || (moved.saturating_sub(passed) > JUMP_AHEAD && ours.saturating_sub(edge) > EARLY);
         if !jumped {
             return Some(ours);
         }
-        let edge = pace.edge(now);
-        let fits = |o: &MediaTime| *o != offset && at.saturating_add(*o).abs_diff(edge) < NEAR;
-        let offset = other.offset.filter(fits).unwrap_or_else(|| {
-            let paused = MediaTime::from_duration(now.since(last_now)) > PAUSE;
-            let ours = if paused { edge } else { last.saturating_add(offset).saturating_add(step) };
-            ours.saturating_sub(at)
-        });
-        own.offset = Some(offset);
-        Some(at.saturating_add(offset))
+        let ours = if passed > PAUSE { edge } else { last.saturating_add(offset).saturating_add(step) };
+        own.offset = Some(ours.saturating_sub(at));
+        own.generation = own.generation.max(other.generation) + 1;
+        Some(ours)
     }
 }
 

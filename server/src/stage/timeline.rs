@@ -64,6 +64,8 @@ pub(super) struct Timeline {
     theirs: Option<Arc<AudioConfig>>,
     /// The publisher's sound is taken.
     sound: bool,
+    /// There is a publisher.
+    session: bool,
     skip: Option<SkipPictures>,
     player: Option<Player>,
     stage: Stage,
@@ -79,6 +81,7 @@ impl Timeline {
             config: None,
             theirs: None,
             sound: false,
+            session: false,
             skip: None,
             player: None,
             stage: Stage::Off,
@@ -134,7 +137,8 @@ impl Timeline {
     }
 
     /// Another session, or none: its sound is not known yet.
-    pub(super) fn forget_session(&mut self) {
+    pub(super) fn set_session(&mut self, present: bool) {
+        self.session = present;
         self.theirs = None;
         self.set_sound(false);
     }
@@ -187,6 +191,7 @@ impl Timeline {
                 }
             }
         }
+        self.set_stage(Stage::Live);
         let fresh = self.player.take().is_some() || self.skip.is_none() || self.changes(config);
         if fresh && frame.key {
             self.skip = Some(SkipPictures::new(config));
@@ -266,7 +271,8 @@ impl Timeline {
         let (dts, pts) = self.video.fill(slate.frame_duration);
         let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data.clone() };
         self.picture(frame, &slate.config, slate.frame_duration, now);
-        self.pace(now).slate(now);
+        let melt = !self.session;
+        self.pace(now).slate(melt, now);
     }
 
     /// Something skipped over more than can be filled: the clock waits for it.
