@@ -33,6 +33,8 @@ const VIEWERS: Duration = Duration::from_secs(2);
 pub const GRACE: Duration = Duration::from_secs(90);
 /// What the cache calls the hosted server: its address changes, its rooms do not.
 const HOSTED: &str = "hosted";
+/// The cache's name for the hosted server's addresses.
+const PORTS: &str = "host_ports";
 
 /// How the app is started.
 #[derive(Clone, Debug)]
@@ -82,8 +84,13 @@ impl App {
                 (api, None, server)
             }
             None => {
-                let host = HostOptions { data: options.data.clone(), program: options.program, grace: options.grace };
-                let hosted = Hosted::start(host).await?;
+                let (data, program, grace) = (options.data.clone(), options.program, options.grace);
+                let last = cache.setting(PORTS)?.and_then(|p| serde_json::from_str(&p).ok());
+                let hosted = Hosted::start(HostOptions { data, program, grace, last }).await?;
+                let info = hosted.info();
+                if let Ok(ports) = serde_json::to_string(&(info.http, info.rtmp)) {
+                    cache.set_setting(PORTS, &ports)?;
+                }
                 let api = Api::new(base_of(&hosted.info())?)?;
                 follow(&api, &hosted.info());
                 (api, Some(hosted), HOSTED.to_owned())

@@ -35,6 +35,9 @@ pub struct HostOptions {
     pub program: PathBuf,
     /// How long it lives without an app.
     pub grace: Duration,
+    /// The addresses of last time (HTTP, RTMP), so that links and OBS settings stay good. Others are
+    /// taken where these are in use.
+    pub last: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// A hosted server that is kept running. Dropping it leaves the server to its lease.
@@ -171,18 +174,18 @@ async fn find(data: &Path) -> Option<(HostInfo, Lines)> {
 
 async fn spawn(options: &HostOptions) -> Result<(HostInfo, Lines), ApiError> {
     let failed = |what: String| ApiError::new(ErrorCode::Internal, what);
-    // The ports of last time, so that links and OBS settings stay good.
-    let last = HostInfo::read(&options.data);
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let left = HostInfo::read(&options.data).map(|there| (there.http, there.rtmp));
+    let (http, rtmp) = left.or(options.last).unwrap_or((any, any));
     let mut command = Command::new(&options.program);
     command
         .arg("host")
         .arg("--data")
         .arg(&options.data)
         .arg("--http")
-        .arg(last.as_ref().map_or(any, |l| l.http).to_string())
+        .arg(http.to_string())
         .arg("--rtmp")
-        .arg(last.as_ref().map_or(any, |l| l.rtmp).to_string())
+        .arg(rtmp.to_string())
         .arg("--grace")
         .arg(format!("{}s", options.grace.as_secs().max(1)))
         .stdin(Stdio::null())

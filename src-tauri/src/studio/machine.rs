@@ -256,7 +256,7 @@ mod tests {
             rig
         }
 
-        fn to_deadline(&mut self) -> Option<Action> {
+        fn at_deadline(&mut self) -> Option<Action> {
             self.now = self.machine.deadline().unwrap();
             self.input(Input::Tick)
         }
@@ -282,7 +282,7 @@ mod tests {
         rig.input(Input::Opened);
         assert_eq!(rig.input(Input::Lost(lost())), None);
         assert!(matches!(rig.machine.broadcast(), Broadcast::Reconnecting { .. }));
-        assert_eq!(rig.to_deadline(), Some(Action::Connect));
+        assert_eq!(rig.at_deadline(), Some(Action::Connect));
     }
 
     #[test]
@@ -290,11 +290,11 @@ mod tests {
         let mut rig = Rig::live();
         rig.input(Input::Lost(lost()));
         for _ in 0..4 {
-            assert_eq!(rig.to_deadline(), Some(Action::Connect));
+            assert_eq!(rig.at_deadline(), Some(Action::Connect));
             rig.input(Input::Lost(lost()));
         }
         assert!(matches!(rig.machine.broadcast(), Broadcast::Reconnecting { attempt: 4, .. }));
-        rig.to_deadline();
+        rig.at_deadline();
         rig.input(Input::Published);
         assert_eq!(rig.machine.broadcast(), Broadcast::Live { since: WallTime(7) });
     }
@@ -303,7 +303,7 @@ mod tests {
     fn a_wrong_key_is_final() {
         let mut rig = Rig::live();
         rig.input(Input::Lost(lost()));
-        rig.to_deadline();
+        rig.at_deadline();
         let refused = ApiError::new(ErrorCode::WrongStreamKey, "no");
         assert_eq!(rig.input(Input::Refused(refused.clone())), Some(Action::Close));
         assert_eq!(rig.machine.failure(), Some(&refused));
@@ -316,7 +316,7 @@ mod tests {
         rig.input(Input::Lost(lost()));
         let start = rig.now;
         while rig.machine.busy() {
-            assert_eq!(rig.to_deadline(), Some(Action::Connect));
+            assert_eq!(rig.at_deadline(), Some(Action::Connect));
             rig.input(Input::Lost(lost()));
             assert!(rig.now.since(start) < GIVE_UP * 2);
         }

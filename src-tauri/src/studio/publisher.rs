@@ -61,7 +61,8 @@ impl From<io::Error> for End {
 
 impl From<RtmpError> for End {
     fn from(error: RtmpError) -> Self {
-        Self::Lost(machine::connection_lost(error.to_string().trim_end_matches('.')))
+        // Already sentences for a person.
+        Self::Lost(ApiError::new(ErrorCode::Unreachable, error.to_string()))
     }
 }
 
@@ -102,7 +103,7 @@ async fn run(
             flush(&mut session, &mut stream, outbox).await?;
             return goodbye(stream).await;
         }
-        let setup = session.deadline().map_or_else(|| clock::now().plus(Duration::from_secs(3600)), |at| at);
+        let setup = session.deadline().unwrap_or_else(|| clock::now().plus(Duration::from_secs(3600)));
         buffer.clear();
         tokio::select! {
             read = stream.read_buf(&mut buffer) => match read? {

@@ -231,7 +231,7 @@ mod tests {
         /// there in order, and what waits stays bounded.
         #[test]
         fn holes_end_at_key_frames(steps in proptest::collection::vec(prop_oneof![
-            6 => any::<bool>().prop_map(|k| Step::Video(k)), 3 => Just(Step::Audio), 4 => Just(Step::Pop),
+            6 => any::<bool>().prop_map(Step::Video), 3 => Just(Step::Audio), 4 => Just(Step::Pop),
             1 => Just(Step::Open), 1 => Just(Step::Close)], 0..600)) {
             let mut queue = SendQueue::default();
             let (mut ms, mut sequence) = (0i64, Vec::new());
