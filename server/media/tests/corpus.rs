@@ -47,3 +47,14 @@ fn rtmp_server_corpus() {
 fn rtmp_client_corpus() {
     replay("rtmp_client", rtmp_client::check);
 }
+
+/// A seed that is refused at its door would fuzz nothing behind it.
+#[test]
+fn seeds_reach_what_they_are_for() {
+    for (seed, wanted) in [("session", 6), ("enhanced", 5), ("ffmpeg", 20), ("extended", 5)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/rtmp_server");
+        let data = fs::read(folder.join(seed)).expect("the seed is in the repository");
+        let items = rtmp_server::run(&data);
+        assert!(items.len() >= wanted, "{seed}: {items:?}");
+    }
+}

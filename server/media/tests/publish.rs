@@ -18,7 +18,7 @@ struct Taken {
     items: Vec<FeedItem>,
     ended: bool,
     error: Option<RtmpError>,
-    /// All bytes that came after the handshake.
+    /// All bytes that came after it was let in.
     bytes: Vec<u8>,
 }
 
@@ -53,7 +53,9 @@ fn serve(mut tcp: TcpStream, let_in: Result<(), &str>) -> Taken {
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return taken,
             other => other.expect("ffmpeg goes on"),
         };
-        taken.bytes.extend_from_slice(&buffer[..n]);
+        if session.is_publishing() {
+            taken.bytes.extend_from_slice(&buffer[..n]);
+        }
         taken.error = session.input(&buffer[..n], now()).err();
         while let Some(event) = session.poll_event() {
             match event {
@@ -159,8 +161,8 @@ fn record_the_corpus() {
     let small = "-f lavfi -i color=s=64x64:r=10 -f lavfi -i anullsrc=r=48000 -t 0.5 -pix_fmt yuv420p -c:v libx264 \
                  -preset veryfast -c:a aac -b:a 32k";
     let (taken, _) = publish(small, Ok(()));
-    // Cut in pieces of 4 KiB, let in, after the handshake.
-    let mut seed = vec![255, 0];
-    seed.extend_from_slice(&taken.bytes[1 + 2 * 1536..]);
+    // ffmpeg cuts by our chunk size from before that on.
+    let mut seed = vec![255, 0, 2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 16, 0];
+    seed.extend_from_slice(&taken.bytes);
     std::fs::write(folder.join("ffmpeg"), seed).unwrap();
 }
