@@ -42,6 +42,17 @@ fn describe() {
     metrics::describe_gauge!("mujian_http_connections", "HTTP connections that are open, viewers included.");
     metrics::describe_gauge!("mujian_room_sockets", "Room sockets that are open.");
     metrics::describe_gauge!("mujian_rooms_active", "Rooms that are held in memory.");
+    metrics::describe_gauge!("mujian_ingest_connections", "RTMP connections that are open.");
+    metrics::describe_counter!("mujian_ingest_accepted_total", "Publishers that were let in.");
+    metrics::describe_counter!(
+        "mujian_ingest_refused_total",
+        "RTMP connections and publishers that were refused, by reason."
+    );
+    metrics::describe_counter!("mujian_ingest_skipped_total", "Broken payloads of publishers that were left out.");
+    metrics::describe_counter!(
+        "mujian_ingest_dropped_total",
+        "Frames left out because they came too late after a stall."
+    );
     metrics::describe_counter!("mujian_http_requests_total", "Calls under /api/v1, by status.");
     metrics::describe_histogram!("mujian_http_request_seconds", "Time that calls under /api/v1 took.");
     metrics::describe_counter!("mujian_room_events_total", "Durable room events.");

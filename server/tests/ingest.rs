@@ -341,6 +341,6 @@ async fn stopping_tells_the_publisher() {
     let ingest = Ingest::start().await;
     let (mut own, _) = Own::connect(&ingest, None).await;
     ingest.stop.cancel();
-    assert!(refused(own.event().await, "NetStream.Publish.Failed").contains("stopping"));
+    assert!(refused(own.event().await, mujian_media::rtmp::UNAVAILABLE).contains("stopping"));
     ingest.stop().await;
 }

@@ -73,12 +73,14 @@ impl<P: Publishers> Place<P> {
             return None;
         }
         *count += 1;
+        metrics::gauge!("mujian_ingest_connections").increment(1.0);
         Some(Self { shared: Arc::clone(shared), key })
     }
 }
 
 impl<P: Publishers> Drop for Place<P> {
     fn drop(&mut self) {
+        metrics::gauge!("mujian_ingest_connections").decrement(1.0);
         let mut all = self.shared.connections.lock();
         if let Some(count) = all.get_mut(&self.key) {
             *count -= 1;

@@ -17,7 +17,7 @@ use tracing::{Span, debug, info, warn};
 use super::access::{Denied, Publishers, program_name, room_of};
 use super::burst::Burst;
 use super::listener::Shared;
-use crate::stage::{Feed, FeedClosed, Publisher};
+use crate::stage::{Feed, FeedClosed, PublishRefused, Publisher};
 
 /// Most bytes that are read at once.
 const READ: usize = 64 << 10;
@@ -106,7 +106,7 @@ impl<P: Publishers> Connection<P> {
                     self.hand_over().await;
                 }
                 why = closed(self.feed.as_ref()) => self.stage_closed(why),
-                () = stop.cancelled() => self.session.refuse(Refusal::Failed, STOPPING),
+                () = stop.cancelled() => self.session.refuse(Refusal::Unavailable, STOPPING),
             }
         }
     }
@@ -143,9 +143,9 @@ impl<P: Publishers> Connection<P> {
         let stop = self.shared.stop.clone();
         let answer = tokio::select! {
             answer = tokio::time::timeout(ANSWER_TIMEOUT, self.let_in(request)) => answer,
-            () = stop.cancelled() => return self.session.refuse(Refusal::Failed, STOPPING),
+            () = stop.cancelled() => return self.session.refuse(Refusal::Unavailable, STOPPING),
         };
-        match answer.unwrap_or_else(|_| Err((Refusal::Failed, Denied::Unavailable.to_string()))) {
+        match answer.unwrap_or_else(|_| Err((Refusal::Unavailable, Denied::Unavailable.to_string()))) {
             Ok((feed, room)) => {
                 (self.feed, self.room) = (Some(feed), Some(room));
                 self.burst = Burst::default();
@@ -163,7 +163,7 @@ impl<P: Publishers> Connection<P> {
 
     async fn let_in(&self, request: &PublishRequest) -> Result<(Feed, P::Room), (Refusal, String)> {
         let denied = |d: Denied| {
-            let refusal = if d == Denied::Unavailable { Refusal::Failed } else { Refusal::Denied };
+            let refusal = if d == Denied::Unavailable { Refusal::Unavailable } else { Refusal::Denied };
             (refusal, d.to_string())
         };
         let room = room_of(request).map_err(denied)?;
@@ -184,7 +184,13 @@ impl<P: Publishers> Connection<P> {
             address: self.address.to_string(),
             same_as: request.program_id.clone(),
         };
-        let feed = stage.publish(publisher).await.map_err(|e| (Refusal::BadName, e.to_string()))?;
+        let feed = stage.publish(publisher).await.map_err(|e| {
+            let refusal = match e {
+                PublishRefused::Busy { .. } => Refusal::BadName,
+                PublishRefused::Gone => Refusal::Unavailable,
+            };
+            (refusal, e.to_string())
+        })?;
         Ok((feed, held))
     }
 
@@ -227,6 +233,8 @@ impl<P: Publishers> Connection<P> {
     async fn close(mut self, end: &End) {
         let (skipped, last) = self.session.skipped();
         let dropped = self.burst.dropped();
+        metrics::counter!("mujian_ingest_skipped_total").increment(skipped);
+        metrics::counter!("mujian_ingest_dropped_total").increment(dropped);
         match end {
             End::Protocol(e) => warn!(error = %e, skipped, dropped, "The publisher's connection was closed."),
             _ => info!(skipped, last, dropped, "The publisher's connection has ended."),
@@ -252,7 +260,8 @@ impl<P: Publishers> Connection<P> {
 fn refusal_of(why: FeedClosed) -> Refusal {
     match why {
         FeedClosed::TakenOver => Refusal::BadName,
-        FeedClosed::Ended | FeedClosed::Gone => Refusal::Failed,
+        FeedClosed::Ended => Refusal::Failed,
+        FeedClosed::Gone => Refusal::Unavailable,
     }
 }
 

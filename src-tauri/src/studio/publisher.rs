@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mujian_media::frame::FeedItem;
-use mujian_media::rtmp::RtmpError;
 use mujian_media::rtmp::client::{Config, Event, Session};
+use mujian_media::rtmp::{self, RtmpError};
 use mujian_protocol::{ApiError, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -191,13 +191,13 @@ async fn goodbye(mut stream: TcpStream) -> Result<(), End> {
 }
 
 fn refused(code: &str, description: &str) -> End {
-    let said = if description.is_empty() { code } else { description };
-    let (kind, fallback) = match code {
-        "NetStream.Publish.BadName" => {
-            (ErrorCode::WrongStreamKey, "The server refused the stream key. Check the room and its key.")
-        }
-        _ => (ErrorCode::Conflict, "The server refused the stream."),
-    };
-    let message = if said.is_empty() { fallback.to_owned() } else { said.to_owned() };
-    End::Refused(ApiError::new(kind, message))
+    let said = if description.is_empty() { "The server refused the stream." } else { description };
+    let error = |kind| ApiError::new(kind, said);
+    match code {
+        rtmp::DENIED => End::Refused(error(ErrorCode::WrongStreamKey)),
+        rtmp::BAD_NAME => End::Refused(error(ErrorCode::AlreadyPublishing)),
+        // It is stopping, and will be back: the connection is lost, no more than that.
+        rtmp::UNAVAILABLE => End::Lost(error(ErrorCode::Unreachable)),
+        _ => End::Refused(error(ErrorCode::Conflict)),
+    }
 }

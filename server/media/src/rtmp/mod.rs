@@ -20,6 +20,13 @@ pub use secret::Secret;
 use crate::amf::AmfError;
 use crate::flv::FlvError;
 
+/// The key or the address of a stream is wrong.
+pub const DENIED: &str = "NetStream.Publish.Denied";
+/// Somebody else publishes there.
+pub const BAD_NAME: &str = "NetStream.Publish.BadName";
+/// The server is stopping or cannot answer now: a publisher may try again later by itself.
+pub const UNAVAILABLE: &str = "NetConnection.Connect.AppShutdown";
+
 /// The data message by which a publisher says that the streamer left: an object whose `last_ms` is
 /// the last permitted timestamp, modulo 2^32.
 pub const LEAVE_MESSAGE: &str = "onMujianLeave";

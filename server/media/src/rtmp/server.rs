@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::chunk::Message;
 use super::link::Link;
 use super::message::{self, Command, Incoming};
-use super::{LEAVE_MESSAGE, PROGRAM_PROPERTY, RtmpError, Secret};
+use super::{BAD_NAME, DENIED, LEAVE_MESSAGE, PROGRAM_PROPERTY, RtmpError, Secret, UNAVAILABLE};
 use crate::amf::Value;
 use crate::flv::clock::Unroll;
 use crate::flv::{FlvError, Metadata, TAG_AUDIO, TAG_VIDEO, Tracks};
@@ -109,16 +109,19 @@ pub enum Refusal {
     Denied,
     /// Somebody else publishes there.
     BadName,
-    /// The codec is not taken, or the server cannot.
+    /// The codec is not taken, or the stream was ended: trying again would not help.
     Failed,
+    /// The server is stopping or cannot answer now: trying again later helps.
+    Unavailable,
 }
 
 impl Refusal {
     fn code(self) -> &'static str {
         match self {
-            Self::Denied => "NetStream.Publish.Denied",
-            Self::BadName => "NetStream.Publish.BadName",
+            Self::Denied => DENIED,
+            Self::BadName => BAD_NAME,
             Self::Failed => "NetStream.Publish.Failed",
+            Self::Unavailable => UNAVAILABLE,
         }
     }
 }
