@@ -159,14 +159,34 @@ fn raw(
         );
         drop(Dictionary::own(options));
         crate::error::check(opened)?;
-        if let Err(e) = crate::error::check(ffi::avformat_find_stream_info(context, std::ptr::null_mut())) {
-            ffi::avformat_close_input(&mut context);
-            return Err(e);
+        // A device says at once what it gives; looking at its first pictures would only make them late.
+        if format.is_none() || !is_described(context) {
+            if let Err(e) = crate::error::check(ffi::avformat_find_stream_info(context, std::ptr::null_mut())) {
+                ffi::avformat_close_input(&mut context);
+                return Err(e);
+            }
         }
         let input = context::Input::wrap_with_interrupt(context, callback.guard);
         if watch.is_over() {
             return Err(ffmpeg_next::Error::Exit);
         }
         Ok(input)
+    }
+}
+
+/// Whether the first stream has its codec and, for pictures, its size.
+///
+/// # Safety
+/// `context` is an open context.
+unsafe fn is_described(context: *const ffi::AVFormatContext) -> bool {
+    // SAFETY: an open context has nb_streams valid pointers, each with its parameters.
+    unsafe {
+        if (*context).nb_streams == 0 {
+            return false;
+        }
+        let parameters = (**(*context).streams).codecpar;
+        (*parameters).codec_id != ffi::AVCodecID::AV_CODEC_ID_NONE
+            && (*parameters).width > 0
+            && (*parameters).format >= 0
     }
 }

@@ -104,9 +104,10 @@ impl Pictures {
         }
     }
 
-    /// Throws away what waits.
-    pub fn clear(&self) {
-        self.shared.0.lock().pictures.clear();
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.0.lock().pictures.is_empty()
     }
 
     /// Wakes the waiting side for good.

@@ -5,6 +5,9 @@ use mujian_media::time::MediaTime;
 /// Longest stretch without a picture that is filled with repeated ones.
 const FILL: MediaTime = MediaTime::from_millis(1000);
 
+/// Pictures are expected to come no earlier than so long after their capture.
+const LATENESS: MediaTime = MediaTime::from_millis(30);
+
 /// What becomes of a captured picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -23,15 +26,21 @@ pub(super) struct Pacer {
     last: Option<MediaTime>,
     /// When a real picture was last shown.
     real: MediaTime,
+    /// How late pictures come after their capture: the most of late, forgotten slowly.
+    lateness: MediaTime,
 }
 
 impl Pacer {
     pub(super) fn new(fps: u32) -> Self {
-        Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, real: MediaTime::ZERO }
+        Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, real: MediaTime::ZERO, lateness: LATENESS }
     }
 
-    /// A picture captured at `at`.
-    pub(super) fn picture(&mut self, at: MediaTime) -> Pace {
+    /// A picture captured at `at` that is looked at `now`. `behind`: more of them wait already, so the
+    /// encoder does not keep up; then holes stay holes, since filling them would cost it still more.
+    pub(super) fn picture(&mut self, at: MediaTime, now: MediaTime, behind: bool) -> Pace {
+        let late = now.saturating_sub(at).min(FILL);
+        let forgotten = MediaTime::from_flicks(self.lateness.flicks() / 256);
+        self.lateness = late.max(self.lateness.saturating_sub(forgotten)).max(LATENESS);
         let Some(last) = self.last else {
             self.last = Some(at);
             self.real = at;
@@ -53,7 +62,8 @@ impl Pacer {
         let pull = (off / 8).clamp(-step / 50, step / 50);
         let pts = last.saturating_add(MediaTime::from_flicks(slots * step + pull));
         self.last = Some(pts);
-        Pace::Show { pts, repeats: u32::try_from(slots - 1).unwrap_or(0) }
+        let repeats = if behind { 0 } else { u32::try_from(slots - 1).unwrap_or(0) };
+        Pace::Show { pts, repeats }
     }
 
     /// The time of a repeat before `pts`; `back` is 1 for the one just before it.
@@ -66,7 +76,8 @@ impl Pacer {
     pub(super) fn repeat_due(&self) -> Option<MediaTime> {
         let last = self.last?;
         let next = last.saturating_add(self.step);
-        let patience = self.step.max(MediaTime::from_millis(40));
+        // A picture that is merely on its way must not find its place taken.
+        let patience = self.lateness.saturating_add(self.step);
         (next.saturating_sub(self.real) <= FILL).then(|| next.saturating_add(patience))
     }
 
@@ -93,7 +104,7 @@ mod tests {
         let (mut dropped, mut repeated, mut off) = (0, 0, Vec::new());
         let mut last = MediaTime::MIN;
         for at in captures {
-            match p.picture(ms(at)) {
+            match p.picture(ms(at), ms(at), false) {
                 Pace::Drop => dropped += 1,
                 Pace::Show { pts, repeats } => {
                     repeated += repeats as usize;
@@ -139,7 +150,7 @@ mod tests {
     fn a_silent_source_is_repeated_for_a_second_and_no_longer() {
         let mut p = Pacer::new(30);
         assert_eq!(p.repeat_due(), None);
-        p.picture(ms(500.0));
+        p.picture(ms(500.0), ms(500.0), false);
         let mut count = 0;
         while let Some(due) = p.repeat_due() {
             let pts = p.repeat().unwrap();
@@ -148,7 +159,34 @@ mod tests {
         }
         assert_eq!(count, 30);
         // It comes back: no hole is made up.
-        assert_eq!(p.picture(ms(9000.0)), Pace::Show { pts: ms(9000.0), repeats: 0 });
+        assert_eq!(p.picture(ms(9000.0), ms(9000.0), false), Pace::Show { pts: ms(9000.0), repeats: 0 });
+    }
+
+    /// A source whose pictures come ever later than any fixed patience is not replaced by repeats.
+    #[test]
+    fn a_late_source_is_waited_for() {
+        for late in [20.0, 90.0, 200.0, 600.0] {
+            let mut p = Pacer::new(30);
+            let (mut repeats, mut dropped) = (0, 0);
+            for i in 0..300 {
+                let at = f64::from(i) * 1000.0 / 30.0;
+                // Between two pictures the clock reaches the moment before the next one.
+                while p.repeat_due().is_some_and(|due| due < ms(at + late)) {
+                    p.repeat();
+                    repeats += 1;
+                }
+                dropped += u32::from(p.picture(ms(at), ms(at + late), false) == Pace::Drop);
+            }
+            assert_eq!((repeats, dropped), (0, 0), "{late} ms late");
+        }
+    }
+
+    #[test]
+    fn an_encoder_that_is_behind_gets_no_extra_work() {
+        let mut p = Pacer::new(30);
+        p.picture(ms(0.0), ms(100.0), true);
+        assert_eq!(p.picture(ms(100.0), ms(300.0), true), Pace::Show { pts: ms(100.0), repeats: 0 });
+        assert_eq!(p.picture(ms(200.0), ms(300.0), false), Pace::Show { pts: ms(200.0), repeats: 2 });
     }
 
     proptest! {

@@ -31,6 +31,7 @@ struct Live {
     scaler: Scaler,
     pacer: Pacer,
     last: Option<Picture>,
+    last_key: Option<MediaTime>,
     dropped_before: u64,
     items: Vec<FeedItem>,
 }
@@ -42,16 +43,16 @@ impl Live {
         let scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
         out.set_encoder(encoder.name());
         let pacer = Pacer::new(settings.fps);
-        Self { out, fall_back, encoder, scaler, pacer, last: None, dropped_before, items: Vec::new() }
+        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, dropped_before, items: Vec::new() }
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
-    fn picture(&mut self, picture: &Picture) -> bool {
+    fn picture(&mut self, picture: &Picture, now: MediaTime, behind: bool) -> bool {
         let at = picture.at.saturating_sub(self.out.origin);
         if at < MediaTime::ZERO {
             return true;
         }
-        let (pts, repeats) = match self.pacer.picture(at) {
+        let (pts, repeats) = match self.pacer.picture(at, now.saturating_sub(self.out.origin), behind) {
             Pace::Drop => {
                 self.out.count_dropped(1);
                 return true;
@@ -93,11 +94,23 @@ impl Live {
         {
             tracing::info!(encoder = self.encoder.name(), "keeps its bitrate");
         }
-        let key = out.take_key_request();
+        // The encoder counts frames; where frames were left out, the clock decides.
+        let settings = self.encoder.settings();
+        let interval = MediaTime::from_scale(i64::from(settings.key_interval), settings.fps);
+        let half = MediaTime::from_scale(1, settings.fps * 2);
+        let due = self.last_key.is_some_and(|k| pts >= k.saturating_add(interval).saturating_sub(half));
+        let key = out.take_key_request() || due;
         let began = Instant::now();
         let done = self.encoder.encode(picture, pts, key, &mut self.items);
         out.count_encoded(began.elapsed());
-        self.items.drain(..).for_each(|item| out.send(item));
+        for item in self.items.drain(..) {
+            if let FeedItem::Video(v) = &item
+                && v.key
+            {
+                self.last_key = Some(v.pts);
+            }
+            out.send(item);
+        }
         match done {
             Ok(()) => true,
             Err(e) => self.fall_back(&e),
@@ -151,7 +164,7 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
                 let dropped = pictures.dropped();
                 l.out.count_dropped(dropped.saturating_sub(l.dropped_before));
                 l.dropped_before = dropped;
-                l.picture(&picture)
+                l.picture(&picture, clock.now(), !pictures.is_empty())
             }
             (Next::TimedOut, Some(l)) if repeat.is_some_and(|at| clock.now() >= at) => l.repeat(),
             _ => true,
