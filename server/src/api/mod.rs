@@ -37,7 +37,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 type Answer<T> = Result<T, Failure>;
 
 /// All routes that this module serves.
-#[must_use]
 pub fn router(app: &Arc<App>) -> Router {
     let calls = Router::new()
         .route("/accounts", post(accounts::sign_up))
@@ -80,7 +79,6 @@ pub fn router(app: &Arc<App>) -> Router {
 }
 
 /// What is put around everything that is served over HTTP, media included.
-#[must_use]
 pub fn around(router: Router) -> Router {
     router.layer(from_fn(pages::secured)).layer(from_fn(layers::no_panic))
 }
