@@ -19,6 +19,7 @@ use mujian_server::stage::{self, Chunk, ReadItem, StageConfig, StageHandle, Stag
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -178,6 +179,74 @@ async fn a_killed_publisher_is_lost_and_comes_back() {
     let again = ingest.until_stage(Stage::Live).await;
     assert_eq!(again.stream, stream, "the same stream goes on");
     second.kill().await.unwrap();
+    ingest.stop().await;
+}
+
+/// A link that can be made to stall: what the publisher sends meanwhile waits, and then comes at once.
+struct Link {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+}
+
+impl Link {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (open, mut gate) = watch::channel(true);
+        tokio::spawn(async move {
+            let (publisher, _) = listener.accept().await.unwrap();
+            let (mut from, mut back) = publisher.into_split();
+            let (mut answers, mut to) = TcpStream::connect(target).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let n = from.read(&mut buffer).await.unwrap_or(0);
+                if n == 0 || gate.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..n]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, open }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_after_a_stall_is_not_shown() {
+    let mut ingest = Ingest::start().await;
+    let link = Link::to(ingest.address).await;
+    ingest.address = link.address;
+    let mut reader = ingest.stage.programme().reader();
+    let seconds = 12;
+    let mut ffmpeg = ingest.ffmpeg(&publishing("48000", seconds, "-c:a aac -tune zerolatency"), &name());
+    let mut live = 0;
+    let mut stall = None;
+    let read = async {
+        loop {
+            match reader.next().await {
+                ReadItem::Chunk(c) => live += u32::from(c.video.is_some() && c.stage == Stage::Live),
+                ReadItem::Skipped { .. } => panic!("the test reads too slowly to count"),
+                ReadItem::End => return,
+            }
+            if live == 90 && stall.is_none() {
+                link.open.send_replace(false);
+                stall = Some(tokio::spawn({
+                    let (stage, open) = (ingest.stage.clone(), link.open.clone());
+                    async move {
+                        // Until viewers have been shown the slate for 3 s.
+                        let mut status = stage.status();
+                        status.wait_for(|s| s.stage == Stage::Lost).await.unwrap();
+                        tokio::time::sleep(Duration::from_secs(3)).await;
+                        open.send_replace(true);
+                    }
+                }));
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the stream ends");
+    said(&mut ffmpeg).await;
+    // The stall took 4 s or more; of its frames at most one group of pictures (1 s) is still wanted.
+    let all = seconds * 30;
+    assert!((all / 2..=all - 85).contains(&live), "{live} of {all} frames were shown live");
     ingest.stop().await;
 }
 

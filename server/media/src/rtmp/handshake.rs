@@ -89,10 +89,9 @@ impl Handshake {
             if self.is_server {
                 put_first(out, self.seed, now);
             }
-            // Its own packet comes back to the peer, with the time of reading in the second field.
-            out.put_slice(&theirs[..4]);
-            out.put_u32(millis(now));
-            out.put_slice(&theirs[8..]);
+            // Its own packet comes back to the peer unchanged: OBS's librtmp compares all of it, the time
+            // of reading that the specification puts into the second field too.
+            out.put_slice(&theirs);
             self.wait = Wait::Second;
         }
         if self.wait == Wait::Second && buffer.len() >= PACKET {
