@@ -307,6 +307,87 @@ fn the_screen_is_captured_with_its_own_colours() {
     assert!(again.ends_with('.') && again.contains("screen"), "{again}");
 }
 
+/// Makes a file with the real ffmpeg.
+fn make(path: &std::path::Path, arguments: &[&str]) {
+    let made = std::process::Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(path).output();
+    let made = made.expect("this test needs the ffmpeg program");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Times at which the picture's centre turns bright, and at which the sound turns loud.
+fn marks(items: &[FeedItem]) -> (Vec<MediaTime>, Vec<MediaTime>) {
+    let bright: Vec<(MediaTime, bool)> = decode(items)
+        .unwrap()
+        .iter()
+        .map(|p| (p.at, p.plane(0)[p.height() as usize / 2 * p.stride(0) + p.width() as usize / 2] > 120))
+        .collect();
+    let flashes = bright.windows(2).filter(|w| !w[0].1 && w[1].1).map(|w| w[1].0).collect();
+    let mut beeps: Vec<MediaTime> = Vec::new();
+    let mut quiet_since = MediaTime::MIN;
+    for (at, samples) in decode_sound(items).unwrap() {
+        for (i, s) in samples.iter().enumerate() {
+            let now = at.saturating_add(MediaTime::from_scale(i as i64, 48_000));
+            if s[0].abs() > 0.05 {
+                if now.saturating_sub(quiet_since) > MediaTime::from_millis(200) {
+                    beeps.push(now);
+                }
+                quiet_since = now;
+            }
+        }
+    }
+    (flashes, beeps)
+}
+
+#[test]
+fn a_file_plays_in_sync_over_and_over_and_gives_way_to_another_source() {
+    let _alone = REAL_TIME.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clap.mkv");
+    let picture = "color=black:size=640x360:rate=25:duration=2,drawbox=enable='lt(mod(t,1),0.1)':color=white:t=fill";
+    let sound = "aevalsrc='if(lt(mod(t,1),0.1),0.25*sin(2*PI*1000*t),0)':s=44100:d=2";
+    make(&path, &["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-c:v", "libx264", "-c:a", "libopus"]);
+    let pipeline = quiet();
+    let file = VideoSource::File { path: path.display().to_string(), looped: true };
+    pipeline.set_source(&file, Preset::P540f30).unwrap();
+    let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
+    let items = collect(&mut feed, Duration::from_secs(20), |i| last_video(i) > MediaTime::from_millis(5600));
+    let (flashes, beeps) = marks(&items);
+    // Five seconds of a file of two: one clap a second, across the loop too.
+    assert!((4..=6).contains(&flashes.len()), "{flashes:?}");
+    for flash in &flashes {
+        let near = beeps.iter().map(|b| b.abs_diff(*flash)).min().unwrap_or(MediaTime::MAX);
+        assert!(near < MediaTime::from_millis(40), "flash {flash}, beeps {beeps:?}");
+    }
+    // The stream may begin within a beep.
+    let apart: Vec<i64> = beeps[1..].windows(2).map(|w| w[1].saturating_sub(w[0]).millis()).collect();
+    assert!(apart.iter().all(|a| (960..1060).contains(a)), "{apart:?}");
+
+    // Sound alone has a dark picture.
+    let song = dir.path().join("song.ogg");
+    make(&song, &["-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-c:a", "libvorbis"]);
+    pipeline
+        .set_source(&VideoSource::File { path: song.display().to_string(), looped: false }, Preset::P540f30)
+        .unwrap();
+    let mut items: Vec<FeedItem> =
+        items.into_iter().filter(|i| matches!(i, FeedItem::VideoConfig(_) | FeedItem::AudioConfig(_))).collect();
+    let began = feed.control().now(&pipeline.clock());
+    let until = began.saturating_add(MediaTime::from_millis(2000));
+    items.extend(collect(&mut feed, Duration::from_secs(10), |i| last_video(i) > until));
+    let times: Vec<i64> = videos(&items).windows(2).map(|w| w[1].pts.saturating_sub(w[0].pts).millis()).collect();
+    assert!(times.iter().all(|t| *t > 0 && *t < 500), "{times:?}");
+    let sound = decode_sound(&items).unwrap();
+    let song: Vec<_> = sound.iter().filter(|(at, _)| *at > began.saturating_add(MediaTime::from_millis(200))).collect();
+    let loud = song.iter().filter(|(_, s)| s.iter().any(|v| v[0].abs() > 0.05)).count();
+    assert!(song.len() > 60 && loud * 10 > song.len() * 9, "{loud} of {}", song.len());
+    // And comes to its end.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut status = pipeline.status();
+    runtime.block_on(async {
+        let wait = status.wait_for(|s| s.finished && s.notices.iter().any(|n| n.code == "file_ended"));
+        tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
+    });
+}
+
 /// A sound server with two sinks, and a tone of 1 kHz into the one whose monitor is the microphone.
 struct SoundCard {
     dir: tempfile::TempDir,
