@@ -11,7 +11,7 @@ use mujian_av::sound::{RATE, Sample};
 use mujian_av::{AvError, Picture};
 use mujian_media::time::MediaTime;
 
-use super::{CaptureError, Clock, End, Outlet, Source, Stop, Wanted};
+use super::{CaptureError, Clock, End, Outlet, Source, Stop, Voice, Wanted};
 
 /// Time between decoding the first picture and showing it.
 const LEAD: MediaTime = MediaTime::from_millis(150);
@@ -58,7 +58,7 @@ struct Play<'a> {
     clock: Clock,
     outlet: &'a Outlet,
     stop: &'a Stop,
-    ready: &'a dyn Fn(),
+    voice: &'a Voice<'a>,
     /// Clock time of the file's start.
     base: MediaTime,
     /// Where the file ends so far, relative to its start.
@@ -101,13 +101,13 @@ impl Play<'_> {
             if let Some((at, samples)) = self.waiting.sound.pop_front() {
                 self.outlet.sound(at, &samples);
                 if self.dark.is_some() && at <= now {
-                    (self.ready)();
+                    self.voice.ready();
                 }
             }
         }
         if let Some(dark) = &self.dark {
             self.outlet.picture(dark.at(now));
-            (self.ready)();
+            self.voice.ready();
             return Some(now.saturating_add(MediaTime::from_millis(50)));
         }
         while let Some(first) = self.waiting.pictures.front() {
@@ -118,7 +118,7 @@ impl Play<'_> {
                 self.waiting.bytes -= size(&picture);
                 self.late(now.saturating_sub(picture.at));
                 self.outlet.picture(picture);
-                (self.ready)();
+                self.voice.ready();
             }
         }
         self.waiting.sound.front().map(|(at, _)| at.saturating_sub(SOUND_AHEAD))
@@ -184,7 +184,7 @@ impl Source for FileSource {
         format!("the file {}", self.path.display())
     }
 
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError> {
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
         let mut base = None;
         loop {
             let mut reader = Reader::open(&self.path, Arc::new(Watch::default()))?;
@@ -194,7 +194,7 @@ impl Source for FileSource {
                 clock,
                 outlet,
                 stop,
-                ready,
+                voice,
                 base: base_now,
                 end: MediaTime::ZERO,
                 waiting: Waiting::default(),

@@ -1,17 +1,20 @@
 //! Cameras and screens, through libavdevice.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mujian_av::device::{DeviceRequest, LivePictures};
 use mujian_av::open::Watch;
 use mujian_av::{AvError, Picture};
 use mujian_media::time::MediaTime;
 
-use super::{CaptureError, Clock, End, Outlet, Source, Stop, Wanted};
+use super::{CaptureError, Clock, End, Outlet, Source, Stop, Voice, Wanted};
 
 /// Longest time from one picture of a device to the next.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Between attempts to get a lost device back.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// One way to open a device: libavdevice's format and its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +86,18 @@ pub fn screen(device: &str, wanted: Wanted) -> Result<LiveSource, CaptureError> 
 }
 
 impl LiveSource {
+    /// Captures until asked to stop.
+    fn capture(&self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<(), CaptureError> {
+        let mut live = self.open(&Arc::new(Watch::default()))?;
+        while !stop.is_stopped() {
+            let (frame, age) = live.read()?;
+            let at = clock.now().saturating_sub(MediaTime::from_duration(age.unwrap_or_default()));
+            outlet.picture(Picture::new(frame, at));
+            voice.ready();
+        }
+        Ok(())
+    }
+
     fn open(&self, watch: &Arc<Watch>) -> Result<LivePictures, CaptureError> {
         let mut last = None;
         for attempt in &self.attempts {
@@ -115,16 +130,18 @@ impl Source for LiveSource {
         self.label.clone()
     }
 
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError> {
-        let watch = Arc::new(Watch::default());
-        let mut live = self.open(&watch)?;
-        while !stop.is_stopped() {
-            let (frame, age) = live.read()?;
-            let at = clock.now().saturating_sub(MediaTime::from_duration(age.unwrap_or_default()));
-            outlet.picture(Picture::new(frame, at));
-            ready();
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
+        loop {
+            match self.capture(clock, outlet, stop, voice) {
+                Ok(()) => return Ok(End::Stopped),
+                Err(e) if !voice.was_ready() => return Err(e),
+                // A cable that was pulled is often put back.
+                Err(e) => voice.lost(e),
+            }
+            if stop.wait_until(Instant::now() + RETRY) {
+                return Ok(End::Stopped);
+            }
         }
-        Ok(End::Stopped)
     }
 
     fn first_limit(&self) -> Duration {

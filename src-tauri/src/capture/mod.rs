@@ -20,7 +20,7 @@ pub use error::CaptureError;
 pub use file::FileSource;
 pub use live::{LiveSource, camera, screen};
 pub use outlet::{Next, Outlet, Pictures, Program, SoundTrack, Stop};
-pub use running::{End, Running, Source, SourceEvent};
+pub use running::{End, Running, Source, SourceEvent, Voice};
 pub use testcard::TestCardSource;
 
 use mujian_protocol::studio::VideoSource;

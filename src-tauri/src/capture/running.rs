@@ -1,5 +1,6 @@
 //! A source at work on its thread.
 
+use std::cell::Cell;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,12 +21,12 @@ pub trait Source: Send {
     /// What a person calls it.
     fn label(&self) -> String;
 
-    /// Runs until `stop`, an end of its own, or a failure. It calls `ready` once, after the first
-    /// picture (or sound, where there is no picture) went out.
+    /// Runs until `stop`, an end of its own, or a failure. It says [`Voice::ready`] after the first
+    /// picture (or sound, where there is no picture) went out; again and again does no harm.
     ///
     /// # Errors
-    /// Why it could not start, or how it was lost.
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError>;
+    /// Why it could not start, or how it was lost for good.
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError>;
 
     /// Longest time from the start to `ready`.
     fn first_limit(&self) -> Duration {
@@ -40,6 +41,41 @@ pub enum SourceEvent {
     Finished,
     /// It was lost: unplugged, broken.
     Lost(CaptureError),
+    /// It is there again, by itself.
+    Back,
+}
+
+/// What a source says while it runs.
+pub struct Voice<'a> {
+    started: Cell<bool>,
+    lost: Cell<bool>,
+    on_ready: &'a dyn Fn(),
+    on_event: &'a dyn Fn(SourceEvent),
+}
+
+impl Voice<'_> {
+    /// A picture or sound went out.
+    pub fn ready(&self) {
+        if !self.started.replace(true) {
+            (self.on_ready)();
+        }
+        if self.lost.replace(false) {
+            (self.on_event)(SourceEvent::Back);
+        }
+    }
+
+    /// It is lost for now and will be tried again.
+    pub fn lost(&self, error: CaptureError) {
+        if self.started.get() && !self.lost.replace(true) {
+            (self.on_event)(SourceEvent::Lost(error));
+        }
+    }
+
+    /// Something went out already.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.started.get()
+    }
 }
 
 /// A source that runs. Dropping it stops the source and waits for its thread, unless that hangs in
@@ -56,8 +92,8 @@ enum Report {
 }
 
 impl Running {
-    /// Starts a source and waits for its first picture or sound. `event` is called at most once,
-    /// when it ends by itself after that.
+    /// Starts a source and waits for its first picture or sound. `event` is called when it is lost,
+    /// comes back, or ends by itself after that.
     ///
     /// # Errors
     /// What the source said, or [`CaptureError::NothingCame`].
@@ -76,18 +112,20 @@ impl Running {
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || {
-                let was_ready = std::cell::Cell::new(false);
-                let ready = || {
-                    if !was_ready.replace(true) {
+                let voice = Voice {
+                    started: Cell::new(false),
+                    lost: Cell::new(false),
+                    on_ready: &|| {
                         let _ = reports.send(Report::Ready);
-                    }
+                    },
+                    on_event: &event,
                 };
-                let ended = source.run(clock, &outlet, &theirs, &ready);
+                let ended = source.run(clock, &outlet, &theirs, &voice);
                 outlet.pause_sound();
                 tracing::info!(source = %name, ?ended, "capture ended");
                 // Whoever started it listens until it is ready; afterwards the end is an event.
                 match ended {
-                    ended if !was_ready.get() => {
+                    ended if !voice.was_ready() => {
                         let _ = reports.send(Report::Ended(ended));
                     }
                     _ if theirs.is_stopped() => {}

@@ -5,7 +5,7 @@ use mujian_av::testcard::{TestCard, beep, local_offset};
 use mujian_media::time::MediaTime;
 
 use super::clock::wall_micros;
-use super::{CaptureError, Clock, End, Outlet, Source, Stop, Wanted};
+use super::{CaptureError, Clock, End, Outlet, Source, Stop, Voice, Wanted};
 
 /// The tone is written this far ahead of the picture, so that the mixer never waits for it.
 const AHEAD: i64 = RATE as i64 / 5;
@@ -29,7 +29,7 @@ impl Source for TestCardSource {
         "the test card".into()
     }
 
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError> {
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
         let mut card = TestCard::new(self.wanted.width, self.wanted.height, local_offset());
         let fps = i64::from(self.wanted.fps.max(1));
         let frame_after = |micros: i64| (micros * fps).div_euclid(1_000_000) + 1;
@@ -47,7 +47,7 @@ impl Source for TestCardSource {
             tone(&clock, outlet, &mut sound);
             outlet.picture(card.draw(wall_ms, at));
             if std::mem::take(&mut first) {
-                ready();
+                voice.ready();
             }
             // Later than a frame: skip rather than pile up. A wall clock that was set back
             // or far forward counts anew.

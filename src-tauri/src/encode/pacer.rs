@@ -13,8 +13,9 @@ const LATENESS: MediaTime = MediaTime::from_millis(30);
 pub(super) enum Pace {
     /// Too early after the last one: it is left out.
     Drop,
-    /// It is shown at `pts`, after the last picture was repeated `repeats` times, `step` apart.
-    Show { pts: MediaTime, repeats: u32 },
+    /// It is shown at `pts`, after the last picture was repeated `repeats` times, `step` apart, or after
+    /// `left_out` places that stay empty.
+    Show { pts: MediaTime, repeats: u32, left_out: u32 },
 }
 
 /// Puts pictures on a grid of the frame rate. The grid follows the source's own clock slowly (at
@@ -44,7 +45,7 @@ impl Pacer {
         let Some(last) = self.last else {
             self.last = Some(at);
             self.real = at;
-            return Pace::Show { pts: at, repeats: 0 };
+            return Pace::Show { pts: at, repeats: 0, left_out: 0 };
         };
         let ahead = at.saturating_sub(last).flicks();
         let step = self.step.flicks();
@@ -56,14 +57,15 @@ impl Pacer {
         if MediaTime::from_flicks(ahead) > FILL {
             // A real hole: nothing is made up, the grid starts anew.
             self.last = Some(at);
-            return Pace::Show { pts: at, repeats: 0 };
+            return Pace::Show { pts: at, repeats: 0, left_out: 0 };
         }
         let off = ahead - slots * step;
         let pull = (off / 8).clamp(-step / 50, step / 50);
         let pts = last.saturating_add(MediaTime::from_flicks(slots * step + pull));
         self.last = Some(pts);
-        let repeats = if behind { 0 } else { u32::try_from(slots - 1).unwrap_or(0) };
-        Pace::Show { pts, repeats }
+        let between = u32::try_from(slots - 1).unwrap_or(0);
+        let (repeats, left_out) = if behind { (0, between) } else { (between, 0) };
+        Pace::Show { pts, repeats, left_out }
     }
 
     /// The time of a repeat before `pts`; `back` is 1 for the one just before it.
@@ -106,7 +108,7 @@ mod tests {
         for at in captures {
             match p.picture(ms(at), ms(at), false) {
                 Pace::Drop => dropped += 1,
-                Pace::Show { pts, repeats } => {
+                Pace::Show { pts, repeats, .. } => {
                     repeated += repeats as usize;
                     if repeats > 0 {
                         assert!(p.before(pts, repeats) > last);
@@ -159,7 +161,7 @@ mod tests {
         }
         assert_eq!(count, 30);
         // It comes back: no hole is made up.
-        assert_eq!(p.picture(ms(9000.0), ms(9000.0), false), Pace::Show { pts: ms(9000.0), repeats: 0 });
+        assert_eq!(p.picture(ms(9000.0), ms(9000.0), false), Pace::Show { pts: ms(9000.0), repeats: 0, left_out: 0 });
     }
 
     /// A source whose pictures come ever later than any fixed patience is not replaced by repeats.
@@ -185,8 +187,8 @@ mod tests {
     fn an_encoder_that_is_behind_gets_no_extra_work() {
         let mut p = Pacer::new(30);
         p.picture(ms(0.0), ms(100.0), true);
-        assert_eq!(p.picture(ms(100.0), ms(300.0), true), Pace::Show { pts: ms(100.0), repeats: 0 });
-        assert_eq!(p.picture(ms(200.0), ms(300.0), false), Pace::Show { pts: ms(200.0), repeats: 2 });
+        assert_eq!(p.picture(ms(100.0), ms(300.0), true), Pace::Show { pts: ms(100.0), repeats: 0, left_out: 2 });
+        assert_eq!(p.picture(ms(200.0), ms(300.0), false), Pace::Show { pts: ms(200.0), repeats: 2, left_out: 0 });
     }
 
     proptest! {

@@ -49,7 +49,7 @@ pub struct PipelineStatus {
     pub source: Option<String>,
     /// A file that is not looped came to its end.
     pub finished: bool,
-    /// The source failed and gives nothing any more.
+    /// The source failed and gives nothing; cameras and screens are tried again by themselves.
     pub source_error: Option<CaptureError>,
     /// The microphone failed; it is tried again by itself.
     pub microphone_error: Option<CaptureError>,
@@ -520,7 +520,12 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
         _ => "camera_lost",
     };
     status.send_modify(|s| {
+        s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
         let message = match event {
+            SourceEvent::Back => {
+                s.source_error = None;
+                return;
+            }
             SourceEvent::Finished => {
                 s.finished = true;
                 "The file has come to its end. Choose another source.".to_owned()
@@ -531,7 +536,6 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
                 message
             }
         };
-        s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
         s.notices.push(Notice { code: code.into(), message });
     });
 }

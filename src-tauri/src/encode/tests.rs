@@ -9,7 +9,7 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::studio::{EncoderReport, Preset, VideoSource};
 
 use super::*;
-use crate::capture::{Clock, End, Outlet, Source, Stop};
+use crate::capture::{Clock, End, Outlet, Source, Stop, Voice};
 
 /// Tests that keep real time do not run beside each other on a small machine.
 static REAL_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
@@ -162,7 +162,7 @@ impl Source for Pluggable {
         "the camera of the test".into()
     }
 
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, ready: &dyn Fn()) -> Result<End, CaptureError> {
+    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
         let mut next = clock.now();
         while self.plugged.load(std::sync::atomic::Ordering::SeqCst) {
             next = next.saturating_add(MediaTime::from_millis(33));
@@ -170,7 +170,7 @@ impl Source for Pluggable {
                 return Ok(End::Stopped);
             }
             outlet.picture(mujian_av::dark(320, 240).at(next));
-            ready();
+            voice.ready();
         }
         Err(mujian_av::AvError::Gone { device: self.label() }.into())
     }
@@ -303,8 +303,19 @@ fn the_screen_is_captured_with_its_own_colours() {
         let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == "screen_lost"));
         tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
     });
-    let again = pipeline.set_source(&VideoSource::Screen { device: display }, Preset::P540f30).unwrap_err().to_string();
+    let gone = VideoSource::Screen { device: display.clone() };
+    let again = quiet().set_source(&gone, Preset::P540f30).unwrap_err().to_string();
     assert!(again.ends_with('.') && again.contains("screen"), "{again}");
+    // It comes back on the same display, and so does the picture.
+    let _server = spawn("Xvfb", &[&display, "-screen", "0", "640x480x24", "-nolisten", "tcp", "-wr"], |_| {});
+    runtime.block_on(async {
+        let wait = status.wait_for(|s| s.notices.is_empty() && s.source_error.is_none());
+        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap().unwrap();
+    });
+    let before = last_video(&items);
+    collect(&mut feed, Duration::from_secs(10), |i| {
+        last_video(i) > before.saturating_add(MediaTime::from_millis(1500))
+    });
 }
 
 /// Makes a file with the real ffmpeg.

@@ -32,18 +32,17 @@ struct Live {
     pacer: Pacer,
     last: Option<Picture>,
     last_key: Option<MediaTime>,
-    dropped_before: u64,
     items: Vec<FeedItem>,
 }
 
 impl Live {
-    fn new(start: Start, dropped_before: u64) -> Self {
+    fn new(start: Start) -> Self {
         let Start { out, encoder, fall_back } = start;
         let settings = encoder.settings();
         let scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
         out.set_encoder(encoder.name());
         let pacer = Pacer::new(settings.fps);
-        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, dropped_before, items: Vec::new() }
+        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, items: Vec::new() }
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
@@ -53,11 +52,11 @@ impl Live {
             return true;
         }
         let (pts, repeats) = match self.pacer.picture(at, now.saturating_sub(self.out.origin), behind) {
-            Pace::Drop => {
-                self.out.count_dropped(1);
-                return true;
+            Pace::Drop => return true,
+            Pace::Show { pts, repeats, left_out } => {
+                self.out.count_dropped(u64::from(left_out));
+                (pts, repeats)
             }
-            Pace::Show { pts, repeats } => (pts, repeats),
         };
         if let Some(last) = self.last.clone() {
             for back in (1..=repeats).rev() {
@@ -153,19 +152,14 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
         }
         if let Some(start) = next.lock().take() {
             finish(&mut live);
-            live = Some(Live::new(start, pictures.dropped()));
+            live = Some(Live::new(start));
         }
         let idle = Instant::now() + Duration::from_millis(100);
         let repeat = live.as_ref().and_then(|l| Some(l.pacer.repeat_due()?.saturating_add(l.out.origin)));
         let until = repeat.map_or(idle, |at| clock.instant(at).min(idle));
         let fine = match (pictures.next(until), &mut live) {
             (Next::Closed, _) => break,
-            (Next::Picture(picture), Some(l)) => {
-                let dropped = pictures.dropped();
-                l.out.count_dropped(dropped.saturating_sub(l.dropped_before));
-                l.dropped_before = dropped;
-                l.picture(&picture, clock.now(), !pictures.is_empty())
-            }
+            (Next::Picture(picture), Some(l)) => l.picture(&picture, clock.now(), !pictures.is_empty()),
             (Next::TimedOut, Some(l)) if repeat.is_some_and(|at| clock.now() >= at) => l.repeat(),
             _ => true,
         };
