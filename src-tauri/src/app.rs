@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
@@ -11,6 +10,7 @@ use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo};
 use mujian_protocol::studio::{Broadcast, Notice, Share, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use parking_lot::Mutex;
 use reqwest::Method;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
@@ -59,9 +59,9 @@ pub struct App {
     server: String,
     program: String,
     resumed: bool,
-    /// An intent is stored.
-    intended: AtomicBool,
-    tasks: parking_lot::Mutex<Vec<AbortOnDropHandle<()>>>,
+    /// What is stored as meant to run.
+    intended: Mutex<Option<Intent>>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
     _only: File,
 }
 
@@ -100,7 +100,7 @@ impl App {
         let studio = Arc::new(Studio::start(rig, cache.settings()?));
         let intent = cache.intent()?.filter(|intent| intent.server == server);
         let resumed = intent.is_some();
-        let (intended, tasks) = (AtomicBool::new(resumed), parking_lot::Mutex::default());
+        let (intended, tasks) = (Mutex::default(), Mutex::default());
         let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, _only: only });
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
@@ -199,6 +199,10 @@ impl App {
         let before = self.studio.state();
         self.studio.set(settings.clone()).await?;
         self.cache.set_settings(&settings)?;
+        let intended = self.intended.lock().clone();
+        if let Some(intent) = intended {
+            self.store_intent(Some(&Intent { settings: settings.clone(), ..intent }));
+        }
         let words = |s: &StudioSettings| (s.title.clone(), s.category.clone(), s.tags.clone());
         if is_on_air(&before.broadcast)
             && words(&settings) != words(&before.settings)
@@ -226,22 +230,38 @@ impl App {
         });
         self.studio.go_live(target, false).await?;
         // A crash from here on is gone on from.
-        self.store_intent(Some(&Intent {
+        self.intend(&Intent {
             server: self.server.clone(),
             room: room.id,
             settings,
-            program: self.program.clone(),
+            encoder: None,
             since: WallTime::now(),
-        }));
+        });
+        Ok(())
+    }
+
+    /// Stores what is to be gone on with, unless the broadcast has ended in this moment.
+    fn intend(&self, intent: &Intent) {
+        self.store_intent(Some(intent));
         if !is_on_air(&self.studio.state().broadcast) {
             self.store_intent(None);
         }
-        Ok(())
+    }
+
+    /// A broadcast that was gone on with named its encoder; the next one chooses as the streamer said.
+    async fn forget_encoder(&self) {
+        let settings = self.studio.state().settings.clone();
+        let chosen = self.cache.settings().map(|s| s.encoder).unwrap_or_else(|_| settings.encoder.clone());
+        if chosen != settings.encoder
+            && let Err(error) = self.studio.set(StudioSettings { encoder: chosen, ..settings }).await
+        {
+            tracing::debug!(%error, "the encoder stays as it was");
+        }
     }
 
     /// A full disk does not keep anybody off air; it only makes a crash final.
     fn store_intent(&self, intent: Option<&Intent>) {
-        self.intended.store(intent.is_some(), Ordering::Relaxed);
+        *self.intended.lock() = intent.cloned();
         if let Err(error) = self.cache.set_intent(intent) {
             tracing::warn!(%error, "the intent could not be stored");
         }
@@ -251,17 +271,22 @@ impl App {
     async fn resume(&self, intent: Intent) {
         tracing::info!(room = %intent.room, "a broadcast was cut off; it goes on");
         let resumed = async {
-            self.studio.set(intent.settings.clone()).await?;
+            // The encoder that ran is tried first: testing all of them again takes seconds.
+            let encoder = intent.settings.encoder.clone().or(intent.encoder.clone());
+            self.studio.set(StudioSettings { encoder, ..intent.settings.clone() }).await?;
             let room = own_room::prepare(&self.api, &self.cache, &self.server, &intent.settings).await?;
             let target = self.target(&room).await?;
             self.studio.update(move |state| state.room = Some(room.id));
             self.studio.go_live(target, true).await
         };
         let notice = match resumed.await {
-            Ok(()) => Notice {
-                code: "resumed".into(),
-                message: "Mujian was ended by a crash while you were on air. The broadcast goes on.".into(),
-            },
+            Ok(()) => {
+                self.intend(&intent);
+                Notice {
+                    code: "resumed".into(),
+                    message: "Mujian was ended by a crash while you were on air. The broadcast goes on.".into(),
+                }
+            }
             Err(error) => {
                 self.store_intent(None);
                 let message = format!(
@@ -390,10 +415,15 @@ async fn watch_host(api: Api, mut host: tokio::sync::watch::Receiver<HostInfo>) 
 /// An end or a failure takes the intent back: nothing is to be gone on with.
 async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watch::Receiver<Arc<StudioState>>) {
     while state.changed().await.is_ok() {
-        let broadcast = state.borrow_and_update().broadcast.clone();
+        let now = state.borrow_and_update().clone();
         let Some(app) = app.upgrade() else { return };
-        if !is_on_air(&broadcast) && app.intended.load(Ordering::Relaxed) {
+        let Some(intent) = app.intended.lock().clone() else { continue };
+        let encoder = now.encoder.as_ref().map(|e| e.name.clone());
+        if !is_on_air(&now.broadcast) {
             app.store_intent(None);
+            app.forget_encoder().await;
+        } else if encoder.is_some() && encoder != intent.encoder {
+            app.store_intent(Some(&Intent { encoder, ..intent }));
         }
     }
 }

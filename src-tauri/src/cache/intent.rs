@@ -19,8 +19,8 @@ pub struct Intent {
     pub room: RoomId,
     /// What is broadcast, and how.
     pub settings: StudioSettings,
-    /// The program's name towards the server, so that it may take over from itself.
-    pub program: String,
+    /// The encoder that ran, once it did.
+    pub encoder: Option<String>,
     /// Since when.
     pub since: WallTime,
 }
@@ -64,7 +64,7 @@ mod tests {
             server: "hosted".into(),
             room: "demo".parse().unwrap(),
             settings: StudioSettings::default(),
-            program: "p".into(),
+            encoder: Some("libx264".into()),
             since: WallTime(3),
         };
         Cache::open(dir.path()).unwrap().set_intent(Some(&intent)).unwrap();

@@ -10,6 +10,6 @@ pub mod rig;
 pub mod session;
 pub mod target;
 
-pub use pipeline::{devices, encoders, rig};
+pub use pipeline::{devices, encoders, rig, rig_with};
 pub use session::Studio;
 pub use target::Target;

@@ -14,7 +14,8 @@ use crate::encode::{
     EncodeError, Encoders, Feed, FeedControl, LiveSettings, Pipeline, PipelineSettings, PipelineStatus, ProbeCommand,
 };
 
-/// The encoders of this computer; each is tested once in the life of the process.
+/// The encoders of this computer; each is tested once in the life of the process, by this program
+/// started again.
 fn table() -> Result<Encoders, ApiError> {
     static TABLE: OnceLock<Encoders> = OnceLock::new();
     if let Some(table) = TABLE.get() {
@@ -28,7 +29,13 @@ fn table() -> Result<Encoders, ApiError> {
 /// Capture and encoding of this computer, with nothing open yet.
 #[must_use]
 pub fn rig(runtime: &Handle) -> Box<dyn Rig> {
-    Box::new(PipelineRig { runtime: runtime.clone(), open: None })
+    Box::new(PipelineRig { runtime: runtime.clone(), encoders: None, open: None })
+}
+
+/// The same, with encoders tested by another program, as tests need it: they are not this program.
+#[must_use]
+pub fn rig_with(runtime: &Handle, encoders: Encoders) -> Box<dyn Rig> {
+    Box::new(PipelineRig { runtime: runtime.clone(), encoders: Some(encoders), open: None })
 }
 
 /// What there is to capture from.
@@ -56,6 +63,8 @@ async fn blocking<T: Send + 'static>(
 
 struct PipelineRig {
     runtime: Handle,
+    /// None: those of [`table`].
+    encoders: Option<Encoders>,
     open: Option<Open>,
 }
 
@@ -135,7 +144,10 @@ impl PipelineRig {
         }
         open.tell_all(sink);
         match (mode, &open.live) {
-            (Mode::Live, None) => open.go_live(settings, &self.runtime),
+            (Mode::Live, None) => {
+                let encoders = self.encoders.clone().map_or_else(table, Ok)?;
+                open.go_live(settings, &encoders, &self.runtime)
+            }
             (Mode::Live, Some(_)) => Ok(()),
             _ => {
                 if let Some(live) = open.live.take() {
@@ -210,9 +222,9 @@ impl Open {
         }
     }
 
-    fn go_live(&mut self, settings: &StudioSettings, runtime: &Handle) -> Result<(), ApiError> {
+    fn go_live(&mut self, settings: &StudioSettings, encoders: &Encoders, runtime: &Handle) -> Result<(), ApiError> {
         let live = LiveSettings { preset: settings.preset, encoder: settings.encoder.clone() };
-        let feed = self.pipeline.go_live(&live, &table()?).map_err(|e| encode_error(&settings.source, &e))?;
+        let feed = self.pipeline.go_live(&live, encoders).map_err(|e| encode_error(&settings.source, &e))?;
         let control = feed.control();
         let task = AbortOnDropHandle::new(runtime.spawn(pump(feed, Arc::clone(&self.sink), settings.source.clone())));
         self.live = Some(Live { control, task });

@@ -91,8 +91,9 @@ impl Link {
             (Phase::Greeting { .. }, ServerMessage::Welcome { last, .. }) => {
                 self.last = Some(*last);
                 self.phase = Phase::Joined { since: now, heard: now };
-                self.todo.push_back(Do::Deliver(Box::new(message)));
+                // First, so that whoever reacts to the welcome can already send.
                 self.todo.push_back(Do::State(LinkState::Joined));
+                self.todo.push_back(Do::Deliver(Box::new(message)));
             }
             // Before the welcome only a refusal makes sense.
             (Phase::Greeting { .. }, ServerMessage::Refused { .. }) => {

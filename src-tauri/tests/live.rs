@@ -1,0 +1,231 @@
+//! A broadcast from the first click to the end, against the real server, through a link that breaks.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mujian::api::Api;
+use mujian::encode::{Encoders, ProbeCommand};
+use mujian::studio::{self, Studio, Target};
+use mujian::viewer::media::{Media, Piece};
+use mujian::viewer::room::Room;
+use mujian_media::rtmp::Secret;
+use mujian_protocol::api::{Credentials, NewRoom, OwnedRoom, RoomView};
+use mujian_protocol::app::{LinkState, MediaState, RoomChannelMessage};
+use mujian_protocol::room::{ClientMessage, DanmakuMode, RoomEventBody, ServerMessage, Stage};
+use mujian_protocol::studio::{Broadcast, Preset, StudioSettings, StudioState};
+use mujian_protocol::{ErrorCode, RoomId};
+use mujian_server::{Config, Running, Server};
+use reqwest::Method;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Stand {
+    _data: tempfile::TempDir,
+    running: Running,
+    api: Api,
+    room: OwnedRoom,
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = Config {
+            data: data.path().into(),
+            http: any,
+            rtmp: any,
+            worker_program: Some(env!("CARGO_BIN_EXE_mujian").into()),
+            ..Config::default()
+        };
+        let running = Server::start(config).await.unwrap();
+        let api = Api::new(format!("http://{}/", running.http).parse().unwrap()).unwrap();
+        let person = Credentials { name: "streamer".into(), password: "correct horse".into() };
+        api.open_session(true, &person).await.unwrap();
+        let new = NewRoom { title: "test".into(), ..NewRoom::default() };
+        let room: OwnedRoom = api.call(Method::POST, "/rooms", Some(&new)).await.unwrap();
+        Self { _data: data, running, api, room }
+    }
+
+    fn id(&self) -> RoomId {
+        self.room.room.id.clone()
+    }
+
+    fn target(&self, at: SocketAddr, key: &str) -> Target {
+        let url = format!("rtmp://{at}/live").parse().unwrap();
+        Target::from_url(&url, self.id(), Secret::new(key), "this-program".into()).unwrap()
+    }
+
+    async fn view(&self) -> RoomView {
+        self.api.call(Method::GET, &format!("/rooms/{}", self.id()), None::<&()>).await.unwrap()
+    }
+}
+
+fn test_card() -> Studio {
+    let settings = StudioSettings {
+        microphone: None,
+        preset: Preset::P540f30,
+        encoder: Some("libx264".into()),
+        ..StudioSettings::default()
+    };
+    let program = env!("CARGO_BIN_EXE_mujian").into();
+    let command = ProbeCommand { program, arguments: vec!["worker".into(), "probe-encoder".into()] };
+    let rig = studio::rig_with(&tokio::runtime::Handle::current(), Encoders::new(command));
+    Studio::start(rig, settings)
+}
+
+async fn until(studio: &Studio, what: &str, is: impl FnMut(&Arc<StudioState>) -> bool) -> Arc<StudioState> {
+    let mut state = studio.watch();
+    let waited = tokio::time::timeout(LIMIT, state.wait_for(is)).await.map(|s| s.unwrap().clone());
+    waited.unwrap_or_else(|_| panic!("{what}: {:?}", studio.state()))
+}
+
+fn live(state: &Arc<StudioState>) -> bool {
+    matches!(state.broadcast, Broadcast::Live { .. })
+}
+
+/// A link that can be cut: what goes through it goes on to the server.
+struct Wire {
+    at: SocketAddr,
+    whole: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let whole = watch::Sender::new(true);
+        let state = whole.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut state = state.clone();
+                tokio::spawn(async move {
+                    if !*state.borrow_and_update() {
+                        return;
+                    }
+                    let mut far = TcpStream::connect(server).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = state.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { at, whole }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_link_is_mended_and_viewers_stay() {
+    let stand = Stand::new().await;
+    let wire = Wire::to(stand.running.rtmp).await;
+    let studio = test_card();
+    studio.go_live(stand.target(wire.at, &stand.room.stream_key), false).await.unwrap();
+    until(&studio, "live", live).await;
+
+    let (pieces, mut got) = mpsc::unbounded_channel();
+    let _media = Media::watch(stand.api.clone(), &stand.id(), move |piece| pieces.send(piece).is_ok());
+    let (mut connected, mut inits) = (0, 0);
+    let mut next =
+        async |what: &str| tokio::time::timeout(LIMIT, got.recv()).await.unwrap_or_else(|_| panic!("{what}")).unwrap();
+    while inits == 0 {
+        match next("an init segment").await {
+            Piece::State(MediaState::Connected) => connected += 1,
+            Piece::Data(bytes) => inits += u32::from(bytes.get(4..8) == Some(&b"ftyp"[..])),
+            Piece::State(other) => panic!("{other:?}"),
+        }
+    }
+
+    let before = stand.view().await;
+    wire.whole.send_replace(false);
+    let lost = until(&studio, "reconnecting", |s| matches!(s.broadcast, Broadcast::Reconnecting { .. })).await;
+    let Broadcast::Reconnecting { since, .. } = lost.broadcast else { unreachable!() };
+    until(&studio, "a failed attempt", |s| matches!(s.broadcast, Broadcast::Reconnecting { attempt: 1.., .. })).await;
+    wire.whole.send_replace(true);
+    let again = until(&studio, "live again", live).await;
+    assert_eq!(again.broadcast, Broadcast::Live { since }, "it is the same broadcast");
+    let sent = again.stats.sent_frames;
+    until(&studio, "frames after the break", |s| s.stats.sent_frames > sent + 30).await;
+    let view = stand.view().await;
+    assert_eq!((view.stage, view.live_since), (Stage::Live, before.live_since), "it is the same stream");
+
+    // The viewer's connection was never broken.
+    for _ in 0..30 {
+        match next("fragments go on").await {
+            Piece::Data(bytes) => assert!(bytes.len() > 8),
+            Piece::State(state) => panic!("{state:?}"),
+        }
+    }
+    assert_eq!(connected, 1);
+
+    tokio::time::timeout(LIMIT, studio.end_and_wait()).await.unwrap();
+    assert_eq!(studio.state().broadcast, Broadcast::Idle);
+    assert_eq!(stand.view().await.stage, Stage::Off, "the goodbye was heard before the end was told");
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_final() {
+    let stand = Stand::new().await;
+    let studio = test_card();
+    studio.go_live(stand.target(stand.running.rtmp, "wrong"), false).await.unwrap();
+    let state = until(&studio, "failed", |s| matches!(s.broadcast, Broadcast::Failed { .. })).await;
+    let Broadcast::Failed { error } = &state.broadcast else { unreachable!() };
+    assert_eq!(error.code, ErrorCode::WrongStreamKey);
+    assert!(error.message.len() > 20, "{error}");
+    assert_eq!(stand.view().await.stage, Stage::Off);
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_joined_and_joined_again() {
+    let stand = Stand::new().await;
+    let wire = Wire::to(stand.running.http).await;
+    let api = Api::new(format!("http://{}/", wire.at).parse().unwrap()).unwrap();
+    api.set_session(stand.api.token(), None);
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let room = Room::join(api, &stand.id(), move |message| told.send(message).is_ok());
+    let mut next = async || tokio::time::timeout(LIMIT, heard.recv()).await.unwrap().unwrap();
+    let joined = RoomChannelMessage::State { state: LinkState::Joined };
+    while next().await != joined {}
+    let say = |text: &str| ClientMessage::Danmaku {
+        client_ref: text.into(),
+        text: text.into(),
+        mode: DanmakuMode::Scroll,
+        color: None,
+    };
+    let mut seen = Vec::new();
+    let mut note = |message: &RoomChannelMessage| {
+        if let RoomChannelMessage::Message { message } = message {
+            let events = match &**message {
+                ServerMessage::Event { event } => std::slice::from_ref(event),
+                ServerMessage::Welcome { events, .. } => events,
+                _ => &[],
+            };
+            seen.extend(events.iter().filter_map(|e| match &e.body {
+                RoomEventBody::Danmaku(d) => Some(d.text.clone()),
+                _ => None,
+            }));
+        }
+        seen.len()
+    };
+    room.send(say("one")).unwrap();
+    while note(&next().await) < 1 {}
+    wire.whole.send_replace(false);
+    while next().await != (RoomChannelMessage::State { state: LinkState::Lost }) {}
+    assert_eq!(room.send(say("lost")).unwrap_err().code, ErrorCode::Unreachable);
+    // Somebody else goes on talking meanwhile.
+    let (told, mut other) = mpsc::unbounded_channel();
+    let direct = Room::join(stand.api.clone(), &stand.id(), move |m| told.send(m).is_ok());
+    while other.recv().await.unwrap() != joined {}
+    direct.send(say("two")).unwrap();
+    wire.whole.send_replace(true);
+    while note(&next().await) < 2 {}
+    room.send(say("three")).unwrap();
+    while note(&next().await) < 3 {}
+    assert_eq!(seen, ["one", "two", "three"]);
+    stand.running.shutdown().await;
+}
