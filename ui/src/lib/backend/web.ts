@@ -14,6 +14,8 @@ import {
 const TOKEN = "mujian.token";
 /** The programme always sends something; silence for this long is a dead connection, in milliseconds. */
 const MEDIA_SILENCE = 5000;
+/** A connection may take this long to be made, in milliseconds. */
+const MEDIA_CONNECT = 12_000;
 
 const now = (): number => performance.now();
 
@@ -218,7 +220,7 @@ export class WebBackend implements Backend {
     };
     // One timer, not one for each of the many messages: it looks when something was last heard.
     const watch = (): void => {
-      const left = heardAt + MEDIA_SILENCE - now();
+      const left = heardAt + (socket?.readyState === WebSocket.OPEN ? MEDIA_SILENCE : MEDIA_CONNECT) - now();
       if (left <= 0) lost();
       else timer = setTimeout(watch, left);
     };
@@ -231,7 +233,11 @@ export class WebBackend implements Backend {
       clearTimeout(timer);
       watch();
       mine.onopen = () => {
-        if (socket === mine) handlers.state("connected");
+        if (socket !== mine) return;
+        heardAt = now();
+        clearTimeout(timer);
+        watch();
+        handlers.state("connected");
       };
       mine.onmessage = (e: MessageEvent<unknown>) => {
         if (socket !== mine || !(e.data instanceof ArrayBuffer)) return;

@@ -485,7 +485,8 @@ export class PlayerMachine {
   }
 
   #setRate(rate: number): void {
-    if (Math.abs(rate - this.#rate) < 0.005) return;
+    // Small steps are not worth the change, except back to the normal speed.
+    if (rate === this.#rate || (rate !== 1 && Math.abs(rate - this.#rate) < 0.015)) return;
     this.#rate = rate;
     this.#actions.push({ do: "rate", rate });
   }
