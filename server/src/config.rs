@@ -28,6 +28,8 @@ pub struct Config {
     pub public_host: Option<String>,
     /// Most HTTP connections at a time, viewers included.
     pub max_connections: usize,
+    /// Most of them from one address; proxies that are trusted may hold all.
+    pub max_connections_per_address: usize,
     /// How often things may be done.
     pub limits: Limits,
     /// Print a set-up code while there is no operator. A hosted server makes its operator itself.
@@ -91,6 +93,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             public_host: None,
             max_connections: 20_000,
+            max_connections_per_address: 5_000,
             limits: Limits::default(),
             print_setup_code: false,
             worker_program: None,
@@ -169,6 +172,9 @@ impl Config {
         if self.max_connections < 16 {
             return Err(ConfigError::Value(format!("max_connections is {}; take 16 or more.", self.max_connections)));
         }
+        if self.max_connections_per_address == 0 {
+            return Err(ConfigError::Value("max_connections_per_address is 0; take 1 or more.".into()));
+        }
         for origin in &self.allowed_origins {
             let good = url::Url::parse(origin)
                 .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.origin().ascii_serialization() == *origin);
@@ -202,6 +208,23 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The file that operators copy names every key with its default.
+    #[test]
+    fn the_example_is_complete_and_tells_the_defaults() {
+        let example = include_str!("../mujian-server.example.toml");
+        assert_eq!(Config::parse(example).unwrap(), Config::default());
+        let uncommented: String = example
+            .lines()
+            .map(|l| l.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(l))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let shown: toml::Table = uncommented.parse().unwrap();
+        let mut expected = toml::Table::try_from(Config::default()).unwrap();
+        // Without a value by default; the example shows one.
+        expected.insert("public_host".into(), "live.example.org".into());
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn an_empty_file_is_the_default() {

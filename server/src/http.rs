@@ -3,8 +3,9 @@
 //! It is ours, and not axum's, because media wants its sockets tuned, every connection counted
 //! until its socket is closed (upgraded ones too), and slow senders of headers cut off.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +27,7 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::egress;
+use crate::limit::address_key;
 
 /// Time to send the head of a request, and to stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,6 +49,42 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub struct Stream {
     tcp: TcpStream,
     _slot: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// Connections of each address.
+type Addresses = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// A connection's place among those of its address.
+#[derive(Debug)]
+struct Place {
+    address: IpAddr,
+    all: Addresses,
+}
+
+impl Place {
+    /// Takes one of `most`.
+    fn take(all: &Addresses, address: IpAddr, most: usize) -> Option<Self> {
+        let mut counts = all.lock();
+        let count = counts.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Self { address, all: Arc::clone(all) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.all.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
 }
 
 impl Stream {
@@ -110,12 +149,23 @@ pub(crate) struct Acceptor {
     pub(crate) router: Router,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
+    addresses: Addresses,
 }
 
 impl Acceptor {
     pub(crate) fn new(app: &Arc<App>) -> Self {
         let (router, most) = (crate::router(app), app.config.max_connections);
-        Self { app: Arc::clone(app), router, slots: Arc::new(Semaphore::new(most)), tasks: TaskTracker::new() }
+        let slots = Arc::new(Semaphore::new(most));
+        Self { app: Arc::clone(app), router, slots, tasks: TaskTracker::new(), addresses: Addresses::default() }
+    }
+
+    /// A place for a connection from this address. None: it has as many as it may.
+    fn place(&self, peer: SocketAddr) -> Option<Place> {
+        let config = &self.app.config;
+        let address = peer.ip().to_canonical();
+        let proxy = config.trusted_proxies.iter().any(|p| p.to_canonical() == address);
+        let most = if proxy { usize::MAX } else { config.max_connections_per_address };
+        Place::take(&self.addresses, address_key(address), most)
     }
 
     /// Accepts until `stop`, then lets running requests finish for a moment.
@@ -133,9 +183,13 @@ impl Acceptor {
             };
             match accepted {
                 Ok((tcp, peer)) => {
+                    let Some(place) = self.place(peer) else {
+                        metrics::counter!("mujian_http_connections_refused_total").increment(1);
+                        continue;
+                    };
                     tune(&tcp);
                     metrics::gauge!("mujian_http_connections").increment(1.0);
-                    let stream = Stream { tcp, _slot: slot };
+                    let stream = Stream { tcp, _slot: slot, _place: place };
                     let (app, router) = (Arc::clone(&self.app), self.router.clone());
                     self.tasks.spawn(connection(app, stream, peer, router, stop.clone()));
                 }
@@ -197,4 +251,30 @@ async fn connection(app: Arc<App>, stream: Stream, peer: SocketAddr, router: Rou
     if let Err(error) = result {
         tracing::debug!(%error, %peer, "A connection broke.");
     }
+}
+
+/// Lets this process open as many sockets as it may have connections, as far as the system allows: many
+/// systems start programs with 1024.
+pub(crate) fn raise_file_limit(connections: usize) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let wanted = connections as u64 + 1024;
+        let limit = getrlimit(Resource::Nofile);
+        if limit.current.is_none_or(|now| now >= wanted) {
+            return;
+        }
+        let current = limit.maximum.map_or(wanted, |most| most.min(wanted));
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum }) {
+            tracing::warn!(%error, "The limit of open files could not be raised.");
+        } else if current < wanted {
+            tracing::warn!(
+                limit = current,
+                wanted,
+                "The system allows fewer open files than max_connections asks for; past that, viewers are kept waiting."
+            );
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = connections;
 }

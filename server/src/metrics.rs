@@ -40,6 +40,10 @@ pub(crate) fn render() -> String {
 
 fn describe() {
     metrics::describe_gauge!("mujian_http_connections", "HTTP connections that are open, viewers included.");
+    metrics::describe_counter!(
+        "mujian_http_connections_refused_total",
+        "Connections refused because their address has too many."
+    );
     metrics::describe_gauge!("mujian_room_sockets", "Room sockets that are open.");
     metrics::describe_gauge!("mujian_rooms_active", "Rooms that are held in memory.");
     metrics::describe_gauge!("mujian_ingest_connections", "RTMP connections that are open.");

@@ -116,6 +116,7 @@ impl Server {
     /// A port is in use or cannot be opened.
     pub async fn listen(self) -> Result<Running, StartError> {
         let app = self.app;
+        crate::http::raise_file_limit(app.config.max_connections);
         let http = bind("HTTP", "http", app.config.http).await?;
         let rtmp = bind("RTMP", "rtmp", app.config.rtmp).await?;
         let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);

@@ -318,3 +318,22 @@ async fn pages_are_served_with_strict_headers() {
     let calls = site.client.get(format!("{}/api/v1/server", site.base)).send().await.unwrap();
     assert_eq!(calls.headers()["cache-control"], "no-store");
 }
+
+#[tokio::test]
+async fn one_address_does_not_get_every_connection() {
+    use tokio::io::AsyncReadExt;
+    let site = site_with(|c| c.max_connections_per_address = 2).await;
+    let address = site.server.as_ref().unwrap().http;
+    let open = || tokio::net::TcpStream::connect(address);
+    let (first, _second) = (open().await.unwrap(), open().await.unwrap());
+    // The third is accepted by the system and closed by the server.
+    let mut third = open().await.unwrap();
+    let read = tokio::time::timeout(common::PATIENCE, third.read(&mut [0; 1])).await.expect("closed in time");
+    assert!(matches!(read, Ok(0) | Err(_)));
+    // A place that is given up is free again.
+    drop(first);
+    let deadline = tokio::time::Instant::now() + common::PATIENCE;
+    while reqwest::get(format!("{}/healthz", site.base)).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the place is not free again");
+    }
+}
