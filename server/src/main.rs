@@ -95,7 +95,7 @@ async fn run(options: Options) -> Result<(), StartError> {
     if let Some(code) = running.setup_code() {
         // To the terminal and not to the log, which may be kept or sent somewhere.
         eprintln!(
-            "No operator yet. Make an account, then enter this set-up code on the page /setup to run this server with it: {code}"
+            "No operator yet. Log in on the account page (/account) and enter this set-up code there to run the server: {code}"
         );
     }
     let mut stdout = std::io::stdout();

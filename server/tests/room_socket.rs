@@ -221,6 +221,27 @@ async fn too_fast_is_refused() {
     assert_eq!(anna.closed().await, 4429);
 }
 
+/// Whatever a client sends without end, it is cut off: not only what is well formed.
+#[tokio::test]
+async fn floods_end_the_socket() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let invalid = Message::text(json!({"type": "danmaku", "client_ref": "", "text": ""}).to_string());
+    for flood in [invalid, Message::Ping(vec![1].into()), Message::Pong(vec![].into())] {
+        let mut socket = site.socket(id(&room)).await;
+        socket.hello(Some(&a), None).await;
+        for _ in 0..300 {
+            if socket.inner.send(flood.clone()).await.is_err() {
+                break;
+            }
+        }
+        // What the client sent after the end may reset the connection before the code is read.
+        let code = socket.closed().await;
+        assert!(code == 4429 || code == 0, "{code}");
+    }
+}
+
 #[tokio::test]
 async fn a_change_of_the_room_is_told() {
     let site = site().await;

@@ -212,7 +212,14 @@ impl Conversation<'_> {
                     heard = Instant::now();
                     match message {
                         None | Some(Err(_) | Ok(Message::Close(_))) => return End::GONE,
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                            if bucket.take(MESSAGES, self.app.clock.now()).is_err() {
+                                self.refused += 1;
+                                if self.refused > PATIENCE {
+                                    return Some(End { code: close::TOO_MANY, error: Some(too_fast()) });
+                                }
+                            }
+                        }
                         Some(Ok(Message::Text(text))) => {
                             let in_time = bucket.take(MESSAGES, self.app.clock.now()).is_ok();
                             if let Err(end) = self.heard(&text, in_time).await {
@@ -270,18 +277,23 @@ struct Place<'a> {
 
 impl Place<'_> {
     async fn write(&self, written: Written, in_time: bool) -> Result<(), ApiError> {
-        let too_fast =
-            || ApiError::new(ErrorCode::RateLimited, "That was too fast. Wait a moment, then send it again.");
+        if !in_time {
+            return Err(too_fast());
+        }
         let Some(account) = self.account else {
             return Err(ApiError::new(ErrorCode::Unauthenticated, "Log in to write."));
         };
         let danmaku = written.check(account.person())?;
-        if !in_time || self.app.limits.danmaku.take(account.id.clone(), self.app.clock.now()).is_err() {
+        if self.app.limits.danmaku.take(account.id.clone(), self.app.clock.now()).is_err() {
             return Err(too_fast());
         }
         let closing = |_| ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.");
         self.room.hub.write(account.person(), danmaku, self.answers.clone()).await.map_err(closing)
     }
+}
+
+fn too_fast() -> ApiError {
+    ApiError::new(ErrorCode::RateLimited, "That was too fast. Wait a moment, then send it again.")
 }
 
 fn not_a_message() -> Option<End> {
