@@ -23,7 +23,7 @@ pub enum Denied {
     #[error("There is no room \u{201c}{0}\u{201d} on this server. Copy the address again from the room's studio.")]
     UnknownRoom(String),
     /// The key is not the room's, or is no longer.
-    #[error("The stream key is wrong, or was renewed. Copy it again from the room's studio.")]
+    #[error("The room or the stream key is wrong, or the key was renewed. Copy both again from the room's studio.")]
     WrongKey,
     /// Too many wrong keys from one address.
     #[error("Too many wrong stream keys came from your address. Wait {0} seconds, then try again with the right one.")]
