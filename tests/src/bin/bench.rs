@@ -9,7 +9,7 @@ use clap::Parser;
 use mujian_tests::browser::{Browser, Look};
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, glass, join, lipsync};
+use mujian_tests::measure::{cpu, fanout, glass, join, lipsync};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
@@ -19,7 +19,7 @@ use tokio::process::Command;
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `join`, `picture`, `glass`, `broadcaster`, `lipsync`.
+    /// `fanout`, `join`, `picture`, `glass`, `broadcaster`, `lipsync`.
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 60)]
@@ -51,6 +51,7 @@ async fn main() -> Result<()> {
             }
         };
     }
+    measure!("fanout", fanout::rows(&fanout::Plan::default()));
     measure!("join", joins());
     measure!("picture", click_to_picture());
     measure!("glass", glass_to_glass());

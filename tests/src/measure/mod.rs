@@ -1,6 +1,7 @@
 //! Measuring: what `make bench` and `make soak` print, and what some end-to-end tests assert.
 
 pub mod cpu;
+pub mod fanout;
 pub mod figures;
 pub mod glass;
 pub mod join;
