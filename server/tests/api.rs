@@ -70,6 +70,9 @@ async fn every_failure_is_a_code_and_a_sentence() {
         (404, "not_found", raw(Method::GET, "/../v2/rooms", json_type, vec![]).await),
         (404, "not_found", raw(Method::GET, "/rooms/abcd", json_type, vec![]).await),
         (404, "not_found", raw(Method::GET, "/rooms/NO!", json_type, vec![]).await),
+        (404, "not_found", raw(Method::GET, "/rooms/%ff", json_type, vec![]).await),
+        (404, "not_found", raw(Method::POST, "/rooms/abcd/publishers/%ff/admit", json_type, vec![]).await),
+        (404, "not_found", raw(Method::PATCH, "/accounts/%ff", json_type, vec![]).await),
         (405, "invalid_request", raw(Method::PUT, "/accounts", json_type, vec![]).await),
         (415, "invalid_request", raw(Method::POST, "/accounts", "text/plain", b"{}".to_vec()).await),
         (400, "invalid_request", raw(Method::POST, "/accounts", json_type, b"{".to_vec()).await),
@@ -92,6 +95,7 @@ async fn rooms() {
     let ask = json!({"title": " <i>Night</i> ", "category": "Music", "tags": ["a", "A", "b"]});
     let (status, made) = site.post("/rooms", Some(&owner), ask).await;
     assert_eq!(status, 201, "{made}");
+    assert_eq!(site.get("/me", Some(&owner)).await.1["role"], "streamer");
     let id = made["id"].as_str().unwrap();
     let key = made["stream_key"].as_str().unwrap();
     assert!(key.len() >= 20);
@@ -179,6 +183,23 @@ async fn the_setup_code_makes_one_operator() {
     let (status, body) = site.post("/setup", Some(&second), json!({"code": right})).await;
     assert_eq!((status.as_u16(), code(&body)), (403, "wrong_setup_code"));
     assert_eq!(site.get("/server", None).await.1["setup_needed"], false);
+    // The operator finds people and gives them roles; nobody else does.
+    let find = |token: String| {
+        let site = &site;
+        async move { site.get("/accounts?name=SECOND", Some(&token)).await }
+    };
+    assert_eq!(find(second.clone()).await.0, 403);
+    let found = find(first.clone()).await.1;
+    assert_eq!((&found[0]["name"], &found[0]["role"]), (&json!("second"), &json!("viewer")));
+    let of = |account: &Value| format!("/accounts/{}", account["id"].as_str().unwrap());
+    let (me, role) = (site.get("/me", Some(&first)).await.1, |role: &str| Some(json!({"role": role})));
+    assert_eq!(site.call(Method::PATCH, &of(&found[0]), Some(&second), role("operator")).await.0, 403);
+    let (status, body) = site.call(Method::PATCH, &of(&me), Some(&first), role("viewer")).await;
+    assert_eq!((status.as_u16(), code(&body)), (409, "conflict"), "there is always an operator");
+    let (status, body) = site.call(Method::PATCH, &of(&found[0]), Some(&first), role("moderator")).await;
+    assert_eq!((status.as_u16(), &body["role"]), (200, &json!("moderator")));
+    assert_eq!(site.call(Method::PATCH, "/accounts/nobody", Some(&first), role("viewer")).await.0, 404);
+    assert_eq!(site.call(Method::PATCH, &of(&me), Some(&first), role("king")).await.0, 422);
     // The operator may do what owners may.
     let room = site.room(&second).await;
     let path = format!("/rooms/{}/owner", room["id"].as_str().unwrap());
@@ -276,7 +297,7 @@ async fn the_description_is_complete() {
         for (method, about) in methods.as_object().unwrap() {
             described += 1;
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let address = path.replace("{room}", "abcd").replace("{publisher}", "x");
+            let address = path.replace("{room}", "abcd").replace("{publisher}", "x").replace("{account}", "x");
             let (status, body) = site.call(method.clone(), &address, None, None).await;
             assert_ne!(status, 405, "{method} {path}");
             assert!(status != 404 || body["message"] != "There is no such call.", "{method} {path}");

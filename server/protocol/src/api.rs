@@ -23,7 +23,7 @@ pub const TAGS_MAX: usize = 8;
 /// Longest tag, in characters.
 pub const TAG_MAX: usize = 16;
 
-/// What an account may do. Everybody is a viewer, and a streamer in the rooms they own.
+/// What an account may do. A viewer who makes a room is a streamer from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -82,6 +82,13 @@ pub struct SessionView {
     pub account: AccountView,
     /// For `Authorization: Bearer TOKEN`. Shown once.
     pub token: String,
+}
+
+/// `PATCH /accounts/ID`, by the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct AccountPatch {
+    /// What the account may do from now on.
+    pub role: Role,
 }
 
 /// `POST /setup`: makes the account that calls an operator.

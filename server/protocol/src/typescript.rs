@@ -50,6 +50,7 @@ pub fn declarations() -> String {
     all.add::<api::AccountView>();
     all.add::<api::Credentials>();
     all.add::<api::SessionView>();
+    all.add::<api::AccountPatch>();
     all.add::<api::SetupRequest>();
     all.add::<api::NewRoom>();
     all.add::<api::RoomPatch>();

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use mujian_protocol::api::{AccountView, Credentials, SessionView, SetupRequest};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::api::{AccountPatch, AccountView, Credentials, SessionView, SetupRequest};
+use mujian_protocol::{AccountId, ApiError, ErrorCode};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::extract::{Body, Caller, Peer};
+use super::extract::{Asked, Body, Caller, InPath, Peer};
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::limit::address_key;
+use crate::store::RoleChange;
 use crate::text;
 
 /// Makes an account, and a session for it.
@@ -83,6 +86,67 @@ pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answ
 ))]
 pub(super) async fn me(caller: Caller) -> Json<AccountView> {
     Json(caller.account.view())
+}
+
+/// Whom to find.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FindQuery {
+    /// The name, as a person writes it.
+    name: String,
+}
+
+fn operators_only(caller: &Caller) -> Answer<()> {
+    if caller.is_operator() {
+        Ok(())
+    } else {
+        Err(Failure::new(ErrorCode::Forbidden, "Only the server's operator may do this."))
+    }
+}
+
+/// Finds an account by its name, for the operator.
+#[utoipa::path(get, path = "/accounts", tag = "accounts", params(FindQuery), security(("session" = [])), responses(
+    (status = 200, description = "The account, or none", body = Vec<AccountView>),
+    (status = 403, description = "The caller is not the operator", body = ApiError),
+))]
+pub(super) async fn find(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Asked(query): Asked<FindQuery>,
+) -> Answer<Json<Vec<AccountView>>> {
+    operators_only(&caller)?;
+    let found = app.store.account_by_name(text::name_key(&query.name)).await?;
+    Ok(Json(found.iter().map(|row| row.account.view()).collect()))
+}
+
+/// Changes what an account may do.
+#[utoipa::path(patch, path = "/accounts/{account}", tag = "accounts", request_body = AccountPatch,
+    params(("account" = String, Path, description = "The account's id")), security(("session" = [])), responses(
+    (status = 200, description = "The account", body = AccountView),
+    (status = 403, description = "The caller is not the operator", body = ApiError),
+    (status = 404, description = "There is no such account", body = ApiError),
+    (status = 409, description = "Nobody would run the server any more", body = ApiError),
+))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    InPath(account): InPath<String>,
+    caller: Caller,
+    Body(patch): Body<AccountPatch>,
+) -> Answer<Json<AccountView>> {
+    operators_only(&caller)?;
+    let unknown = || Failure::new(ErrorCode::NotFound, "There is no such account.");
+    let id: AccountId = account.parse().map_err(|_| unknown())?;
+    match app.store.set_role(id, patch.role).await? {
+        RoleChange::Done(account) => {
+            tracing::info!(account = %account.id, role = ?account.role, by = %caller.account.id, "A role was changed.");
+            Ok(Json(account.view()))
+        }
+        RoleChange::Unknown => Err(unknown()),
+        RoleChange::LastOperator => {
+            Err(Failure::new(ErrorCode::Conflict, "This is the only operator. Make another account operator first."))
+        }
+    }
 }
 
 /// Makes the account that calls the server's operator, with the code that the server printed.

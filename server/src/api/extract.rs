@@ -59,6 +59,19 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Asked<T> {
     }
 }
 
+/// Parts of an address. What cannot be read names nothing.
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for InPath<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let path = Path::<T>::from_request_parts(parts, app).await;
+        path.map(|Path(named)| Self(named))
+            .map_err(|_| Failure::new(ErrorCode::NotFound, "There is nothing of this name."))
+    }
+}
+
 /// The room in an address. What cannot be a room is one that does not exist.
 pub struct RoomPath(pub RoomId);
 

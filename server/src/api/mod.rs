@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use mujian_protocol::ErrorCode;
 
@@ -39,7 +39,8 @@ type Answer<T> = Result<T, Failure>;
 /// All routes that this module serves.
 pub fn router(app: &Arc<App>) -> Router {
     let calls = Router::new()
-        .route("/accounts", post(accounts::sign_up))
+        .route("/accounts", post(accounts::sign_up).get(accounts::find))
+        .route("/accounts/{account}", patch(accounts::change))
         .route("/sessions", post(accounts::log_in))
         .route("/sessions/current", delete(accounts::log_out))
         .route("/me", get(accounts::me))

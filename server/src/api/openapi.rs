@@ -12,6 +12,8 @@ use super::{accounts, rooms, server};
     servers((url = "/api/v1")),
     paths(
         accounts::sign_up,
+        accounts::find,
+        accounts::change,
         accounts::log_in,
         accounts::log_out,
         accounts::me,

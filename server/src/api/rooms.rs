@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mujian_protocol::api::{
@@ -17,7 +17,7 @@ use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{Asked, Body, Caller, Peer, RoomPath};
+use super::extract::{Asked, Body, Caller, InPath, Peer, RoomPath};
 use super::{Answer, Failure, layers};
 use crate::app::App;
 use crate::room::socket;
@@ -284,7 +284,7 @@ pub(super) async fn publishers(
 pub(super) async fn admit(
     State(app): State<Arc<App>>,
     RoomPath(id): RoomPath,
-    Path(path): Path<(String, String)>,
+    InPath(path): InPath<(String, String)>,
     caller: Caller,
 ) -> Answer<StatusCode> {
     let room = find_own(&app, &id, &caller).await?;

@@ -63,6 +63,17 @@ pub struct AccountRow {
     pub password: Option<String>,
 }
 
+/// What became of a change of role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleChange {
+    /// It was done.
+    Done(Account),
+    /// There is no such account.
+    Unknown,
+    /// Nobody would run the server any more.
+    LastOperator,
+}
+
 /// An account to be made.
 pub struct NewAccount {
     /// The name shown.
@@ -162,6 +173,27 @@ impl Store {
         self.read(first_operator).await
     }
 
+    /// Changes what an account may do. There is always an operator, once there is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_role(&self, id: AccountId, role: Role) -> Result<RoleChange, StoreError> {
+        self.write(move |c| {
+            let Some(mut account) = by_id(c, &id)? else { return Ok(RoleChange::Unknown) };
+            if account.role == Role::Operator && role != Role::Operator {
+                let operators: u32 =
+                    c.query_row("SELECT count(*) FROM accounts WHERE role = 'operator'", [], |r| r.get(0))?;
+                if operators <= 1 {
+                    return Ok(RoleChange::LastOperator);
+                }
+            }
+            c.execute("UPDATE accounts SET role = ?2 WHERE id = ?1", params![id.as_str(), role_name(role)])?;
+            account.role = role;
+            Ok(RoleChange::Done(account))
+        })
+        .await
+    }
+
     /// Makes an account an operator, if there is none yet. None: there is one already.
     ///
     /// # Errors
@@ -176,6 +208,18 @@ impl Store {
         })
         .await
     }
+}
+
+fn by_id(c: &Connection, id: &AccountId) -> rusqlite::Result<Option<Account>> {
+    c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1")?
+        .query_row([id.as_str()], |r| account_at(r, 0))
+        .optional()
+}
+
+/// A viewer who makes a room is a streamer.
+pub(super) fn promote_to_streamer(c: &Connection, id: &AccountId) -> rusqlite::Result<()> {
+    c.execute("UPDATE accounts SET role = 'streamer' WHERE id = ?1 AND role = 'viewer'", [id.as_str()])?;
+    Ok(())
 }
 
 fn first_operator(c: &Connection) -> rusqlite::Result<Option<Account>> {

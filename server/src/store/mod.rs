@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-pub use accounts::{Account, AccountRow, NewAccount};
+pub use accounts::{Account, AccountRow, NewAccount, RoleChange};
 pub use error::{OpenError, StoreError};
 pub use events::{Appended, EventPage, NewEvent};
 pub use migrations::LATEST;

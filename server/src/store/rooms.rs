@@ -9,7 +9,7 @@ use mujian_protocol::room::{EventId, RoomEventBody, Stage};
 use mujian_protocol::{AccountId, RoomId, StreamId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::accounts::parsed;
+use super::accounts::{self, parsed};
 use super::events::{self, NewEvent};
 use super::migrations::Migration;
 use super::{Appended, Store, StoreError};
@@ -156,6 +156,7 @@ impl Store {
                     new.created_at.millis()
                 ],
             )?;
+            accounts::promote_to_streamer(c, &new.owner.id)?;
             by_id(c, &new.id)
         })
         .await

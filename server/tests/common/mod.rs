@@ -138,12 +138,15 @@ impl Socket {
 
     /// The next message of a type; others are passed over.
     pub async fn next_of(&mut self, kind: &str) -> Value {
-        loop {
-            let message = self.next().await.unwrap_or_else(|code| panic!("closed with {code} before {kind}"));
-            if message["type"] == kind {
-                return message;
+        let found = async {
+            loop {
+                let message = self.next().await.unwrap_or_else(|code| panic!("closed with {code} before {kind}"));
+                if message["type"] == kind {
+                    return message;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{kind} in time"))
     }
 
     /// The next message, or the code the socket was closed with (0: without one).
@@ -161,10 +164,13 @@ impl Socket {
 
     /// The code the socket is closed with; messages before are passed over.
     pub async fn closed(&mut self) -> u16 {
-        loop {
-            if let Err(code) = self.next().await {
-                return code;
+        let closed = async {
+            loop {
+                if let Err(code) = self.next().await {
+                    return code;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("the socket is closed in time")
     }
 }

@@ -30,6 +30,15 @@ export const TAG_MAX = 16;
 export type AccountId = string;
 
 /**
+ * `PATCH /accounts/ID`, by the operator.
+ */
+export type AccountPatch = {
+/**
+ * What the account may do from now on.
+ */
+role: Role, };
+
+/**
  * An account as its owner sees it.
  */
 export type AccountView = {
@@ -458,7 +467,7 @@ name: string, };
 export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
 
 /**
- * What an account may do. Everybody is a viewer, and a streamer in the rooms they own.
+ * What an account may do. A viewer who makes a room is a streamer from then on.
  */
 export type Role = "viewer" | "streamer" | "moderator" | "operator";
 
