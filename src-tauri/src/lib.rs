@@ -11,6 +11,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod encode;
+pub mod exit;
 pub mod host;
 pub mod own_room;
 pub mod paths;

@@ -17,7 +17,7 @@ pub fn run(args: &[String]) -> ExitCode {
         }
         _ => {
             eprintln!("error: There is no such worker.");
-            ExitCode::from(crate::cli::exit::USAGE)
+            ExitCode::from(crate::exit::USAGE)
         }
     }
 }

@@ -86,11 +86,21 @@ impl Drop for Microphone {
     }
 }
 
+/// libasound writes what it does not find to standard error, in the middle of a status line; what
+/// matters comes back as an error as well. Holds for the thread that calls it.
+fn hush() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = alsa::Output::local_error_handler() {
+        tracing::debug!(%error, "libasound goes on writing to standard error");
+    }
+}
+
 /// Lists microphones, the default first.
 ///
 /// # Errors
 /// [`CaptureError::NoMicrophone`] with the reason if there is none.
 pub fn list() -> Result<Vec<Device>, CaptureError> {
+    hush();
     let none = |reason: String| CaptureError::NoMicrophone { reason };
     let host = cpal::default_host();
     let mut list = Vec::new();

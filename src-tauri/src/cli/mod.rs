@@ -1,7 +1,6 @@
 //! The command line: what the program does without, and before, its window.
 
 pub mod args;
-pub mod exit;
 mod list;
 mod live;
 mod report;
@@ -16,6 +15,7 @@ use mujian_protocol::ApiError;
 use tokio::runtime::Runtime;
 
 use crate::app::{AppOptions, GRACE};
+use crate::exit;
 use crate::{host, paths, shell, studio};
 use args::{Arguments, Command, WindowArgs};
 

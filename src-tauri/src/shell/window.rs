@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::commands::{self, Shell};
 use super::pipes::Pipes;
 use crate::app::{App, AppOptions};
+use crate::exit;
 use crate::studio::rig::Rig;
 
 /// Opens the window and runs until it is closed.
@@ -19,6 +20,13 @@ use crate::studio::rig::Rig;
 /// The server and the studio start beside it; a page that asks before they are there waits.
 #[must_use]
 pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn Rig>) -> ExitCode {
+    if !has_display() {
+        eprintln!(
+            "error: There is no display to open a window on. Start Mujian in a desktop session; \
+             `mujian live --help` tells how to broadcast without a window."
+        );
+        return ExitCode::from(exit::DEVICE);
+    }
     tauri::async_runtime::set(runtime.clone());
     let (started, app) = watch::channel(None);
     let pipes = Arc::new(Pipes::default());
@@ -69,6 +77,17 @@ pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn 
     };
     let code = app.run_return(|_, _| {});
     ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Asked first, because the webview's library panics where there is none.
+#[cfg(target_os = "linux")]
+fn has_display() -> bool {
+    gtk::init().is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_display() -> bool {
+    true
 }
 
 fn start(
