@@ -35,7 +35,8 @@ pub struct Config {
     /// Print a set-up code while there is no operator. A hosted server makes its operator itself.
     #[serde(skip)]
     pub print_setup_code: bool,
-    /// The program that runs workers (`PROGRAM worker ...`); without it, the one that runs now.
+    /// The program that runs workers (`PROGRAM worker ...`, see [`crate::worker`]). Without it only
+    /// the slates that are part of the program are shown.
     #[serde(skip)]
     pub worker_program: Option<PathBuf>,
 }

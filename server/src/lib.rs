@@ -22,6 +22,7 @@ pub mod stage;
 pub mod store;
 pub mod text;
 pub mod watch_token;
+pub mod worker;
 
 use std::sync::Arc;
 

@@ -52,6 +52,10 @@ Exit codes: 0 stopped, 1 other failure, 2 wrong options, 3 bad configuration, 4 
 5 data folder not writable, 6 disk full, 7 database of a newer version, 8 data folder in use.";
 
 fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some("worker") {
+        return mujian_server::worker::run(&words.collect::<Vec<_>>());
+    }
     let options = Options::parse();
     start_log(options.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -89,6 +93,7 @@ async fn run(options: Options) -> Result<(), StartError> {
     config.http = options.http.unwrap_or(config.http);
     config.rtmp = options.rtmp.unwrap_or(config.rtmp);
     config.print_setup_code = true;
+    config.worker_program = std::env::current_exe().ok();
     // Signals count from the first moment on: one that comes while starting is not lost.
     let mut signals = Signals::new();
     let running = Server::start(config).await?;

@@ -196,6 +196,11 @@ impl Rooms {
         }
     }
 
+    /// Where the rooms' stages get their slates from.
+    pub(crate) fn slates(&self) -> &SlateSource {
+        &self.slates
+    }
+
     /// A room, brought into memory if it is not there. None: there is no such room.
     ///
     /// # Errors

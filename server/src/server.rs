@@ -87,7 +87,11 @@ impl Server {
     pub fn open(config: Config) -> Result<Self, StartError> {
         config.check()?;
         crate::metrics::install();
-        let slates = SlateSource::built_in().map_err(|e| StartError::Damaged(e.to_string()))?;
+        let slates = match &config.worker_program {
+            Some(program) => SlateSource::with_worker(program.clone(), config.data.join("slates")),
+            None => SlateSource::built_in(),
+        };
+        let slates = slates.map_err(|e| StartError::Damaged(e.to_string()))?;
         let store = Store::open(&config.data)?;
         Ok(Self { app: Arc::new(App::new(config, store, slates)) })
     }
@@ -125,9 +129,23 @@ impl Server {
         app.prepare().await?;
         let acceptor = Acceptor::new(&app);
         acceptor.tasks.spawn(acceptor.clone().serve(http, app.stop.clone()));
+        acceptor.tasks.spawn(make_slates(Arc::clone(&app)));
         crate::spawn_ingest(&app, &acceptor.tasks, rtmp);
         tracing::info!(http = %http_address, rtmp = %rtmp_address, "The server listens.");
         Ok(Running { http: http_address, rtmp: rtmp_address, app, acceptor })
+    }
+}
+
+/// Makes the usual slates ahead of need, once what a start brings with it is over.
+async fn make_slates(app: Arc<App>) {
+    const AFTER_START: std::time::Duration = std::time::Duration::from_secs(20);
+    let work = async {
+        tokio::time::sleep(AFTER_START).await;
+        app.rooms.slates().prepare().await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = app.stop.cancelled() => {}
     }
 }
 

@@ -15,6 +15,7 @@ pub fn run(args: &[String]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        ["slate", ..] => mujian_server::worker::run(args),
         _ => {
             eprintln!("error: There is no such worker.");
             ExitCode::from(crate::exit::USAGE)

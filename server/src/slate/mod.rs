@@ -1,6 +1,9 @@
 //! Slates: what viewers see in place of the publisher's picture, as loops of compressed frames.
 
+mod draw;
 pub mod format;
+pub mod make;
+mod source;
 
 use std::sync::Arc;
 
@@ -8,13 +11,26 @@ use bytes::Bytes;
 use mujian_media::frame::VideoConfig;
 use mujian_media::time::MediaTime;
 
+pub use source::SlateSource;
+
 /// Which slate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum SlateKind {
     /// 请稍候 / One moment: the publisher is lost, away or covered.
     Moment,
     /// 声音还在 / Sound only: the picture is missing while the sound goes on.
     SoundOnly,
+}
+
+impl SlateKind {
+    /// Its name in arguments and files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Moment => "moment",
+            Self::SoundOnly => "sound-only",
+        }
+    }
 }
 
 /// One picture of a slate.
@@ -78,34 +94,3 @@ pub struct SlateError(pub String);
 
 /// Small slates that are part of the program: what serves until better ones are there.
 const BUILT_IN: [&[u8]; 2] = [include_bytes!("moment.slate"), include_bytes!("sound_only.slate")];
-
-/// Where stages get their slates from. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct SlateSource {
-    fallback: [Arc<SlateLoop>; 2],
-}
-
-impl SlateSource {
-    /// The slates that are part of the program, and no others.
-    ///
-    /// # Errors
-    /// The program was built from damaged files.
-    pub fn built_in() -> Result<Self, format::BadSlate> {
-        let [moment, sound_only] = BUILT_IN.map(|bytes| format::read(Bytes::from_static(bytes)).map(Arc::new));
-        Ok(Self { fallback: [moment?, sound_only?] })
-    }
-
-    /// A slate that is always there.
-    #[must_use]
-    pub fn fallback(&self, kind: SlateKind) -> Arc<SlateLoop> {
-        Arc::clone(&self.fallback[kind as usize])
-    }
-
-    /// A slate of just this form, made if there is none yet.
-    ///
-    /// # Errors
-    /// It could not be made.
-    pub async fn exact(&self, _kind: SlateKind, request: SlateRequest) -> Result<Arc<SlateLoop>, SlateError> {
-        Err(SlateError(format!("no slate of {}x{} yet", request.width, request.height)))
-    }
-}

@@ -128,9 +128,9 @@ pub enum PublishRefused {
     )]
     Busy {
         /// Who publishes.
-        current: PublisherInfo,
+        current: Box<PublisherInfo>,
         /// Who was refused, as the owner is told.
-        waiting: WaitingPublisher,
+        waiting: Box<WaitingPublisher>,
     },
     /// The room is being closed.
     #[error("The room is closing. Try again in a moment.")]

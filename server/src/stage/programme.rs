@@ -354,3 +354,115 @@ impl Reader {
         ring.chunks.get(index).map_or(Duration::ZERO, |c| newest.at.since(c.at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slate::format;
+
+    fn config() -> Arc<ChunkConfig> {
+        let slate = format::read(Bytes::from_static(include_bytes!("testdata/small.slate"))).unwrap();
+        let audio = Arc::new(mujian_media::aac::make_asc(48_000, 2));
+        Arc::new(ChunkConfig::new(1, Arc::clone(&slate.config), audio, MediaTime::ZERO))
+    }
+
+    fn push(programme: &Programme, config: &Arc<ChunkConfig>, ms: i64, key: bool, size: usize) -> u64 {
+        let dts = MediaTime::from_millis(ms);
+        let video = VideoFrame { dts, pts: dts, key, data: vec![7; size].into() };
+        let parts = ChunkParts {
+            stage: Stage::Live,
+            video: Some(video),
+            video_duration: MediaTime::from_millis(33),
+            audio: vec![AudioFrame { pts: dts, data: Bytes::from_static(b"sound") }],
+        };
+        let at = Now::from_origin(Duration::from_millis(ms as u64));
+        programme.push(Arc::clone(config), parts, WallTime(ms), at)
+    }
+
+    fn chunk(item: Option<ReadItem>) -> u64 {
+        match item {
+            Some(ReadItem::Chunk(c)) => c.number,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reader_starts_at_the_newest_key_frame_and_gets_all_that_follows() {
+        let (p, c) = (Arc::new(Programme::new(1, RING_BYTES, READER_AGE)), config());
+        let mut early = p.reader();
+        assert!(early.try_next().is_none());
+        for i in 0..10 {
+            push(&p, &c, i * 33, i % 4 == 0, 100);
+        }
+        let mut late = p.reader();
+        assert_eq!((chunk(late.try_next()), chunk(late.try_next())), (9, 10));
+        assert!(late.try_next().is_none());
+        assert_eq!(chunk(early.try_next()), 9, "nobody starts in the past");
+        push(&p, &c, 330, false, 100);
+        assert_eq!(chunk(late.try_next()), 11);
+        p.end();
+        assert!(matches!(late.try_next(), Some(ReadItem::End)) && late.try_next().is_none());
+        assert_eq!((chunk(early.try_next()), chunk(early.try_next())), (10, 11), "what is left is read");
+        assert!(matches!(early.try_next(), Some(ReadItem::End)));
+        // The next stream, with numbers that go on.
+        assert!(p.newest().is_none());
+        push(&p, &c, 0, true, 100);
+        assert_eq!((chunk(late.try_next()), chunk(early.try_next())), (12, 12));
+    }
+
+    #[test]
+    fn a_slow_reader_skips_to_the_newest_key_frame() {
+        let (p, c) = (Arc::new(Programme::new(1, RING_BYTES, READER_AGE)), config());
+        push(&p, &c, 0, true, 100);
+        let mut r = p.reader();
+        assert_eq!(chunk(r.try_next()), 1);
+        for i in 1..100 {
+            push(&p, &c, i * 33, i % 30 == 0, 100);
+        }
+        assert!(r.lag() > READER_AGE);
+        assert!(matches!(r.try_next(), Some(ReadItem::Skipped { chunks: 89 })));
+        assert_eq!(chunk(r.try_next()), 91);
+        assert_eq!(chunk(r.try_next()), 92);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_whoever_it_overtakes_waits_for_a_key_frame() {
+        let (p, c) = (Arc::new(Programme::new(1, 100_000, READER_AGE)), config());
+        push(&p, &c, 0, true, 1000);
+        let mut r = p.reader();
+        assert_eq!(chunk(r.try_next()), 1);
+        for i in 1..200 {
+            push(&p, &c, i * 10, false, 1000);
+            assert!(p.ring.lock().bytes <= 100_000);
+        }
+        assert!(matches!(r.try_next(), Some(ReadItem::Skipped { .. })));
+        assert!(r.try_next().is_none() && p.reader().try_next().is_none(), "no key frame is left");
+        let key = push(&p, &c, 2000, true, 1000);
+        assert_eq!(chunk(r.try_next()), key);
+    }
+
+    #[test]
+    fn a_chunk_is_packed_for_every_protocol_and_holds_its_picture_once() {
+        let (p, c) = (Arc::new(Programme::new(1, RING_BYTES, READER_AGE)), config());
+        push(&p, &c, 40, true, 70_000);
+        let chunk = p.newest().unwrap();
+        let picture = &chunk.video.as_ref().unwrap().data;
+        assert_eq!(picture.len(), 70_000);
+        assert!(chunk.flv().as_ptr_range().contains(&picture.as_ptr()), "a slice of the packed tags");
+        let (ws, fragment) = (chunk.ws(), chunk.fmp4());
+        assert_eq!((ws[0], ws[1]), (0x82, 127));
+        assert_eq!(u64::from_be_bytes(ws[2..10].try_into().unwrap()), fragment.len() as u64);
+        assert_eq!(ws[10..], fragment);
+        assert!(c.ws_init.ends_with(&c.init));
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_is_woken() {
+        let (p, c) = (Arc::new(Programme::new(1, RING_BYTES, READER_AGE)), config());
+        let mut r = p.reader();
+        let waiting = tokio::spawn(async move { r.next().await });
+        tokio::task::yield_now().await;
+        push(&p, &c, 0, true, 10);
+        assert!(matches!(waiting.await.unwrap(), ReadItem::Chunk(_)));
+    }
+}

@@ -171,6 +171,8 @@ struct Seen {
     fresh_config: bool,
     last_video: Option<(MediaTime, MediaTime)>,
     audio_end: Option<MediaTime>,
+    /// When the last picture of a slate, or made to fill, was shown.
+    filled: Option<MediaTime>,
     origin: Option<u64>,
     stage: Option<Stage>,
     /// The publisher's picture that went out last, while it is the last real one; none after a slate.
@@ -624,6 +626,10 @@ impl Model {
 
     fn check_picture(&mut self, frame: &VideoFrame, duration: MediaTime, stage: Stage) -> Result<(), TestCaseError> {
         prop_assert!(frame.pts >= frame.dts);
+        prop_assert!(self.seen.filled.is_none_or(|filled| frame.pts > filled), "shown before what filled the hole");
+        if tag_of(&frame.data).is_none() {
+            self.seen.filled = Some(frame.pts);
+        }
         if let Some((last, last_duration)) = self.seen.last_video {
             let step = frame.dts.saturating_sub(last);
             prop_assert!(step >= t(1), "a step back from {last:?} to {:?}", frame.dts);

@@ -240,7 +240,7 @@ impl Task {
                     address: publisher.address.clone(),
                     at: wall,
                 };
-                let current = current.info.clone();
+                let current = Box::new(current.info.clone());
                 self.waiting.retain(|w| w.view.id != id);
                 if self.waiting.len() >= WAITING_MAX {
                     self.waiting.remove(0);
@@ -249,7 +249,7 @@ impl Task {
                 // Nobody listening is fine: the list is asked for, too.
                 let _ = self.waiting_sender.send(waiting.clone());
                 info!(program = %publisher.program, "refused a second publisher");
-                return Err(PublishRefused::Busy { current, waiting });
+                return Err(PublishRefused::Busy { current, waiting: Box::new(waiting) });
             }
             info!(same, silent, admitted, "another connection takes over");
         }

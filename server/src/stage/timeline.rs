@@ -282,7 +282,7 @@ impl Timeline {
 
     /// Sound that has waited long enough goes out without a picture.
     pub(super) fn sound_alone(&mut self, now: Now) {
-        if self.config.is_none() || !self.grid.waiting_since().is_some_and(|at| now.since(at) >= SOUND_ALONE) {
+        if self.config.is_none() || self.grid.waiting_since().is_none_or(|at| now.since(at) < SOUND_ALONE) {
             return;
         }
         let audio = self.grid.take(MediaTime::MAX);

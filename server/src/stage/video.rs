@@ -44,6 +44,10 @@ pub(super) struct VideoTrack {
     last_dts: Option<MediaTime>,
     max_pts: MediaTime,
     warp: Option<Warp>,
+    /// Until when filling pictures are shown, if the last picture was one. Decoders show whatever comes
+    /// after them later, even a B picture that belonged before: so presentation has a warp of its own.
+    filled_until: Option<MediaTime>,
+    shown_warp: Option<Warp>,
 }
 
 impl VideoTrack {
@@ -89,7 +93,13 @@ impl VideoTrack {
             self.warp = Some(Warp { from: dts, to: least, num, den });
             (at, held) = (least, true);
         }
-        let shown = self.warp.map_or(pts, |w| w.apply(pts).0).max(at);
+        if let Some(filled) = self.filled_until.take() {
+            let (num, den) = Warp::SQUEEZE;
+            let to = filled.saturating_add(STEP_MIN);
+            self.shown_warp = (dts < to).then_some(Warp { from: dts, to, num, den });
+        }
+        let warps = [self.warp, self.shown_warp];
+        let shown = warps.into_iter().flatten().map(|w| w.apply(pts).0).max().unwrap_or(pts).max(at);
         if !held {
             self.warp = None;
         }
@@ -107,6 +117,7 @@ impl VideoTrack {
             }
         };
         self.take(dts, pts);
+        self.filled_until = Some(pts);
         (dts, pts)
     }
 
@@ -142,7 +153,8 @@ mod tests {
             assert!(pts >= dts);
             assert!(exact || i < 12, "{i} has caught up");
             if exact {
-                assert_eq!((dts, pts), (t(i * 33), t(33 + order * 33)));
+                assert_eq!(dts, t(i * 33));
+                assert!(pts == t(33 + order * 33) || i < 16);
             }
         }
         shown.sort_unstable();

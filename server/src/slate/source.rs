@@ -1,0 +1,235 @@
+//! Where stages get their slates from: memory, the folder of slates, a worker; and until one of them
+//! has the right one, what is part of the program.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use super::format::{self, SLATE_BYTES_MAX};
+use super::{BUILT_IN, SlateError, SlateKind, SlateLoop, SlateRequest};
+
+/// A worker that takes longer is killed.
+const WORKER_TIME: Duration = Duration::from_secs(120);
+/// Bytes of slates that are kept in memory beside those that stages hold.
+const MEMORY_BYTES: usize = 48 * 1024 * 1024;
+/// Files and bytes that are kept on disk.
+const DISK_FILES: usize = 128;
+const DISK_BYTES: u64 = 256 * 1024 * 1024;
+/// Name of files of this art and form; older ones are made anew.
+const EDITION: &str = "v1";
+/// Forms that are made ahead of need.
+const COMMON: [(u32, u32); 3] = [(1280, 720), (960, 540), (1920, 1080)];
+
+/// Where stages get their slates from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SlateSource {
+    inner: Arc<Inner>,
+}
+
+type Kept = ((SlateKind, SlateRequest), Arc<SlateLoop>);
+
+#[derive(Debug)]
+struct Inner {
+    fallback: [Arc<SlateLoop>; 2],
+    workshop: Option<Workshop>,
+    /// The one used last stands last.
+    memory: Mutex<Vec<Kept>>,
+    /// One worker at a time: slates are never worth the live path's processor.
+    turn: Semaphore,
+}
+
+#[derive(Debug)]
+struct Workshop {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl SlateSource {
+    /// The slates that are part of the program, and no others.
+    ///
+    /// # Errors
+    /// The program was built from damaged files.
+    pub fn built_in() -> Result<Self, format::BadSlate> {
+        Self::build(None)
+    }
+
+    /// With a worker that makes slates to measure (`program worker slate ...`) and a folder that
+    /// keeps them.
+    ///
+    /// # Errors
+    /// The program was built from damaged files.
+    pub fn with_worker(program: PathBuf, folder: PathBuf) -> Result<Self, format::BadSlate> {
+        Self::build(Some(Workshop { program, folder }))
+    }
+
+    fn build(workshop: Option<Workshop>) -> Result<Self, format::BadSlate> {
+        let [moment, sound_only] = BUILT_IN.map(|bytes| format::read(Bytes::from_static(bytes)).map(Arc::new));
+        let inner = Inner {
+            fallback: [moment?, sound_only?],
+            workshop,
+            memory: Mutex::new(Vec::new()),
+            turn: Semaphore::new(1),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A slate that is always there.
+    #[must_use]
+    pub fn fallback(&self, kind: SlateKind) -> Arc<SlateLoop> {
+        Arc::clone(&self.inner.fallback[kind as usize])
+    }
+
+    /// A slate of just this form, made if there is none yet.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub async fn exact(&self, kind: SlateKind, request: SlateRequest) -> Result<Arc<SlateLoop>, SlateError> {
+        if let Some(slate) = self.remembered(kind, request) {
+            return Ok(slate);
+        }
+        let Some(workshop) = &self.inner.workshop else {
+            return Err(SlateError("this server makes no slates to measure".into()));
+        };
+        let _turn = self.inner.turn.acquire().await.map_err(|_| SlateError("the server is stopping".into()))?;
+        // Somebody may have made it while this one waited.
+        if let Some(slate) = self.remembered(kind, request) {
+            return Ok(slate);
+        }
+        let path = workshop.folder.join(file_name(kind, request));
+        if let Some(slate) = load(&path).await {
+            return Ok(self.remember(kind, request, slate));
+        }
+        let bytes = workshop.run(kind, request).await?;
+        let slate =
+            format::read(bytes.clone()).map_err(|e| SlateError(format!("the worker's answer is wrong: {e}")))?;
+        if let Err(error) = keep(&workshop.folder, &path, bytes).await {
+            warn!(%error, "a slate could not be kept in its folder and will be made again");
+        }
+        Ok(self.remember(kind, request, slate))
+    }
+
+    /// Makes the common forms ahead of need, one after the other. To be run in the background.
+    pub async fn prepare(&self) {
+        if self.inner.workshop.is_none() {
+            return;
+        }
+        for (width, height) in COMMON {
+            for kind in [SlateKind::Moment, SlateKind::SoundOnly] {
+                if let Err(error) = self.exact(kind, SlateRequest { width, height, fps: 30 }).await {
+                    warn!(%error, "slates cannot be made here; the ones that are part of the program serve");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn remembered(&self, kind: SlateKind, request: SlateRequest) -> Option<Arc<SlateLoop>> {
+        let mut memory = self.inner.memory.lock();
+        let at = memory.iter().position(|(key, _)| *key == (kind, request))?;
+        let entry = memory.remove(at);
+        let slate = Arc::clone(&entry.1);
+        memory.push(entry);
+        Some(slate)
+    }
+
+    fn remember(&self, kind: SlateKind, request: SlateRequest, slate: SlateLoop) -> Arc<SlateLoop> {
+        let slate = Arc::new(slate);
+        let mut memory = self.inner.memory.lock();
+        memory.push(((kind, request), Arc::clone(&slate)));
+        let mut total: usize = memory.iter().map(|(_, s)| weight(s)).sum();
+        while total > MEMORY_BYTES && memory.len() > 1 {
+            total -= weight(&memory.remove(0).1);
+        }
+        slate
+    }
+}
+
+fn weight(slate: &SlateLoop) -> usize {
+    slate.frames.iter().map(|f| f.data.len() + 64).sum()
+}
+
+fn file_name(kind: SlateKind, request: SlateRequest) -> String {
+    let SlateRequest { width, height, fps } = request;
+    format!("{EDITION}-{}-{width}x{height}-{fps}.slate", kind.name())
+}
+
+async fn load(path: &Path) -> Option<SlateLoop> {
+    let file = tokio::fs::File::open(path).await.ok()?;
+    let mut bytes = Vec::new();
+    file.take(SLATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await.ok()?;
+    match format::read(bytes.into()) {
+        Ok(slate) => Some(slate),
+        Err(error) => {
+            warn!(%error, file = %path.display(), "a kept slate is damaged and is made again");
+            None
+        }
+    }
+}
+
+/// Writes a file beside and renames it, so that it is there whole or not at all; then makes room.
+async fn keep(folder: &Path, path: &Path, bytes: Bytes) -> std::io::Result<()> {
+    let (folder, path) = (folder.to_owned(), path.to_owned());
+    let work = move || {
+        std::fs::create_dir_all(&folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        std::io::Write::write_all(&mut file, &bytes)?;
+        file.persist(&path).map_err(|e| e.error)?;
+        let mut kept = Vec::new();
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            kept.push((about.modified()?, about.len(), entry.path()));
+        }
+        kept.sort_unstable();
+        let (mut files, mut total) = (kept.len(), kept.iter().map(|k| k.1).sum::<u64>());
+        for (_, size, old) in kept {
+            if (files <= DISK_FILES && total <= DISK_BYTES) || old == path {
+                continue;
+            }
+            std::fs::remove_file(old)?;
+            (files, total) = (files - 1, total - size);
+        }
+        Ok(())
+    };
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+impl Workshop {
+    async fn run(&self, kind: SlateKind, request: SlateRequest) -> Result<Bytes, SlateError> {
+        let began = std::time::Instant::now();
+        let fail = |what: &str| SlateError(format!("the worker for {} {what}", file_name(kind, request)));
+        let mut child = Command::new(&self.program)
+            .args(["worker", "slate", "--kind", kind.name()])
+            .args(["--width", &request.width.to_string(), "--height", &request.height.to_string()])
+            .args(["--fps", &request.fps.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| fail(&format!("did not start: {e}")))?;
+        let stdout = child.stdout.take().ok_or_else(|| fail("has no output"))?;
+        let work = async {
+            let mut bytes = Vec::new();
+            stdout.take(SLATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+            Ok::<_, std::io::Error>((bytes, child.wait().await?))
+        };
+        let (bytes, status) = tokio::time::timeout(WORKER_TIME, work)
+            .await
+            .map_err(|_| fail("took too long"))?
+            .map_err(|e| fail(&format!("broke off: {e}")))?;
+        if !status.success() {
+            return Err(fail(&format!("failed: {status}")));
+        }
+        info!(form = %file_name(kind, request), bytes = bytes.len(), took = ?began.elapsed(), "made a slate");
+        Ok(bytes.into())
+    }
+}
