@@ -53,7 +53,13 @@ impl<'a> Host<'a> {
     async fn start(args: &'a HostArgs) -> anyhow::Result<Self> {
         // The ports of last time are only a wish: links stay good if they are free.
         let (http, rtmp) = (free(args.http).await, free(args.rtmp).await);
-        let server = Server::open(Config { data: args.data.join("server"), http, rtmp, worker_program: std::env::current_exe().ok(), ..Config::default() })?;
+        let server = Server::open(Config {
+            data: args.data.join("server"),
+            http,
+            rtmp,
+            worker_program: std::env::current_exe().ok(),
+            ..Config::default()
+        })?;
         // The operator exists before anything listens.
         let session = server.operator_session(&operator_name()).await?;
         let running = server.listen().await?;
