@@ -216,7 +216,7 @@ async fn what_is_old_after_a_stall_is_not_shown() {
     let link = Link::to(ingest.address).await;
     ingest.address = link.address;
     let mut reader = ingest.stage.programme().reader();
-    let seconds = 12;
+    let seconds = 14;
     let mut ffmpeg = ingest.ffmpeg(&publishing("48000", seconds, "-c:a aac -tune zerolatency"), &name());
     let mut live = 0;
     let mut stall = None;
@@ -232,10 +232,10 @@ async fn what_is_old_after_a_stall_is_not_shown() {
                 stall = Some(tokio::spawn({
                     let (stage, open) = (ingest.stage.clone(), link.open.clone());
                     async move {
-                        // Until viewers have been shown the slate for 3 s.
+                        // The stall goes on until viewers have been shown the slate for 5 s.
                         let mut status = stage.status();
                         status.wait_for(|s| s.stage == Stage::Lost).await.unwrap();
-                        tokio::time::sleep(Duration::from_secs(3)).await;
+                        tokio::time::sleep(Duration::from_secs(5)).await;
                         open.send_replace(true);
                     }
                 }));
@@ -244,9 +244,10 @@ async fn what_is_old_after_a_stall_is_not_shown() {
     };
     tokio::time::timeout(PATIENCE, read).await.expect("the stream ends");
     said(&mut ffmpeg).await;
-    // The stall took 4 s or more; of its frames at most one group of pictures (1 s) is still wanted.
+    // The stall took 6 s; of its frames at most one group of pictures (1 s) is still wanted. Without what is
+    // tested about 50 frames are missing, with it 150.
     let all = seconds * 30;
-    assert!((all / 2..=all - 85).contains(&live), "{live} of {all} frames were shown live");
+    assert!((all / 3..=all - 85).contains(&live), "{live} of {all} frames were shown live");
     ingest.stop().await;
 }
 
@@ -275,12 +276,17 @@ struct Own {
 
 impl Own {
     async fn connect(ingest: &Ingest, program: Option<&str>) -> (Self, client::Event) {
+        Self::try_connect(ingest, program).await.expect("the server answers")
+    }
+
+    /// None: the server closed the connection without a word.
+    async fn try_connect(ingest: &Ingest, program: Option<&str>) -> Option<(Self, client::Event)> {
         let mut config = client::Config::new("live", &format!("rtmp://{}/live", ingest.address), Secret::new(name()));
         config.program_id = program.map(str::to_owned);
         let session = client::Session::new(config, Now::default());
         let mut own = Self { session, tcp: TcpStream::connect(ingest.address).await.unwrap() };
-        let event = own.event().await.expect("the server answers");
-        (own, event)
+        let event = own.event().await?;
+        Some((own, event))
     }
 
     async fn flush(&mut self) -> std::io::Result<()> {
@@ -385,7 +391,7 @@ async fn another_codec_ends_it_with_a_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_connections_are_bounded_and_others_go_on() {
     let mut config = IngestConfig { per_address: 3, ..IngestConfig::default() };
-    config.session.setup_time = Duration::from_millis(300);
+    config.session.setup_time = Duration::from_secs(2);
     let ingest = Ingest::start_with(config).await;
     // Two that say nothing are closed by themselves; one that says nonsense at once.
     let mut silent = Vec::new();
@@ -400,7 +406,15 @@ async fn hostile_connections_are_bounded_and_others_go_on() {
         assert!(read.is_err() || rest.is_empty());
     }
     drop((silent, nonsense));
-    let (_own, event) = Own::connect(&ingest, None).await;
+    // Their places are free a moment after they see the end.
+    let let_in = async {
+        loop {
+            if let Some(own) = Own::try_connect(&ingest, None).await {
+                return own;
+            }
+        }
+    };
+    let (_own, event) = tokio::time::timeout(PATIENCE, let_in).await.expect("a place is free again");
     assert_eq!(event, client::Event::Publishing);
     ingest.stop().await;
 }
