@@ -105,7 +105,7 @@ async fn who_comes_back_gets_just_what_was_missed() {
 
     // The server restarts: the client resumes where it stopped, from the disk.
     let path = format!("/rooms/{}", id(&room));
-    assert_eq!(anna.inner.close(None).await.is_ok(), true);
+    assert!(anna.inner.close(None).await.is_ok());
     let site = site.restart().await;
     let (status, _) = site.call(Method::PATCH, &path, Some(&a), Some(json!({"title": "new"}))).await;
     assert_eq!(status, 200);
