@@ -59,8 +59,14 @@ const orders = {
     return (await pages.get(page).evaluate(script)) ?? null;
   },
   async wait({ page, script, limit }) {
-    const handle = await pages.get(page).waitForFunction(script, undefined, { timeout: limit, polling: 20 });
-    return handle.jsonValue();
+    // Not waitForFunction: it calls eval inside the page, which our content-security policy forbids.
+    const deadline = Date.now() + limit;
+    for (;;) {
+      const value = await pages.get(page).evaluate(script);
+      if (value) return value;
+      if (Date.now() > deadline) throw new Error(`waited ${limit} ms for ${script}; it is ${JSON.stringify(value)}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
   },
   async click({ page, selector }) {
     await pages.get(page).click(selector);

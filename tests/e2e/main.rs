@@ -1,7 +1,13 @@
 //! End-to-end tests: real programs on both sides, one at a time.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod app;
+mod cli;
 mod corpus;
 mod harness;
+mod hostile;
+mod loss;
 mod measure;
+mod publish;
 mod refusals;
+mod web;

@@ -16,6 +16,14 @@ use tokio::task::JoinHandle;
 /// Most lines kept of what a program said.
 const LINES_MAX: usize = 4000;
 
+/// Most lines shown of that when a test fails.
+const SHOWN: usize = 80;
+
+/// Whether this runs inside a test, not a bench.
+fn under_test() -> bool {
+    std::env::current_exe().is_ok_and(|me| me.parent().is_some_and(|folder| folder.ends_with("deps")))
+}
+
 /// What a program said, in order.
 #[derive(Default)]
 struct Words {
@@ -200,8 +208,11 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if std::thread::panicking() || std::env::var_os("MUJIAN_SHOW").is_some() {
-            eprintln!("---- {} said:\n{}\n----", self.name, self.words());
+        // Test runners show this only when the test fails.
+        if under_test() || std::env::var_os("MUJIAN_SHOW").is_some() {
+            let words = self.words();
+            let lines: Vec<&str> = words.lines().collect();
+            eprintln!("---- {} said:\n{}\n----", self.name, lines[lines.len().saturating_sub(SHOWN)..].join("\n"));
         }
         self.kill_all();
     }

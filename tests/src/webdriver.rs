@@ -82,8 +82,14 @@ impl Window {
     ///
     /// It throws.
     pub async fn eval(&self, expression: &str) -> Result<Value> {
-        let script = format!("return ({expression});");
-        self.call("POST", "/execute/sync", Some(json!({"script": script, "args": []}))).await
+        let script = format!(
+            "const done = arguments[0]; Promise.resolve().then(() => ({expression})).then((v) => done({{ v }}), (e) => done({{ e: String(e) }}));"
+        );
+        let answer = self.call("POST", "/execute/async", Some(json!({"script": script, "args": []}))).await?;
+        match answer["e"].as_str() {
+            Some(error) => bail!("{expression}: {error}"),
+            None => Ok(answer["v"].clone()),
+        }
     }
 
     /// Waits until an expression is true in the page; gives its value.
@@ -133,6 +139,16 @@ impl Window {
         let element = self.element(selector).await?;
         self.call("POST", &format!("/element/{element}/clear"), Some(json!({}))).await?;
         self.call("POST", &format!("/element/{element}/value"), Some(json!({"text": text}))).await.map(|_| ())
+    }
+
+    /// Gives the window a size, in CSS pixels.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let body = json!({"x": 0, "y": 0, "width": width, "height": height});
+        self.call("POST", "/window/rect", Some(body)).await.map(|_| ())
     }
 
     /// Takes a picture of the page.

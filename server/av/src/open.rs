@@ -86,10 +86,15 @@ pub fn file(path: &Path, watch: &Arc<Watch>) -> Result<context::Input, AvError> 
     watch.allow(OPEN_LIMIT);
     // With the scheme written out, a name such as `concat:x` is a name and nothing else.
     let opened = raw(&format!("file:{name}"), None, options, watch);
-    opened.map_err(|e| match e {
-        ffmpeg_next::Error::Exit => AvError::TimedOut { path: shown, limit: OPEN_LIMIT },
-        e => AvError::NotMedia { path: shown, reason: text(e) },
-    })
+    let input = opened.map_err(|e| match e {
+        ffmpeg_next::Error::Exit => AvError::TimedOut { path: shown.clone(), limit: OPEN_LIMIT },
+        e => AvError::NotMedia { path: shown.clone(), reason: text(e) },
+    })?;
+    // FFmpeg plays any text file as the screen of a terminal.
+    if input.format().name() == "tty" {
+        return Err(AvError::NotMedia { path: shown, reason: "it is text".into() });
+    }
+    Ok(input)
 }
 
 /// Opens a device through libavdevice: `format` as `x11grab`, `url` as that format names devices.

@@ -1,0 +1,195 @@
+//! Hostile input over real connections: refused or survived, within bounded memory and time.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::{SinkExt, StreamExt};
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::measure::cpu::memory;
+use mujian_tests::server::{Room, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+const SOON: Duration = Duration::from_secs(20);
+/// What all the attacks together may cost in memory.
+const BYTES_MAX: u64 = 48 << 20;
+
+/// Reads until the other side closes.
+async fn closed(socket: &mut TcpStream, limit: Duration) -> Result<()> {
+    let mut buffer = vec![0; 4096];
+    let reading = async { while matches!(socket.read(&mut buffer).await, Ok(n) if n > 0) {} };
+    tokio::time::timeout(limit, reading).await.context("the connection stays open")
+}
+
+/// A connection after RTMP's plain handshake (C0 to C2).
+async fn greeted(server: SocketAddr) -> Result<TcpStream> {
+    let mut socket = TcpStream::connect(server).await?;
+    let mut hello = vec![3u8];
+    hello.extend(vec![0; 1536]);
+    socket.write_all(&hello).await?;
+    let mut answer = vec![0; 1 + 1536 * 2];
+    tokio::time::timeout(SOON, socket.read_exact(&mut answer)).await.context("no handshake")??;
+    socket.write_all(&answer[1..1537]).await?;
+    Ok(socket)
+}
+
+/// A chunk with a full header (RTMP 1.0, 5.3.1.2.1).
+fn chunk(stream: u8, length: u32, kind: u8, body: &[u8]) -> Vec<u8> {
+    let size = length.to_be_bytes();
+    let mut bytes = vec![stream, 0, 0, 0, size[1], size[2], size[3], kind, 0, 0, 0, 0];
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[tokio::test]
+async fn rtmp_lies_are_survived_while_a_stream_goes_on() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let pid = server.program.pid().context("gone")?;
+    let before = memory(pid)?;
+
+    // No RTMP at all: a request of HTTP, and bytes that mean nothing.
+    for first in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), vec![0xff; 4000], vec![0; 4000]] {
+        let mut socket = TcpStream::connect(server.rtmp).await?;
+        // The other side may close while this is still being written.
+        let _ = socket.write_all(&first).await;
+        closed(&mut socket, SOON).await.with_context(|| format!("{:?}", &first[..4]))?;
+    }
+    // A message of 16 MiB that is announced on many chunk streams: nothing is kept for what has not come.
+    let mut socket = greeted(server.rtmp).await?;
+    for stream in 3..64u8 {
+        if socket.write_all(&chunk(stream, 0xff_ffff, 9, &[0; 128])).await.is_err() {
+            break;
+        }
+    }
+    drop(socket);
+    // Chunk sizes of 0, 1 and 2^31.
+    for size in [0u32, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
+        let mut socket = greeted(server.rtmp).await?;
+        let _ = socket.write_all(&chunk(2, 4, 1, &size.to_be_bytes())).await;
+        let _ = socket.write_all(&chunk(3, 0xff_ffff, 20, &vec![0x03; 65_536])).await;
+    }
+    // A chunk that refers to one before, where there is none; media before anything else; deep AMF.
+    for bytes in [vec![0xc7; 64], chunk(4, 5, 9, &[0x17, 1, 0, 0, 0]), {
+        let mut deep = b"\x02\x00\x07connect\x00\x3f\xf0\0\0\0\0\0\0".to_vec();
+        for _ in 0..2000 {
+            deep.extend_from_slice(b"\x03\x00\x01a");
+        }
+        let length = u32::try_from(deep.len())?;
+        let mut all = chunk(2, 4, 1, &65_536u32.to_be_bytes());
+        all.extend(chunk(3, length, 20, &deep));
+        all
+    }] {
+        let mut socket = greeted(server.rtmp).await?;
+        let _ = socket.write_all(&bytes).await;
+        closed(&mut socket, SOON).await.with_context(|| format!("{} bytes", bytes.len()))?;
+    }
+    // Somebody who connects and says nothing is sent away.
+    let mut silent = TcpStream::connect(server.rtmp).await?;
+    closed(&mut silent, Duration::from_secs(30)).await.context("a silent connection")?;
+
+    let after = memory(pid)?;
+    assert!(after.saturating_sub(before) < BYTES_MAX, "memory grew from {before} to {after}");
+    assert_eq!(server.stage(&room).await?, "live");
+    Ok(())
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+
+async fn room_socket(server: &Server, room: &Room, origin: Option<&str>) -> Result<Socket> {
+    let mut request = format!("ws://{}/api/v1/rooms/{}/socket", server.http, room.id).into_client_request()?;
+    if let Some(origin) = origin {
+        request.headers_mut().insert("Origin", origin.parse()?);
+    }
+    Ok(tokio_tungstenite::connect_async(request).await?.0)
+}
+
+/// Reads messages until the socket is closed; gives the text of them.
+async fn until_closed(socket: &mut Socket) -> Result<String> {
+    let mut words = String::new();
+    let reading = async {
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                Message::Text(text) => words.push_str(&text),
+                Message::Close(_) => break,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(SOON, reading).await.context("the socket stays open")?;
+    Ok(words)
+}
+
+#[tokio::test]
+async fn the_room_socket_checks_its_origin_and_its_messages() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let pid = server.program.pid().context("gone")?;
+    let before = memory(pid)?;
+
+    // A page of somebody else's site; the server's own page; a program without an origin.
+    assert!(room_socket(&server, &room, Some("https://evil.example")).await.is_err(), "a foreign page was let in");
+    room_socket(&server, &room, Some(&server.url())).await.context("its own page")?;
+    room_socket(&server, &room, None).await.context("a program")?;
+
+    // Messages that are no messages, too large, or before the hello.
+    let hello = r#"{"type":"hello","version":1}"#;
+    let danmaku = r#"{"type":"danmaku","client_ref":"a","text":"x"}"#;
+    for (what, messages) in [
+        ("no JSON", vec![Message::text("nonsense")]),
+        ("too large", vec![Message::text(hello), Message::text("x".repeat(2 << 20))]),
+        ("before the hello", vec![Message::text(danmaku)]),
+        ("bytes", vec![Message::binary(vec![0; 64])]),
+    ] {
+        let mut socket = room_socket(&server, &room, None).await?;
+        for message in messages {
+            let _ = socket.send(message).await;
+        }
+        until_closed(&mut socket).await.context(what)?;
+    }
+
+    // Without a session nobody writes; the socket stays, with a reason.
+    let mut socket = room_socket(&server, &room, None).await?;
+    socket.send(Message::text(hello)).await?;
+    socket.send(Message::text(danmaku)).await?;
+    let refused = tokio::time::timeout(SOON, async {
+        while let Some(message) = socket.next().await {
+            if let Message::Text(text) = message?
+                && text.contains("\"refused\"")
+            {
+                return Ok(text.to_string());
+            }
+        }
+        bail!("the socket was closed")
+    })
+    .await??;
+    assert!(refused.contains("unauthenticated"), "{refused}");
+
+    let after = memory(pid)?;
+    assert!(after.saturating_sub(before) < BYTES_MAX, "memory grew from {before} to {after}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn markup_in_titles_and_danmaku_stays_text_and_lengths_are_bounded() -> Result<()> {
+    let server = Server::start().await?;
+    let markup = "<img src=x onerror=alert(1)>";
+    let room = server.room("owner", markup).await?;
+    let (_, view) = server.call("GET", &format!("/rooms/{}", room.id), None, None).await?;
+    assert_eq!(view["title"], markup, "kept as it was typed");
+    let long = serde_json::json!({"title": "x".repeat(10_000)});
+    let (status, answer) = server.call("POST", "/rooms", Some(&room.token), Some(long)).await?;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["code"].is_string() && answer["message"].is_string(), "{answer}");
+    let huge = serde_json::json!({"name": "x".repeat(4 << 20), "password": "correct horse"});
+    // It may close the connection before all of that was sent.
+    if let Ok((status, _)) = server.call("POST", "/accounts", None, Some(huge)).await {
+        assert!(status == 400 || status == 413, "{status}");
+    }
+    server.account("another").await.map(|_| ())
+}

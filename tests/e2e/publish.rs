@@ -1,0 +1,155 @@
+//! Any standard publisher (row A3), any standard player (row A4).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mujian_tests::ffmpeg::{self, Publish};
+use mujian_tests::flv::Viewer;
+use mujian_tests::process::Program;
+use mujian_tests::server::Server;
+use mujian_tests::{picture, tone, wait};
+use tokio::process::Command;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Publishes, watches so many pictures, and gives the viewer's file.
+async fn watched(publish: &Publish, pictures: usize) -> Result<(tempfile::NamedTempFile, Viewer)> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let _publisher = publish.start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(pictures, SOON).await?;
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    viewer.save(file.path())?;
+    Ok((file, viewer))
+}
+
+#[tokio::test]
+async fn ffmpeg_publishes_like_obs_and_ffmpeg_plays_it() -> Result<()> {
+    let (file, viewer) = watched(&Publish::like_obs(), 240).await?;
+    // 30 a second: 33.3 ms, as whole milliseconds in FLV; sound: 1024 samples at 44.1 kHz are 23.2 ms.
+    viewer.check_timeline(50, 36)?;
+    assert!(
+        viewer.tags().iter().find(|t| t.is_picture()).context("no picture")?.is_key(),
+        "it begins with a key frame"
+    );
+
+    let streams = ffmpeg::streams(&file.path().to_string_lossy()).await?;
+    let named = |kind: &str| streams.iter().find(|s| s["codec_type"] == kind).cloned().unwrap_or_default();
+    assert_eq!((named("video")["codec_name"].as_str(), named("video")["width"].as_i64()), (Some("h264"), Some(640)));
+    assert_eq!(
+        (named("audio")["codec_name"].as_str(), named("audio")["sample_rate"].as_str()),
+        (Some("aac"), Some("44100"))
+    );
+
+    ffmpeg::decodes(file.path()).await?;
+    let packets = ffmpeg::packets(file.path()).await?;
+    assert!(packets.iter().any(|p| p.video && p.pts > p.dts), "B-frames keep their presentation times");
+    assert!(packets.iter().all(|p| p.pts >= p.dts));
+    let samples = ffmpeg::samples(file.path()).await?;
+    let middle = &samples[samples.len() / 2..samples.len() / 2 + 24_000];
+    assert!(tone::share(middle, 48_000.0, 1000.0) > 0.8, "the tone arrives");
+    let pictures = ffmpeg::grey(file.path(), 64, 36).await?;
+    assert!(pictures.len() > 200);
+    assert!(picture::difference(&pictures[20], &pictures[120]) > 0.005, "the picture moves");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_without_sound_gets_a_silent_track() -> Result<()> {
+    let (file, viewer) = watched(&Publish { sound: None, ..Publish::default() }, 120).await?;
+    viewer.check_timeline(50, 36)?;
+    ffmpeg::decodes(file.path()).await?;
+    let samples = ffmpeg::samples(file.path()).await?;
+    assert!(samples.len() > 48_000);
+    assert!(tone::rms(&samples) < 0.001);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_channel_at_48_khz_is_taken() -> Result<()> {
+    let mut publish = Publish::default();
+    let at = publish.coding.iter().position(|word| word == "-ac").context("no -ac")?;
+    publish.coding[at + 1] = "1".into();
+    let (file, _) = watched(&publish, 90).await?;
+    ffmpeg::decodes(file.path()).await?;
+    let samples = ffmpeg::samples(file.path()).await?;
+    assert!(tone::share(&samples[samples.len() - 24_000..], 48_000.0, 1000.0) > 0.8);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_publishers_goodbye_ends_the_stream() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let mut publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(30, SOON).await?;
+    publisher.signal(libc::SIGINT);
+    publisher.ended(SOON).await?;
+    server.wait_stage(&room, "off", SOON).await?;
+    wait::until("the end of the viewer's stream", SOON, || async { Ok(viewer.ended()) }).await?;
+    // And the room can go live again.
+    let _again = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await
+}
+
+#[tokio::test]
+async fn mpv_plays_the_rooms_address_within_seconds() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let mut mpv = mpv(&server.flv_url(&room))?;
+    mpv.line("that it plays", SOON, |l| position(l).is_some_and(|s| s > 2.0)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_stream_key_is_refused() -> Result<()> {
+    let server = Server::start().await?;
+    let mut room = server.room("owner", "A room").await?;
+    room.key = "wrong".into();
+    let mut publisher = Publish::default().start(&server.publish_url(&room))?;
+    assert!(!publisher.ended(SOON).await?.success());
+    assert!(publisher.words().to_lowercase().contains("key"), "ffmpeg was told why: {}", publisher.words());
+    assert_eq!(server.stage(&room).await?, "off");
+    Ok(())
+}
+
+#[tokio::test]
+async fn codecs_that_are_not_taken_are_refused() -> Result<()> {
+    let server = Server::start().await?;
+    for (what, coding) in [
+        ("MP3", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -c:a libmp3lame -ar 44100"),
+        ("Sorenson", "-c:v flv1 -c:a aac"),
+    ] {
+        let room = server.room(&format!("owner-{what}"), "A room").await?;
+        let coding = coding.split_whitespace().map(str::to_owned).collect();
+        let mut publisher = Publish { coding, ..Publish::default() }.start(&server.publish_url(&room))?;
+        assert!(!publisher.ended(SOON).await?.success(), "{what}");
+        assert_eq!(server.stage(&room).await?, "off", "{what}");
+    }
+    Ok(())
+}
+
+/// mpv without a window, which says its position again and again.
+pub(crate) fn mpv(url: &str) -> Result<Program> {
+    let mut command = Command::new("mpv");
+    command.args([
+        "--no-config",
+        "--vo=null",
+        "--ao=null",
+        "--term-status-msg=at ${=time-pos}\n",
+        "--msg-level=all=status",
+    ]);
+    command.args(["--cache=yes", "--demuxer-readahead-secs=1", url]);
+    Program::start(&mut command)
+}
+
+/// The position that mpv says in a line, in seconds.
+pub(crate) fn position(line: &str) -> Option<f64> {
+    line.rsplit("at ").next()?.trim().parse().ok()
+}

@@ -1,0 +1,130 @@
+//! A person with nothing but a browser (row A4): Chromium, driven as a person would use it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use mujian_tests::browser::{Browser, Look, Page};
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::server::{Room, Server};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn on_air() -> Result<(Server, Room, mujian_tests::process::Program)> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "幕间 A room").await?;
+    let publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    Ok((server, room, publisher))
+}
+
+/// Waits until the page's video has shown `count` more pictures.
+async fn pictures(browser: &mut Browser, page: Page, count: u32) -> Result<()> {
+    let shown = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames";
+    let before = browser.eval(page, shown).await?.as_u64().unwrap_or(0);
+    browser.wait(page, &format!("{shown} >= {}", before + u64::from(count)), SOON).await?;
+    Ok(())
+}
+
+async fn sign_up(browser: &mut Browser, page: Page, name: &str) -> Result<()> {
+    browser.click(page, "role=button[name=/log in to comment/i]").await?;
+    browser.click(page, "text=No account yet? Sign up").await?;
+    browser.fill(page, "role=dialog >> role=textbox[name=/name/i]", name).await?;
+    browser.fill(page, "role=dialog >> input[type=password]", "correct horse battery").await?;
+    browser.press(page, "role=dialog >> input[type=password]", "Enter").await?;
+    browser.visible(page, "[placeholder='Say something…']", SOON).await
+}
+
+#[tokio::test]
+async fn two_people_watch_in_chromium_and_one_writes_a_danmaku_that_the_other_reads() -> Result<()> {
+    let (server, room, _publisher) = on_air().await?;
+    // With the browser's own rule: nothing sounds before a person has clicked on the page.
+    let mut browser = Browser::start(true).await?;
+    let writer = browser.page(&Look::default()).await?;
+    browser.goto(writer, &server.watch_url(&room)).await?;
+    browser.wait(writer, "document.querySelector('video')?.videoWidth === 640", SOON).await?;
+    pictures(&mut browser, writer, 60).await?;
+    assert_eq!(browser.eval(writer, "document.querySelector('video').muted").await?, true, "it starts muted");
+    browser.click(writer, "role=button[name='Turn the sound on'] >> nth=0").await?;
+    browser
+        .wait(writer, "!document.querySelector('video').muted && !document.querySelector('video').paused", SOON)
+        .await?;
+    pictures(&mut browser, writer, 30).await?;
+    // Sound is decoded, not only allowed.
+    let heard = "document.querySelector('video').webkitAudioDecodedByteCount";
+    let before = browser.eval(writer, heard).await?.as_u64().unwrap_or(0);
+    browser.wait(writer, &format!("{heard} > {}", before + 4000), SOON).await?;
+
+    let reader = browser.page(&Look { locale: "zh-CN", width: 1000, ..Look::default() }).await?;
+    browser.goto(reader, &server.url()).await?;
+    browser.click(reader, &format!("a[href$='{}']", room.id)).await?;
+    browser.wait(reader, "document.querySelector('video')?.videoWidth === 640", SOON).await?;
+    pictures(&mut browser, reader, 15).await?;
+
+    sign_up(&mut browser, writer, "小明").await?;
+    let text = "你好 <b>world</b> 👋";
+    browser.fill(writer, "[placeholder='Say something…']", text).await?;
+    browser.press(writer, "[placeholder='Say something…']", "Enter").await?;
+    for page in [writer, reader] {
+        browser.visible(page, &format!("text={text}"), SOON).await?;
+        // Markup is text: no such element came into being.
+        let bold = "[...document.querySelectorAll('b')].some((b) => b.textContent === 'world')";
+        assert_eq!(browser.eval(page, bold).await?, false);
+    }
+    for page in [writer, reader] {
+        assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn chromium_plays_through_a_killed_publisher_and_its_return() -> Result<()> {
+    let (server, room, publisher) = on_air().await?;
+    let mut browser = Browser::start(false).await?;
+    let page = browser.page(&Look::default()).await?;
+    browser.goto(page, &server.watch_url(&room)).await?;
+    browser.wait(page, "document.querySelector('video')?.videoWidth === 640", SOON).await?;
+    pictures(&mut browser, page, 60).await?;
+    // The same element plays all along: a new one would not carry this mark.
+    browser.eval(page, "(document.querySelector('video').dataset.mark = 'same', true)").await?;
+
+    publisher.signal(libc::SIGKILL);
+    server.wait_stage(&room, "lost", SOON).await?;
+    pictures(&mut browser, page, 60).await?;
+    let mut back = Publish::default();
+    back.picture = "testsrc2=size=854x480:rate=30".into();
+    let _publisher = back.start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    browser.wait(page, "document.querySelector('video').videoWidth === 854", SOON).await?;
+    pictures(&mut browser, page, 90).await?;
+    assert_eq!(browser.eval(page, "document.querySelector('video').dataset.mark").await?, "same");
+    let behind = "(() => { const v = document.querySelector('video'); return v.buffered.end(v.buffered.length - 1) - v.currentTime; })()";
+    browser.wait(page, &format!("{behind} < 1.0"), SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_room_that_is_off_starts_by_itself_when_it_goes_live() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let mut browser = Browser::start(false).await?;
+    let page = browser.page(&Look::default()).await?;
+    browser.goto(page, &server.watch_url(&room)).await?;
+    browser.visible(page, "text=Between acts", SOON).await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_pages_are_served_with_a_strict_policy() -> Result<()> {
+    let server = Server::start().await?;
+    let answer = reqwest::get(format!("{}/watch/somewhere", server.url())).await?;
+    assert_eq!(answer.status(), 200);
+    let policy = answer.headers().get("content-security-policy").map(|v| v.to_str().unwrap_or_default().to_owned());
+    let policy = policy.unwrap_or_default();
+    assert!(policy.contains("default-src") && !policy.contains("unsafe-eval"), "{policy}");
+    let missing = reqwest::get(format!("{}/api/v1/rooms/nowhere", server.url())).await?;
+    assert_eq!(missing.status(), 404);
+    assert_eq!(missing.json::<serde_json::Value>().await?["code"], "not_found");
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `make soak`: what takes long. A publisher that is away for 20 s, ten minutes of lip sync, thousands of viewers that
+//! come and go. The figures are printed and written to `target/soak.json`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::flv::Viewer;
+use mujian_tests::live;
+use mujian_tests::measure::figures::median;
+use mujian_tests::measure::table::{HEAD, Row, write};
+use mujian_tests::measure::{cpu, join, lipsync};
+use mujian_tests::process::source_root;
+use mujian_tests::server::{Server, Setup};
+
+/// What to do; everything if nothing is named.
+#[derive(Parser)]
+struct Arguments {
+    /// `outage`, `lipsync`, `churn`.
+    parts: Vec<String>,
+    /// How long the lip sync is measured, in seconds.
+    #[arg(long, default_value_t = 600)]
+    lipsync_seconds: u64,
+    /// How many viewers come and go.
+    #[arg(long, default_value_t = 4000)]
+    churn: usize,
+    /// Where the figures are written.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+const SOON: Duration = Duration::from_secs(30);
+const QUICK: &str = "[limits]\nrequests = { burst = 100000, per_hour = 3600000 }\n";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|p| p == part);
+    let mut rows = Vec::new();
+    if wanted("outage") {
+        rows.extend(outage().await?);
+    }
+    if wanted("churn") {
+        rows.extend(churn(arguments.churn).await?);
+    }
+    if wanted("lipsync") {
+        rows.extend(lip_sync(arguments.lipsync_seconds).await?);
+    }
+    println!("{HEAD}");
+    rows.iter().for_each(|row| println!("{}", row.line()));
+    let out = arguments.out.unwrap_or_else(|| source_root().join("target/soak.json"));
+    write(&out, &rows)?;
+    ensure!(rows.iter().all(|row| row.met), "a goal is not met");
+    Ok(())
+}
+
+/// The publisher is killed, and comes back after 20 s: one connection of the viewer, one timeline.
+async fn outage() -> Result<Vec<Row>> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "Outage").await?;
+    let publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(90, SOON).await?;
+    let killed = Instant::now();
+    publisher.signal(libc::SIGKILL);
+    server.wait_stage(&room, "lost", SOON).await?;
+    let slate = killed.elapsed();
+    tokio::time::sleep(Duration::from_secs(20).saturating_sub(killed.elapsed())).await;
+    ensure!(server.stage(&room).await? == "lost", "the room ended within the grace time");
+    let started = Instant::now();
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let back = started.elapsed();
+    viewer.more_pictures(150, SOON).await?;
+    ensure!(viewer.ended().is_none(), "the viewer's connection ended");
+    viewer.check_timeline(70, 36)?;
+    let (slate, back) = (slate.as_secs_f64() * 1000.0, back.as_secs_f64() * 1000.0);
+    Ok(vec![
+        Row::fixed("20 s outage: from the kill to the slate", "ms", slate, 1500.0, "at most 1500 ms", vec![]),
+        Row::fixed("20 s outage: from the publisher's start to live", "ms", back, 5000.0, "at most 5000 ms", vec![]),
+    ])
+}
+
+/// Viewers come and go; the server's memory stays.
+async fn churn(count: usize) -> Result<Vec<Row>> {
+    let server = Setup::default().config(QUICK).start().await?;
+    let room = server.room("owner", "Churn").await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    // The ring fills first.
+    viewer.more_pictures(900, Duration::from_secs(60)).await?;
+    drop(viewer);
+    let pid = server.program.pid().context("the server ended")?;
+    let mut readings = Vec::new();
+    for round in 0..8 {
+        for n in 0..count / 8 {
+            let joined = if n % 2 == 0 {
+                join::flv(server.http, &room.id).await
+            } else {
+                join::websocket(server.http, &room.id).await
+            };
+            joined.with_context(|| format!("round {round}, viewer {n}"))?;
+        }
+        readings.push(cpu::memory(pid)? as f64 / f64::from(1 << 20));
+    }
+    let growth = median(&readings[4..]).context("no readings")? - median(&readings[..4]).context("no readings")?;
+    let what = format!("memory after {count} viewers came and went, growth from the first to the second half");
+    Ok(vec![Row::fixed(&what, "MiB", growth, 8.0, "at most 8 MiB", readings)])
+}
+
+async fn lip_sync(seconds: u64) -> Result<Vec<Row>> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "Lip sync").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(usize::try_from(seconds * 30)?, Duration::from_secs(seconds + 60)).await?;
+    viewer.check_timeline(70, 36)?;
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    viewer.save(file.path())?;
+    let found = lipsync::of_file(file.path()).await?;
+    let runs: Vec<f64> = found.beeps.iter().map(|b| b.1).collect();
+    Ok(vec![
+        Row::fixed(
+            &format!("lip sync over {seconds} s, furthest beep"),
+            "ms",
+            found.worst.abs(),
+            15.0,
+            "at most 15 ms",
+            runs,
+        ),
+        Row::fixed(&format!("lip sync drift over {seconds} s"), "ms", found.drift.abs(), 10.0, "under 10 ms", vec![]),
+    ])
+}

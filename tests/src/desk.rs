@@ -1,0 +1,117 @@
+//! A desk for the app: a screen, a sound card, a bus and a home of its own, and the app's window on it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::ours;
+use crate::screen::{Bus, Screen};
+use crate::sound::Sound;
+use crate::wait;
+use crate::webdriver::Window;
+
+/// Everything that a desktop app needs around it.
+pub struct Desk {
+    /// The screen.
+    pub screen: Screen,
+    /// The sound card.
+    pub sound: Sound,
+    /// Where the app keeps its data.
+    pub data: PathBuf,
+    bus: Bus,
+    home: TempDir,
+}
+
+impl Desk {
+    /// Sets one up.
+    ///
+    /// # Errors
+    ///
+    /// One of its programs does not start.
+    pub async fn new() -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("mujian-desk-").tempdir()?;
+        let data = home.path().join("data");
+        let (screen, sound, bus) = (Screen::start(1440, 960).await?, Sound::start().await?, Bus::start().await?);
+        Ok(Self { screen, sound, data, bus, home })
+    }
+
+    /// What programs on this desk find in their environment.
+    #[must_use]
+    pub fn environment(&self) -> HashMap<String, String> {
+        let home = self.home.path().to_string_lossy().into_owned();
+        let mut all: HashMap<String, String> = [
+            ("DISPLAY", &*self.screen.display),
+            ("DBUS_SESSION_BUS_ADDRESS", &self.bus.address),
+            ("HOME", &home),
+            ("XDG_DATA_HOME", &home),
+            ("XDG_CONFIG_HOME", &home),
+            ("XDG_CACHE_HOME", &home),
+            ("MUJIAN_DATA", &self.data.to_string_lossy()),
+            ("LANG", "en_US.UTF-8"),
+            ("LANGUAGE", "en"),
+            ("LC_ALL", "C.UTF-8"),
+            ("NO_AT_BRIDGE", "1"),
+            ("GDK_BACKEND", "x11"),
+            ("LIBGL_ALWAYS_SOFTWARE", "1"),
+            // Without a graphics card this halves what painting costs.
+            ("WEBKIT_DISABLE_DMABUF_RENDERER", "1"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        all.extend(self.sound.environment().map(|(name, value)| (name.to_owned(), value)));
+        all
+    }
+
+    /// Opens the app's window; in English, whatever the system speaks.
+    ///
+    /// # Errors
+    ///
+    /// The window does not open, or shows nothing within 30 s.
+    pub async fn open_app(&self) -> Result<Window> {
+        let window = Window::open(&ours("mujian")?, &[], &self.environment()).await?;
+        window.wait("document.querySelector('#app, main, h1') !== null", Duration::from_secs(30)).await?;
+        window.eval("(localStorage.setItem('mujian.language', 'en'), location.reload(), true)").await?;
+        window
+            .wait(
+                "document.documentElement.lang === 'en' && document.querySelector('h1') !== null",
+                Duration::from_secs(30),
+            )
+            .await?;
+        Ok(window)
+    }
+
+    /// Where the hosted server serves, as `http://HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// The app hosts none within 20 s.
+    pub async fn hosted(&self) -> Result<String> {
+        wait::until("the hosted server's host.json", Duration::from_secs(20), || async {
+            let found = find(&self.data, "host.json").context("no host.json")?;
+            let host: Value = serde_json::from_slice(&std::fs::read(found)?)?;
+            let http = host["http"].as_str().context("no http in host.json")?;
+            Ok(Some(if http.starts_with("http") { http.to_owned() } else { format!("http://{http}") }))
+        })
+        .await
+    }
+}
+
+/// The first file of that name under a folder.
+fn find(folder: &std::path::Path, name: &str) -> Option<PathBuf> {
+    for entry in std::fs::read_dir(folder).ok()?.filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            if let Some(found) = find(&path, name) {
+                return Some(found);
+            }
+        } else if entry.file_name() == name {
+            return Some(path);
+        }
+    }
+    None
+}
