@@ -39,6 +39,10 @@ impl FileSource {
     pub fn new(path: PathBuf, looped: bool, wanted: Wanted) -> Self {
         Self { path, looped, wanted }
     }
+
+    fn open(&self) -> Result<Reader, AvError> {
+        Reader::open(&self.path, Arc::new(Watch::default()))
+    }
 }
 
 /// What is decoded and waits for its time.
@@ -150,8 +154,9 @@ impl Play<'_> {
         pictures || sound
     }
 
-    /// Plays to the end of the file. `false`: it was asked to stop.
-    fn run(&mut self, reader: &mut Reader) -> Result<bool, AvError> {
+    /// Plays to the end of the file, or only until all of it is decoded (`ahead`). `false`: it was
+    /// asked to stop.
+    fn run(&mut self, reader: &mut Reader, ahead: bool) -> Result<bool, AvError> {
         let mut ended = false;
         loop {
             while !ended && !self.is_full() {
@@ -163,6 +168,9 @@ impl Play<'_> {
                 if self.waiting.pictures.front().is_some_and(|p| p.at <= self.clock.now()) {
                     break;
                 }
+            }
+            if ended && ahead {
+                return Ok(!self.stop.is_stopped());
             }
             let next = self.give();
             let over = self.clock.now() >= self.base.saturating_add(self.end);
@@ -185,37 +193,34 @@ impl Source for FileSource {
     }
 
     fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
-        let mut base = None;
+        let mut reader = self.open()?;
+        let dark = (!reader.has_video()).then(|| mujian_av::dark(self.wanted.width, self.wanted.height));
+        let mut play = Play {
+            clock,
+            outlet,
+            stop,
+            voice,
+            base: clock.now().saturating_add(LEAD),
+            end: MediaTime::ZERO,
+            waiting: Waiting::default(),
+            dark,
+        };
         loop {
-            let mut reader = Reader::open(&self.path, Arc::new(Watch::default()))?;
-            let dark = (!reader.has_video()).then(|| dark_picture(self.wanted));
-            let base_now = base.unwrap_or_else(|| clock.now().saturating_add(LEAD));
-            let mut play = Play {
-                clock,
-                outlet,
-                stop,
-                voice,
-                base: base_now,
-                end: MediaTime::ZERO,
-                waiting: Waiting::default(),
-                dark,
-            };
-            if !play.run(&mut reader)? {
+            if !play.run(&mut reader, self.looped)? {
                 return Ok(End::Stopped);
             }
             if !self.looped {
                 return Ok(End::Finished);
             }
-            // At least a tenth of a second a round, however short the file is.
-            base = Some(play.base.saturating_add(play.end.max(MediaTime::from_millis(100))).max(clock.now()));
+            // The next round is decoded while the last pictures of this one wait for their time. A
+            // round takes a tenth of a second or more, however short the file is.
+            play.base = play.base.saturating_add(play.end.max(MediaTime::from_millis(100)));
+            play.end = MediaTime::ZERO;
+            reader = self.open()?;
         }
     }
 
     fn first_limit(&self) -> Duration {
         mujian_av::open::OPEN_LIMIT + Duration::from_secs(2)
     }
-}
-
-fn dark_picture(wanted: Wanted) -> Picture {
-    mujian_av::dark(wanted.width, wanted.height)
 }

@@ -50,7 +50,6 @@ struct Queue {
 pub struct Pictures {
     shared: Arc<(Mutex<Queue>, Condvar)>,
     capacity: usize,
-    dropped: Arc<AtomicU64>,
 }
 
 /// What came out of a queue.
@@ -69,11 +68,7 @@ impl Pictures {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let queue = Queue { pictures: VecDeque::with_capacity(capacity), closed: false };
-        Self {
-            shared: Arc::new((Mutex::new(queue), Condvar::new())),
-            capacity: capacity.max(1),
-            dropped: Arc::default(),
-        }
+        Self { shared: Arc::new((Mutex::new(queue), Condvar::new())), capacity: capacity.max(1) }
     }
 
     /// Adds a picture.
@@ -81,7 +76,6 @@ impl Pictures {
         let mut queue = self.shared.0.lock();
         if queue.pictures.len() >= self.capacity {
             queue.pictures.pop_front();
-            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         queue.pictures.push_back(picture);
         self.shared.1.notify_one();
@@ -114,12 +108,6 @@ impl Pictures {
     pub fn close(&self) {
         self.shared.0.lock().closed = true;
         self.shared.1.notify_all();
-    }
-
-    /// Pictures dropped since the start.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 }
 

@@ -65,7 +65,8 @@ pub struct PipelineStatus {
 pub struct FeedStats {
     /// Pictures encoded, repeated ones included.
     pub frames: u64,
-    /// Pictures that were not encoded or not taken in time.
+    /// Pictures that are missing: places left empty because the encoder was behind, and frames that
+    /// nobody took in time.
     pub dropped: u64,
     /// Pictures shown twice because the source was late.
     pub repeated: u64,
