@@ -74,10 +74,20 @@ pub enum AvError {
         reason: String,
     },
     /// This build of FFmpeg lacks something.
-    #[error("The FFmpeg on this computer has no {what}. Install a complete FFmpeg.")]
+    #[error(
+        "The FFmpeg on this computer was built without the {what}. Choose another, or install an FFmpeg that has it."
+    )]
     Missing {
         /// What it lacks.
         what: String,
+    },
+    /// An encoder for special hardware found none.
+    #[error("There is no {label} on this computer, or its driver is missing ({reason}).")]
+    NoHardware {
+        /// What a person calls it.
+        label: String,
+        /// What the driver said.
+        reason: String,
     },
     /// An encoder refused to open or failed while it ran.
     #[error("The encoder {name} failed: {reason}.")]

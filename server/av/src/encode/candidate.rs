@@ -14,10 +14,10 @@ pub struct Candidate {
 const NVENC: Candidate = Candidate { name: "h264_nvenc", label: "NVIDIA NVENC", hardware: true };
 const QSV: Candidate = Candidate { name: "h264_qsv", label: "Intel Quick Sync", hardware: true };
 const AMF: Candidate = Candidate { name: "h264_amf", label: "AMD AMF", hardware: true };
-const VAAPI: Candidate = Candidate { name: "h264_vaapi", label: "VA-API", hardware: true };
+const VAAPI: Candidate = Candidate { name: "h264_vaapi", label: "VA-API graphics", hardware: true };
 const VIDEOTOOLBOX: Candidate = Candidate { name: "h264_videotoolbox", label: "Apple VideoToolbox", hardware: true };
 const MF: Candidate = Candidate { name: "h264_mf", label: "Windows Media Foundation", hardware: true };
-const V4L2M2M: Candidate = Candidate { name: "h264_v4l2m2m", label: "Video4Linux codec", hardware: true };
+const V4L2M2M: Candidate = Candidate { name: "h264_v4l2m2m", label: "Video4Linux encoder", hardware: true };
 /// The software encoder that is nearly always there.
 pub const X264: Candidate = Candidate { name: "libx264", label: "x264 (processor)", hardware: false };
 const OPENH264: Candidate = Candidate { name: "libopenh264", label: "OpenH264 (processor)", hardware: false };

@@ -40,7 +40,7 @@ impl Upload {
                 0,
             )
         })
-        .map_err(|e| fail(format!("there is no graphics hardware with VA-API ({})", text(e))))?;
+        .map_err(|e| fail(text(e)))?;
         // SAFETY: the device reference is valid; null comes back when memory is short.
         let frames = Buffer(unsafe { ffi::av_hwframe_ctx_alloc(device.0) });
         if frames.0.is_null() {

@@ -23,7 +23,7 @@ const LEAST_PSNR: f64 = 24.0;
 /// What the encoder said, or a sentence about how its pictures differ.
 pub fn run(name: &str) -> Result<(), AvError> {
     let settings = VideoSettings::live(WIDTH, HEIGHT, 30, 3_000_000);
-    let mut encoder = VideoEncoder::open(name, settings)?;
+    let mut encoder = VideoEncoder::open(name, settings).map_err(|e| hardware(name, e))?;
     let fail = |reason: String| AvError::Encoder { name: name.to_owned(), reason };
     let mut to_encoder = Scaler::new(encoder.input_format(), WIDTH, HEIGHT, Quality::Stream);
     let originals: Vec<Picture> = (0..FRAMES).map(pattern).collect();
@@ -53,6 +53,15 @@ pub fn run(name: &str) -> Result<(), AvError> {
         return Err(fail("it gives no key frame when one is asked for".into()));
     }
     Ok(())
+}
+
+/// Hardware that does not open is, as far as anybody can tell, not there.
+fn hardware(name: &str, error: AvError) -> AvError {
+    let known = super::candidate::for_this_machine().into_iter().find(|c| c.name == name && c.hardware);
+    match (known, error) {
+        (Some(c), AvError::Encoder { reason, .. }) => AvError::NoHardware { label: c.label.to_owned(), reason },
+        (_, e) => e,
+    }
 }
 
 /// Decodes a stream with FFmpeg's own decoder.
