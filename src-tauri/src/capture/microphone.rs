@@ -165,6 +165,7 @@ impl Worker {
 
     /// Captures until asked to stop.
     fn capture(&mut self) -> Result<(), CaptureError> {
+        hush();
         let (sender, messages) = mpsc::sync_channel(CHUNKS);
         let device = find(&self.id)?;
         let (stream, rate) = open(&device, &self.id, self.clock, &sender)?;
