@@ -11,14 +11,18 @@ class Session {
   /** The log-in dialog is open, for which of the two. */
   asking = $state<"log_in" | "sign_up" | undefined>(undefined);
   server = $state<ServerInfo | undefined>(undefined);
+  /** The app behind the window could not start: nothing else works. */
+  fatal = $state<unknown>();
 
   async load(): Promise<void> {
     try {
       const locale = await backend.locale();
       if (locale !== undefined) i18n.setSystem(locale);
       this.account = await backend.account();
+      this.fatal = undefined;
     } catch (error) {
-      toasts.bad(error);
+      if (backend.kind === "app") this.fatal = error;
+      else toasts.bad(error);
     }
     this.known = true;
     try {

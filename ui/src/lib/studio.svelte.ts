@@ -4,6 +4,7 @@ import type {
   Devices,
   EncoderReport,
   MicLevel,
+  Preset,
   StudioEvent,
   StudioSettings,
   StudioState,
@@ -14,6 +15,9 @@ import { toasts } from "./toasts.svelte";
 const REST = 400;
 /** Frames dropped within this time are told of, in milliseconds. */
 const RECENT = 10_000;
+
+/** Frames a second. */
+const RATES: Readonly<Record<Preset, number>> = { "540p30": 30, "720p30": 30, "1080p30": 30, "1080p60": 60 };
 
 /** How the uplink does. */
 export type Health = "good" | "fair" | "poor";
@@ -35,6 +39,11 @@ export class StudioModel {
   health = $derived.by<Health>(() => {
     const queue = this.state?.stats.queue_ms ?? 0;
     if (queue > 1500) return "poor";
+    const state = this.state;
+    // The first figures of a stream are of less than a second.
+    if (state?.broadcast.phase === "live" && Date.now() - state.broadcast.since > 5000) {
+      if (state.stats.fps < 0.8 * RATES[state.settings.preset]) return "fair";
+    }
     const first = this.#drops[0];
     const last = this.#drops.at(-1);
     return queue > 500 || (first && last && last.frames > first.frames) ? "fair" : "good";

@@ -149,7 +149,7 @@ export class AppBackend implements Backend {
         id === undefined ? undefined : call("room_close", { id }).catch(() => undefined),
       );
     };
-    let id = open();
+    const id = open();
     return {
       send(message: ClientMessage) {
         if (!joined) return false;
@@ -159,9 +159,7 @@ export class AppBackend implements Backend {
         return true;
       },
       renew() {
-        close(id);
-        joined = false;
-        id = open();
+        // The process behind the window says hello anew by itself when somebody logs in or out.
       },
       close() {
         over = true;

@@ -247,6 +247,14 @@ export class FakeBackend implements Backend {
     return Promise.resolve(answer as T);
   }
   locale(): Promise<undefined> {
+    if (this.#mode === "fatal") {
+      return Promise.reject(
+        new Failed({
+          code: "storage",
+          message: "/home/me/.local/share/mujian/app.db was written by a newer Mujian (format 9).",
+        }),
+      );
+    }
     return Promise.resolve(undefined);
   }
   account(): Promise<AccountView | null> {
