@@ -14,7 +14,7 @@ use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{Credentials, NewRoom, OwnedRoom, RoomView};
 use mujian_protocol::app::{LinkState, MediaState, RoomChannelMessage};
 use mujian_protocol::room::{ClientMessage, DanmakuMode, RoomEventBody, ServerMessage, Stage};
-use mujian_protocol::studio::{Broadcast, Preset, StudioSettings, StudioState};
+use mujian_protocol::studio::{Broadcast, Preset, StudioSettings, StudioState, VideoSource};
 use mujian_protocol::{ErrorCode, RoomId};
 use mujian_server::{Config, Running, Server};
 use reqwest::Method;
@@ -164,6 +164,56 @@ async fn a_broken_link_is_mended_and_viewers_stay() {
     tokio::time::timeout(LIMIT, studio.end_and_wait()).await.unwrap();
     assert_eq!(studio.state().broadcast, Broadcast::Idle);
     assert_eq!(stand.view().await.stage, Stage::Off, "the goodbye was heard before the end was told");
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_publisher_is_refused_and_another_source_can_be_tried_on_air() {
+    let stand = Stand::new().await;
+    let first = test_card();
+    first.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), false).await.unwrap();
+    until(&first, "live", live).await;
+    let second = test_card();
+    let mut target = stand.target(stand.running.rtmp, &stand.room.stream_key);
+    target.program = "another-program".into();
+    second.go_live(target, false).await.unwrap();
+    let state = until(&second, "refused", |s| matches!(s.broadcast, Broadcast::Failed { .. })).await;
+    let Broadcast::Failed { error } = &state.broadcast else { unreachable!() };
+    assert_eq!(error.code, ErrorCode::AlreadyPublishing, "{error}");
+
+    // A source that cannot be had costs nothing: what is on air stays.
+    let settings = first.state().settings.clone();
+    let file = VideoSource::File { path: "/nowhere/at/all.mp4".into(), looped: false };
+    first.set(StudioSettings { source: file, ..settings.clone() }).await.unwrap();
+    until(&first, "a notice", |s| s.notices.iter().any(|n| n.code == "source_failed")).await;
+    let sent = first.state().stats.sent_frames;
+    let state = until(&first, "frames go on", |s| s.stats.sent_frames > sent + 30).await;
+    assert!(live(&state));
+    let other = StudioSettings { preset: Preset::P1080f60, ..settings };
+    assert_eq!(first.set(other).await.unwrap_err().code, ErrorCode::Conflict, "the size stays on air");
+    tokio::time::timeout(LIMIT, first.end_and_wait()).await.unwrap();
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_played_to_its_end_and_the_broadcast_with_it() {
+    let stand = Stand::new().await;
+    let path = stand._data.path().join("clip.mp4");
+    let made = tokio::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=3"])
+        .args(["-f", "lavfi", "-i", "sine=duration=3", "-c:v", "libx264", "-c:a", "aac"])
+        .arg(&path)
+        .status();
+    assert!(made.await.unwrap().success());
+    let studio = test_card();
+    let source = VideoSource::File { path: path.to_str().unwrap().into(), looped: false };
+    studio.set(StudioSettings { source, ..StudioSettings::clone(&studio.state().settings) }).await.unwrap();
+    studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), false).await.unwrap();
+    until(&studio, "live", live).await;
+    let over = until(&studio, "the end", |s| s.broadcast == Broadcast::Idle).await;
+    // Frames before the connection stood, and what a busy machine drops, are missing from 90.
+    assert!(over.stats.sent_frames > 20, "{:?}", over.stats);
+    assert_eq!(stand.view().await.stage, Stage::Off);
     stand.running.shutdown().await;
 }
 

@@ -124,6 +124,11 @@ async fn keep(options: HostOptions, told: watch::Sender<HostInfo>, lines: Lines,
                 let _ = reply.send(answer);
                 if stop { return }
             }
+            // A server that dies is noticed at once, not at the next renewal.
+            () = gone(&mut lines) => {
+                lines = None;
+                renew.reset_immediately();
+            }
             _ = renew.tick() => {
                 if let Some(there) = &mut lines
                     && there.ask(&Request::Renew).await.is_ok()
@@ -138,6 +143,14 @@ async fn keep(options: HostOptions, told: watch::Sender<HostInfo>, lines: Lines,
                 }
             }
         }
+    }
+}
+
+/// Waits for the end of a connection; for ever while there is none.
+async fn gone(lines: &mut Option<Lines>) {
+    match lines {
+        Some(lines) => lines.gone().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -76,6 +76,13 @@ impl Lines {
         matches!(tokio::time::timeout(TIMEOUT, self.writer.write_all(&line)).await, Ok(Ok(())))
     }
 
+    /// Waits until the other side is gone. Nothing is lost when this is given up.
+    pub async fn gone(&mut self) {
+        // What the other side says unasked is left in the buffer; it ends the waiting as well, and the
+        // next question tells.
+        let _ = self.reader.fill_buf().await;
+    }
+
     /// Asks and waits for the answer.
     ///
     /// # Errors

@@ -130,8 +130,17 @@ impl PipelineRig {
         };
         open.set_preview(sink.preview_wanted(), &self.runtime);
         let wanted = (settings.source.clone(), settings.preset);
+        let begins = mode == Mode::Live && open.live.is_none();
+        let encoders = match &self.encoders {
+            Some(encoders) => encoders.clone(),
+            None => table()?,
+        };
+        if begins {
+            // Testing encoders may take seconds, in which a file would already play.
+            encoders.choose(settings.encoder.as_deref()).map_err(|e| encode_error(&settings.source, &e))?;
+        }
         // A file plays from its start when a broadcast begins.
-        let restart = mode == Mode::Live && open.live.is_none() && matches!(settings.source, VideoSource::File { .. });
+        let restart = begins && matches!(settings.source, VideoSource::File { .. });
         if open.shown.as_ref() != Some(&wanted) || restart {
             match open.pipeline.set_source(&settings.source, settings.preset) {
                 Ok(()) => open.shown = Some(wanted),
@@ -144,10 +153,7 @@ impl PipelineRig {
         }
         open.tell_all(sink);
         match (mode, &open.live) {
-            (Mode::Live, None) => {
-                let encoders = self.encoders.clone().map_or_else(table, Ok)?;
-                open.go_live(settings, &encoders, &self.runtime)
-            }
+            (Mode::Live, None) => open.go_live(settings, &encoders, &self.runtime),
             (Mode::Live, Some(_)) => Ok(()),
             _ => {
                 if let Some(live) = open.live.take() {

@@ -358,6 +358,7 @@ impl Session {
                     attempt.task.abort();
                 }
                 self.outbox.close();
+                self.state.viewers = 0;
                 self.run_mode(self.wanted());
             }
             None => {}
