@@ -172,3 +172,35 @@ fn a_full_disk_is_told() {
     }
     refuses(&mut command, 6, &["disk", "full", "--data"]);
 }
+
+/// What was answered with 201 is there after the program was killed in the middle of more.
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().to_owned();
+    let mut program = tokio::task::spawn_blocking(move || start(command(&folder))).await.unwrap();
+    let client = reqwest::Client::new();
+    let account = serde_json::json!({"name": "a", "password": "correct horse"});
+    let made = client.post(format!("http://{}/api/v1/accounts", program.http)).json(&account).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let token = made.json::<serde_json::Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
+    let rooms = format!("http://{}/api/v1/rooms", program.http);
+    let room = |n: u32| {
+        let request = client.post(&rooms).bearer_auth(&token).json(&serde_json::json!({"title": n.to_string()}));
+        async move { request.send().await.is_ok_and(|r| r.status() == 201) }
+    };
+    assert!(room(0).await);
+    // More is under way when the program is killed.
+    let more = futures_util::future::join_all((1..8).map(room));
+    let kill = async { program.child.kill().unwrap() };
+    let (more, ()) = tokio::join!(more, kill);
+    let acknowledged = 1 + more.iter().filter(|taken| **taken).count();
+    program.child.wait().unwrap();
+
+    let folder = data.path().to_owned();
+    let program = tokio::task::spawn_blocking(move || start(command(&folder))).await.unwrap();
+    let mine = client.get(format!("http://{}/api/v1/me/rooms", program.http)).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(mine.status(), 200);
+    let kept = mine.json::<Vec<serde_json::Value>>().await.unwrap().len();
+    assert!(kept >= acknowledged, "{kept} of {acknowledged} rooms were kept");
+}
