@@ -251,7 +251,10 @@ fn open_video(input: &context::Input) -> Result<Option<Video>, Error> {
         return Ok(None);
     }
     let mut context = codec::Context::from_parameters(stream.parameters())?;
-    context.set_threading(codec::threading::Config { count: 0, ..Default::default() });
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // SAFETY: a plain field of a context that is ours and not yet open. The kind of threading stays
+    // FFmpeg's own choice for the codec.
+    unsafe { (*context.as_mut_ptr()).thread_count = i32::try_from(cores.min(4)).unwrap_or(1) };
     let mut decoder = context.decoder();
     decoder.set_packet_time_base(stream.time_base());
     let rate = stream.avg_frame_rate();

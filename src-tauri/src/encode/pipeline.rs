@@ -100,6 +100,23 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    pub(super) fn new(
+        origin: MediaTime,
+        sender: mpsc::Sender<FeedItem>,
+        status: watch::Sender<PipelineStatus>,
+        reports: Vec<EncoderReport>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            origin,
+            state: Mutex::new(OutState { sender: Some(sender), ..OutState::default() }),
+            key: AtomicBool::new(false),
+            bitrate: AtomicU32::new(0),
+            over: AtomicBool::new(false),
+            status,
+            reports: Mutex::new(reports),
+        })
+    }
+
     /// Sends an item or, where the other side does not take any more, drops until the next key frame.
     pub(super) fn send(&self, item: FeedItem) {
         let mut state = self.state.lock();
@@ -149,6 +166,10 @@ impl Outgoing {
         state.failed.get_or_insert(error);
         state.sender = None;
         self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn stats(&self) -> FeedStats {
+        self.state.lock().stats
     }
 
     fn end(&self) {
@@ -244,7 +265,7 @@ impl FeedControl {
     /// Counts since the start.
     #[must_use]
     pub fn stats(&self) -> FeedStats {
-        self.out.state.lock().stats
+        self.out.stats()
     }
 
     /// The time of the stream's own timeline now: what is captured later has a later one.
@@ -464,15 +485,7 @@ impl Pipeline {
             Err(e) => return Err(e.into()),
         };
         let (sender, items) = mpsc::channel(WAITING);
-        let out = Arc::new(Outgoing {
-            origin: self.clock.now(),
-            state: Mutex::new(OutState { sender: Some(sender), ..OutState::default() }),
-            key: AtomicBool::new(false),
-            bitrate: AtomicU32::new(0),
-            over: AtomicBool::new(false),
-            status: self.status.clone(),
-            reports: Mutex::new(reports),
-        });
+        let out = Outgoing::new(self.clock.now(), sender, self.status.clone(), reports);
         let fall_back = {
             let (encoders, status, out) = (encoders.clone(), self.status.clone(), Arc::downgrade(&out));
             Box::new(move |settings: VideoSettings, error: &mujian_av::AvError| {

@@ -175,3 +175,88 @@ fn finish(live: &mut Option<Live>) {
         live.finish();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::pipeline::PipelineStatus;
+    use tokio::sync::{mpsc, watch};
+
+    fn live(waiting: usize) -> (Live, mpsc::Receiver<FeedItem>, Arc<Mutex<Vec<String>>>) {
+        let (sender, items) = mpsc::channel(waiting);
+        let out = Outgoing::new(MediaTime::ZERO, sender, watch::Sender::new(PipelineStatus::default()), Vec::new());
+        let settings = VideoSettings::live(320, 180, 30, 500_000);
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let fall_back: FallBack = Box::new(move |settings, error| {
+            heard.lock().push(error.to_string());
+            VideoEncoder::open("libx264", settings)
+        });
+        let encoder = VideoEncoder::open("libx264", settings).unwrap();
+        (Live::new(Start { out, encoder, fall_back }), items, said)
+    }
+
+    fn at(ms: i64) -> MediaTime {
+        MediaTime::from_millis(ms)
+    }
+
+    fn received(items: &mut mpsc::Receiver<FeedItem>) -> Vec<FeedItem> {
+        std::iter::from_fn(|| items.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn an_encoder_that_fails_while_it_runs_is_replaced() {
+        let (mut live, mut items, said) = live(100);
+        let picture = mujian_av::dark(320, 180);
+        assert!(live.picture(&picture.at(at(0)), at(5), false));
+        assert!(live.picture(&picture.at(at(33)), at(38), false));
+        received(&mut items);
+        // What no encoder takes: a picture of another size.
+        assert!(live.encode(&mujian_av::dark(64, 64), at(67)));
+        assert_eq!(said.lock().len(), 1);
+        assert!(live.picture(&picture.at(at(100)), at(105), false));
+        let after = received(&mut items);
+        // The new one begins like a stream: with its configuration and a key frame.
+        assert!(matches!(&after[0], FeedItem::VideoConfig(_)), "{after:?}");
+        assert!(matches!(&after[1], FeedItem::Video(v) if v.key && v.pts > at(67)), "{after:?}");
+    }
+
+    #[test]
+    fn when_nobody_takes_them_frames_are_left_out_up_to_a_key_frame() {
+        let (mut live, mut items, _) = live(4);
+        let picture = mujian_av::dark(320, 180);
+        let mut show = |live: &mut Live, n: i64| {
+            let t = MediaTime::from_scale(n, 30);
+            assert!(live.picture(&picture.at(t), t, false));
+        };
+        (0..20).for_each(|n| show(&mut live, n));
+        // A configuration and three frames fit.
+        assert_eq!(received(&mut items).len(), 4);
+        // The first that goes out again is a key frame, asked for because frames were lost.
+        (20..30).for_each(|n| {
+            show(&mut live, n);
+            let more = received(&mut items);
+            if n == 20 {
+                assert!(matches!(more.first(), Some(FeedItem::Video(v)) if v.key), "{more:?}");
+            }
+        });
+        let stats = live.out.stats();
+        assert_eq!((stats.frames, stats.dropped), (30, 17));
+    }
+
+    #[test]
+    fn a_key_frame_comes_every_two_seconds_of_the_clock() {
+        let (mut live, mut items, _) = live(1000);
+        let picture = mujian_av::dark(320, 180);
+        // An encoder that is behind: every third place is filled.
+        for n in (0..300).step_by(3) {
+            let t = MediaTime::from_scale(n, 30);
+            assert!(live.picture(&picture.at(t), t, true));
+        }
+        let keys: Vec<i64> = received(&mut items)
+            .iter()
+            .filter_map(|i| if let FeedItem::Video(v) = i { v.key.then_some(v.pts.millis()) } else { None })
+            .collect();
+        assert_eq!(keys, [0, 2000, 4000, 6000, 8000]);
+    }
+}
