@@ -16,9 +16,7 @@ pub fn run(args: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         ["slate", ..] => mujian_server::worker::run(args),
-        _ => {
-            eprintln!("error: There is no such worker.");
-            ExitCode::from(crate::exit::USAGE)
-        }
+        // The hosted server's workers: slates.
+        _ => mujian_server::worker::run(args),
     }
 }
