@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Action, type Media, PlayerMachine, type Range, TUNING } from "./machine";
+import {
+  type Action,
+  type Media,
+  PlayerMachine,
+  type Range,
+  type Tuning,
+  TUNING,
+  WEBKIT_TUNING,
+} from "./machine";
 import { readFragment, readInit } from "./boxes";
 import { makeFragment, makeInit } from "./testing";
 
@@ -139,7 +147,7 @@ class Element {
 /** The machine, its element, and a programme that is made as time passes. */
 class Room {
   readonly element = new Element();
-  readonly machine = new PlayerMachine();
+  readonly machine: PlayerMachine;
   now = 1000;
   /** Number of the next frame that is made. */
   made = 300;
@@ -151,6 +159,10 @@ class Room {
   #frameDue = this.now;
   #tickDue = this.now;
   seeks = 0;
+
+  constructor(tuning: Tuning = TUNING) {
+    this.machine = new PlayerMachine(tuning);
+  }
 
   connect(): void {
     this.online = true;
@@ -299,6 +311,30 @@ describe("keeping up", () => {
     expect(room.seeks).toBe(before);
     expect(room.behind).toBeLessThan(0.45);
     expect(room.element.rate).toBe(1);
+  });
+
+  it("jumps when playing faster does not help, and not again and again", () => {
+    const room = new Room();
+    room.connect();
+    room.run(2000);
+    // A computer that plays at nine tenths of the speed, whatever it is told.
+    const advance = room.element.advance.bind(room.element);
+    room.element.advance = (ms: number) => advance((ms * 0.9) / room.element.rate);
+    const before = room.seeks;
+    room.run(60_000);
+    expect(room.seeks - before).toBeGreaterThanOrEqual(1);
+    expect(room.seeks - before).toBeLessThanOrEqual(4);
+  });
+
+  it("changes the speed once, where that is costly", () => {
+    const room = new Room(WEBKIT_TUNING);
+    room.connect();
+    room.run(2000);
+    room.run(1300, false);
+    room.run(20_000);
+    const rates = room.element.log.flatMap((a) => (a.do === "rate" ? [a.rate] : []));
+    expect(rates).toEqual([WEBKIT_TUNING.rateMax, 1]);
+    expect(room.behind).toBeLessThan(0.6);
   });
 
   it("jumps when it is seconds behind", () => {

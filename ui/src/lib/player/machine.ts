@@ -22,6 +22,10 @@ export interface Tuning {
   readonly rateMax: number;
   /** Slowest playback while the buffer fills up again after a stall. */
   readonly rateMin: number;
+  /** This far past the target it begins to catch up... */
+  readonly catchUpAbove: number;
+  /** ...by steps as fine as the distance, or by the fastest at once, where a change of speed is costly. */
+  readonly fineSteps: boolean;
   /** This far past the target it jumps instead of playing faster. */
   readonly jump: number;
   /** Played media is taken away once there is more of it than this... */
@@ -32,7 +36,7 @@ export interface Tuning {
   readonly queueMax: number;
 }
 
-/** Found by measuring: see the notes on latency in ARCHITECTURE.md. */
+/** Found by trying; `make bench` measures from glass to glass. */
 export const TUNING: Tuning = {
   target: 0.12,
   targetMax: 0.5,
@@ -40,10 +44,24 @@ export const TUNING: Tuning = {
   calm: 20,
   rateMax: 1.1,
   rateMin: 0.94,
+  catchUpAbove: 0.06,
+  fineSteps: true,
   jump: 2.5,
   backMax: 10,
   backKeep: 5,
   queueMax: 24 * 1024 * 1024,
+};
+
+/**
+ * For WebKitGTK, where a change of speed empties the pipeline (GStreamer's flushing seek) and costs more
+ * than a small distance is worth.
+ */
+export const WEBKIT_TUNING: Tuning = {
+  ...TUNING,
+  target: 0.2,
+  rateMin: 1,
+  catchUpAbove: 0.4,
+  fineSteps: false,
 };
 
 /** A stretch of the timeline that is buffered, in seconds. */
@@ -102,6 +120,8 @@ const HOPELESS = 6000;
 const REBUILDS = 4;
 /** Window over which the least buffer is taken, in milliseconds. */
 const WINDOW = 700;
+/** Well behind for this long although it plays faster: jump, in milliseconds. */
+const PATIENCE = 15_000;
 /** Fragments further apart than this leave a hole that the playhead must jump, in seconds. */
 const HOLE = 0.1;
 
@@ -160,6 +180,9 @@ export class PlayerMachine {
   #stalled = false;
   /** Since when there is something to play, and it does not. */
   #fedAt = 0;
+  /** Since when it is well behind, and how long that is borne. */
+  #behindSince = Infinity;
+  #patience = PATIENCE;
   #pushedAt = 0;
   #heardAt = 0;
   #quota = 0;
@@ -407,6 +430,7 @@ export class PlayerMachine {
     if (now - burst.last < BURST_QUIET && now - burst.since < BURST_MAX) return;
     if (this.#steps.length > 0 && now - burst.since < BURST_MAX) return;
     this.#started = true;
+    this.#behindSince = now;
     this.#progress = { time: -1, at: now };
     this.#calmSince = now;
     this.#window = [];
@@ -475,8 +499,22 @@ export class PlayerMachine {
     if (!oldest || now - oldest.at < WINDOW / 2) return;
     const low = Math.min(...this.#window.map((w) => w.ahead));
     const excess = low - this.#target;
-    if (excess > 0.06 || (this.#rate > 1 && excess > 0.015)) {
-      this.#setRate(1 + Math.min(t.rateMax - 1, Math.max(0.02, Math.round(excess * 25) / 100)));
+    if (excess < Math.max(0.3, t.catchUpAbove)) {
+      this.#behindSince = now;
+      if (this.#rate === 1) this.#patience = PATIENCE;
+    }
+    if (now - this.#behindSince > this.#patience) {
+      // Playing faster does not help: this computer does not keep up, or its sound does not. A jump that
+      // does not help either is not tried again soon.
+      this.#behindSince = now;
+      this.#patience = Math.min(8 * PATIENCE, this.#patience * 2);
+      const last = media.ranges.at(-1);
+      if (last) this.#seek(Math.max(last.start, last.end - this.#target), now);
+      return;
+    }
+    if (excess > t.catchUpAbove || (this.#rate > 1 && excess > 0.015)) {
+      const step = t.fineSteps ? Math.max(0.02, Math.round(excess * 25) / 100) : Infinity;
+      this.#setRate(1 + Math.min(t.rateMax - 1, step));
     } else if (this.#target > t.target && (low < this.#target / 2 || (this.#rate < 1 && excess < -0.02))) {
       this.#setRate(t.rateMin);
     } else {

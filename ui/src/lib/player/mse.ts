@@ -2,7 +2,7 @@
  * The loop around the player's state machine: a media element, a media source, and a clock. It decides
  * nothing.
  */
-import { type Action, type Media, PlayerMachine, type Status } from "./machine";
+import { type Action, type Media, PlayerMachine, type Status, TUNING, WEBKIT_TUNING } from "./machine";
 
 /** What the player tells its owner. */
 export interface PlayerEvents {
@@ -20,6 +20,11 @@ interface WithManaged {
 
 const TICK = 100;
 
+/** WebKit says so, and Chromium says it too, but names itself besides. */
+function isWebKit(): boolean {
+  return /AppleWebKit/.test(navigator.userAgent) && !/Chrom(e|ium)\//.test(navigator.userAgent);
+}
+
 function mediaSourceClass(): typeof MediaSource | undefined {
   if (typeof MediaSource !== "undefined") return MediaSource;
   return (globalThis as WithManaged).ManagedMediaSource;
@@ -29,7 +34,7 @@ function mediaSourceClass(): typeof MediaSource | undefined {
 export class Player {
   readonly #video: HTMLVideoElement;
   readonly #events: PlayerEvents;
-  readonly #machine = new PlayerMachine();
+  readonly #machine = new PlayerMachine(isWebKit() ? WEBKIT_TUNING : TUNING);
   #source: MediaSource | undefined;
   #buffer: SourceBuffer | undefined;
   #url = "";
