@@ -101,6 +101,8 @@ struct Truth {
     config: Arc<VideoConfig>,
     /// The frame before it of the same track that was handed to the stage.
     before: Option<usize>,
+    /// When it came to the stage.
+    came: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -157,6 +159,8 @@ struct Model {
     keep_sound: bool,
     left_at: Option<u64>,
     covered: bool,
+    /// What came before this was covered while it waited in the line.
+    restored: u64,
     /// Nothing captured in these may be seen, ever: sessions' spans are not told apart.
     secret: Vec<(u64, u64)>,
     disturbed: u64,
@@ -244,6 +248,7 @@ impl Model {
             keep_sound: false,
             left_at: None,
             covered: false,
+            restored: 0,
             secret: Vec::new(),
             disturbed: 0,
             slates,
@@ -346,7 +351,7 @@ impl Model {
             }
             if wanted {
                 let config = self.shape.video();
-                self.truth.push(Truth { captured, session, theirs, key, config, before: None });
+                self.truth.push(Truth { captured, session, theirs, key, config, before: None, came: 0 });
                 self.road.push_back((arrives, item, Some(id)));
             }
         }
@@ -399,7 +404,8 @@ impl Model {
 
     fn hand_over(&mut self, item: FeedItem, id: Option<usize>) {
         if let Some(id) = id {
-            let road = self.now - self.truth[id].captured;
+            self.truth[id].came = self.now;
+            let road = self.now.saturating_sub(self.truth[id].captured);
             self.best_road = Some(self.best_road.map_or(road, |best| best.min(road)));
         }
         if let (Some(id), FeedItem::Video(_)) = (id, &item) {
@@ -480,7 +486,9 @@ impl Model {
                 self.disturb();
             }
             Op::Restore => {
-                self.covered = false;
+                if std::mem::take(&mut self.covered) {
+                    self.restored = self.now;
+                }
                 self.engine.restore(now);
                 self.disturb();
             }
@@ -653,6 +661,7 @@ impl Model {
                 let truth = &self.truth[id];
                 prop_assert!(!self.covered, "a live picture while covered");
                 prop_assert!(self.away_since.is_none(), "a live picture while away");
+                prop_assert!(truth.came >= self.restored, "it waited in the line when the cover was lifted");
                 for (from, to) in &self.secret {
                     let c = truth.captured;
                     prop_assert!(c <= *from || c >= *to, "captured at {c}, between {from} and {to}");
@@ -768,5 +777,41 @@ proptest! {
             model.apply(op)?;
         }
         model.settles()?;
+    }
+}
+
+#[test]
+fn a_publisher_that_sends_too_fast_waits_and_loses_nothing() {
+    let mut model = Model::new(0);
+    model.come(Shape::Plain);
+    model.pass(1000, true, true).unwrap();
+    // Twenty seconds in one moment, but for what a start with a burst may leave out.
+    let end = model.now + 20_000;
+    model.capture(end, true, true);
+    let now = model.now;
+    for (arrives, ..) in &mut model.road {
+        *arrives = now;
+    }
+    let live = model.seen.live_chunks;
+    model.disturbed = u64::MAX;
+    model.pass(19_000, false, false).unwrap();
+    let seen = model.seen.live_chunks - live;
+    assert!((595..=605).contains(&seen), "{seen} of 600 pictures");
+}
+
+#[test]
+fn a_jump_of_the_publishers_clock_is_not_seen() {
+    for jump in [3_600_000, -3_600_000, 1i64 << 32, -(1i64 << 32), 5000, -5000] {
+        let mut model = Model::new(0);
+        model.come(Shape::Plain);
+        model.pass(3000, true, true).unwrap();
+        let (live, sounds) = (model.seen.live_chunks, model.seen.sounds);
+        model.base += jump;
+        model.pass(2000, true, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Live));
+        let (live, sounds) = (model.seen.live_chunks - live, model.seen.sounds - sounds);
+        assert!(live >= 59 && sounds >= 90, "{jump}: {live} pictures, {sounds} sounds");
+        model.disturbed = 0;
+        model.pass(1000, true, true).unwrap();
     }
 }
