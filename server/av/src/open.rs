@@ -165,11 +165,11 @@ fn raw(
         drop(Dictionary::own(options));
         crate::error::check(opened)?;
         // A device says at once what it gives; looking at its first pictures would only make them late.
-        if format.is_none() || !is_described(context) {
-            if let Err(e) = crate::error::check(ffi::avformat_find_stream_info(context, std::ptr::null_mut())) {
-                ffi::avformat_close_input(&mut context);
-                return Err(e);
-            }
+        let looks = format.is_none() || !is_described(context);
+        let found = if looks { ffi::avformat_find_stream_info(context, std::ptr::null_mut()) } else { 0 };
+        if let Err(e) = crate::error::check(found) {
+            ffi::avformat_close_input(&mut context);
+            return Err(e);
         }
         let input = context::Input::wrap_with_interrupt(context, callback.guard);
         if watch.is_over() {

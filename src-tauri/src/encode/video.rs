@@ -225,7 +225,7 @@ mod tests {
     fn when_nobody_takes_them_frames_are_left_out_up_to_a_key_frame() {
         let (mut live, mut items, _) = live(4);
         let picture = mujian_av::dark(320, 180);
-        let mut show = |live: &mut Live, n: i64| {
+        let show = |live: &mut Live, n: i64| {
             let t = MediaTime::from_scale(n, 30);
             assert!(live.picture(&picture.at(t), t, false));
         };
