@@ -15,7 +15,6 @@ pub fn run(args: &[String]) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        ["slate", ..] => mujian_server::worker::run(args),
         // The hosted server's workers: slates.
         _ => mujian_server::worker::run(args),
     }
