@@ -29,6 +29,8 @@ class Element {
   quota = Infinity;
   pending: "open" | "append" | "remove" | undefined;
   readonly log: Action[] = [];
+  /** When what was appended begins, in the order of appending. */
+  readonly times: number[] = [];
   #init = readInit(makeInit());
   #bytes: Uint8Array | undefined;
   #held = 0;
@@ -126,6 +128,7 @@ class Element {
   }
 
   #extend(start: number, end: number): void {
+    this.times.push(start);
     const near = this.ranges.find((r) => start <= r.end + 0.01 && end >= r.start - 0.01);
     if (near) {
       near.start = Math.min(near.start, start);
@@ -431,6 +434,8 @@ describe("connections that break", () => {
     expect(room.element.ranges).toHaveLength(1);
     expect(room.machine.status).toBe("playing");
     expect(room.behind).toBeLessThan(1);
+    // The group that a new connection begins with was there already, up to where it broke.
+    expect(new Set(room.element.times).size).toBe(room.element.times.length);
   });
 
   it("keeps it across a new init segment, in order, naming the new codec", () => {
