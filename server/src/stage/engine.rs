@@ -123,8 +123,6 @@ struct Session {
     clock: SessionClock,
     video: Option<Arc<VideoConfig>>,
     has_sound: bool,
-    /// One of its pictures went out.
-    has_shown: bool,
     /// Since when its sound, with no picture to go by, has been late.
     late_sound: Option<Now>,
     cadence: Cadence,
@@ -137,7 +135,6 @@ impl Session {
             clock: SessionClock::default(),
             video: None,
             has_sound: false,
-            has_shown: false,
             late_sound: None,
             cadence: Cadence::new(None),
             hold: None,
@@ -440,7 +437,7 @@ impl Engine {
         let step = MediaTime::from_millis(21);
         let pace = *self.timeline.pace(now);
         let Some(mut at) = self.session.clock.map(Track::Audio, frame.pts, step, &pace, now) else { return };
-        if !self.session.has_shown {
+        if !self.switcher.shows_live() {
             // Nothing but sound to go by: it is at the edge, unless a burst or a longer road says otherwise.
             let (edge, session) = (pace.edge(now), &mut self.session);
             let since = if edge.saturating_sub(at) > SOUND_LATE {
@@ -471,6 +468,8 @@ impl Engine {
         if (starts && self.newer_key_waits(frame.dts, MediaTime::MAX, now))
             || (!frame.key && !self.session.clock.is_anchored())
         {
+            // A held group would go on without this picture.
+            self.session.hold = None;
             self.switcher.break_chain();
             return;
         }
@@ -484,6 +483,7 @@ impl Engine {
         let late = self.timeline.lateness(at);
         if at.saturating_sub(pace.clock(now)) > EARLY_MAX {
             // Faster than time passes, past all that was buffered.
+            self.session.hold = None;
             self.switcher.break_chain();
         } else if self.session.hold.is_some() || (starts && late > LATE_MAX) {
             self.hold(frame, late, now);
@@ -528,7 +528,6 @@ impl Engine {
         if frame.key {
             self.want_slates();
         }
-        self.session.has_shown = true;
         self.timeline.live(LivePicture { frame, dts, pts, duration, config: &config }, now);
     }
 

@@ -206,6 +206,11 @@ impl Switcher {
         self.live && !self.need_key
     }
 
+    /// Whether the publisher's pictures are what viewers see.
+    pub(super) fn shows_live(&self) -> bool {
+        self.live
+    }
+
     pub(super) fn is_covered(&self) -> bool {
         self.covered
     }
