@@ -43,7 +43,7 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     // What goes out is the test card, picture and sound in step.
     let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
     viewer.more_pictures(180, SOON).await?;
-    viewer.check_timeline(50, 36)?;
+    viewer.check_timeline(140, 36)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let found = lipsync::of_file(file.path()).await?;

@@ -141,7 +141,7 @@ async fn glass_to_glass() -> Result<Vec<Row>> {
 }
 
 /// Settings of the reference: those of our own libx264 candidate (`mujian_av::encode`) and of the 720p30 preset.
-const REFERENCE: &str = "-c:v libx264 -preset veryfast -tune zerolatency -g 60 -bf 0 -pix_fmt yuv420p -b:v 2500k -maxrate 2500k -bufsize 2500k -c:a aac -b:a 128k";
+const REFERENCE: &str = "-c:v libx264 -threads:v 1 -profile:v high -preset veryfast -tune zerolatency -g 60 -bf 0 -pix_fmt yuv420p -b:v 2500k -maxrate 2500k -bufsize 2500k -c:a aac -b:a 128k";
 
 async fn broadcaster() -> Result<Vec<Row>> {
     let server = quick_server().await?;
