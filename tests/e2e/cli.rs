@@ -115,10 +115,10 @@ async fn a_media_file_plays_with_its_own_sound() -> Result<()> {
     let got = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(got.path())?;
     let samples = ffmpeg::samples(got.path()).await?;
-    // A machine that is too busy leaves holes in what is decoded, so not every tenth of a second has to be whole.
+    // A machine that is too busy may leave a hole in what is decoded; a seam at every block must not pass.
     let tenths: Vec<f32> =
         samples[samples.len() - 96_000..].chunks(4800).map(|tenth| tone::share(tenth, 48_000.0, 800.0)).collect();
-    assert!(tenths.iter().filter(|share| **share > 0.8).count() > tenths.len() / 2, "the file's tone: {tenths:?}");
+    assert!(tenths.iter().filter(|share| **share > 0.8).count() >= tenths.len() - 2, "the file's tone: {tenths:?}");
     Ok(())
 }
 

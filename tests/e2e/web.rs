@@ -90,8 +90,7 @@ async fn chromium_plays_through_a_killed_publisher_and_its_return() -> Result<()
     publisher.signal(libc::SIGKILL);
     server.wait_stage(&room, "lost", SOON).await?;
     pictures(&mut browser, page, 60).await?;
-    let mut back = Publish::default();
-    back.picture = "testsrc2=size=854x480:rate=30".into();
+    let back = Publish { picture: "testsrc2=size=854x480:rate=30".into(), ..Publish::default() };
     let _publisher = back.start(&server.publish_url(&room))?;
     server.wait_stage(&room, "live", SOON).await?;
     browser.wait(page, "document.querySelector('video').videoWidth === 854", SOON).await?;

@@ -29,6 +29,10 @@ pub enum Decoded {
     },
 }
 
+/// Sound that the file puts this near to the end of what came before follows it without a seam: many
+/// containers round times to a millisecond, and moving samples by that would be heard.
+const ROUNDING: MediaTime = MediaTime::from_millis(10);
+
 /// Packets that may fail to decode in a row before the file counts as broken.
 const PATIENCE: u32 = 300;
 
@@ -37,8 +41,8 @@ struct Audio {
     base: Rational,
     decoder: decoder::Audio,
     resampler: Option<(Resampler, i32)>,
-    /// Time for which the next decoded sample is due, where the file does not say.
-    next: MediaTime,
+    /// Time for which the next decoded sample is due; none before the first.
+    next: Option<MediaTime>,
 }
 
 struct Video {
@@ -210,10 +214,11 @@ impl Reader {
         if let Some(a) = &mut self.audio {
             let mut frame = frame::Audio::empty();
             while a.decoder.receive_frame(&mut frame).is_ok() {
-                let at = relative(frame.timestamp(), a.base, a.next);
+                let told = relative(frame.timestamp(), a.base, a.next.unwrap_or(MediaTime::ZERO));
+                let at = a.next.filter(|next| told.abs_diff(*next) < ROUNDING).unwrap_or(told);
                 match a.convert(&frame) {
                     Ok(samples) => {
-                        a.next = at.saturating_add(MediaTime::from_scale(samples.len() as i64, RATE));
+                        a.next = Some(at.saturating_add(MediaTime::from_scale(samples.len() as i64, RATE)));
                         if !samples.is_empty() {
                             self.ready.push_back(Decoded::Sound { at, samples });
                         }
@@ -280,7 +285,7 @@ fn open_audio(input: &context::Input) -> Result<Option<Audio>, Error> {
         base: stream.time_base(),
         decoder: decoder.audio()?,
         resampler: None,
-        next: MediaTime::ZERO,
+        next: None,
     }))
 }
 
