@@ -150,6 +150,7 @@ fn view(row: &RoomRow, stage: Stage, since: WallTime, live_since: Option<WallTim
         stage,
         stage_since: since,
         live_since,
+        away: None,
         viewers,
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::ids::{AccountId, RoomId};
-use crate::room::Stage;
+use crate::ids::{AccountId, LeaveId, RoomId};
+use crate::room::{Away, Stage};
 use crate::time::WallTime;
 
 /// Longest account name, in characters.
@@ -145,6 +145,8 @@ pub struct RoomView {
     pub stage_since: WallTime,
     /// Since when the present stream runs.
     pub live_since: Option<WallTime>,
+    /// The streamer's stay away, whatever is shown: from leaving until back or the end.
+    pub away: Option<Away>,
     /// People watching now.
     pub viewers: u32,
 }
@@ -159,6 +161,28 @@ pub struct OwnedRoom {
     pub stream_key: String,
     /// Where to publish to, without the key: `rtmp://HOST/live/ROOM`.
     pub rtmp_url: String,
+}
+
+/// `POST /rooms/ID/leave`: the streamer leaves for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[ts(optional_fields)]
+pub struct LeaveRequest {
+    /// Names this stay away, where it is told on another way too; the server makes one if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave_id: Option<LeaveId>,
+    /// The sound goes on; it does not if this is absent.
+    #[serde(default)]
+    #[ts(as = "Option<bool>", optional)]
+    pub keep_sound: bool,
+}
+
+/// `POST /rooms/ID/back`: the streamer is back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[ts(optional_fields)]
+pub struct BackRequest {
+    /// Only from this stay away; from any if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave_id: Option<LeaveId>,
 }
 
 /// A program that asks to publish while another does.

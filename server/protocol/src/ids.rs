@@ -65,6 +65,10 @@ fn is_slug(s: &str) -> bool {
     (4..=32).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+fn is_leave_id(s: &str) -> bool {
+    (1..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
 fn is_uuid(s: &str) -> bool {
     uuid::Uuid::try_parse(s).is_ok() && s.len() == 36
 }
@@ -80,6 +84,15 @@ id! {
 id! {
     /// One stream of a room, from going live to the end: a UUID.
     StreamId, "stream id", is_uuid
+}
+id! {
+    /// One stay away, chosen by who leaves: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. Told twice, on
+    /// two ways, it is known for the same by this.
+    LeaveId, "leave id", is_leave_id
+}
+id! {
+    /// One ballot, and what the streamer owes by it: a UUID.
+    BallotId, "ballot id", is_uuid
 }
 
 impl RoomId {
@@ -119,9 +132,47 @@ impl Default for StreamId {
     }
 }
 
+impl LeaveId {
+    /// A new identifier, for who leaves without choosing one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl Default for LeaveId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BallotId {
+    /// A new identifier, ordered by time.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl Default for BallotId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leave_ids_are_checked() {
+        for good in ["a", "lunch", "A_b-9", &"x".repeat(64), LeaveId::new().as_str()] {
+            assert!(good.parse::<LeaveId>().is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "离开", &"x".repeat(65)] {
+            assert!(bad.parse::<LeaveId>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn room_ids_are_checked() {

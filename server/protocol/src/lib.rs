@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod ballot;
 pub mod error;
 pub mod ids;
 pub mod room;
@@ -14,5 +15,5 @@ pub mod time;
 pub mod typescript;
 
 pub use error::{ApiError, ErrorCode};
-pub use ids::{AccountId, RoomId, StreamId};
+pub use ids::{AccountId, BallotId, LeaveId, RoomId, StreamId};
 pub use time::WallTime;

@@ -9,8 +9,9 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::api::{AccountView, Person, RoomView, WaitingPublisher};
+use crate::ballot::{BallotResult, BallotView, Owed};
 use crate::error::ApiError;
-use crate::ids::StreamId;
+use crate::ids::{BallotId, LeaveId, StreamId};
 use crate::time::WallTime;
 
 /// Version of this protocol.
@@ -36,6 +37,17 @@ pub enum Stage {
     Lost,
     /// A slate, because a moderator covers the programme.
     Covered,
+}
+
+/// The streamer is away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct Away {
+    /// Since when.
+    pub since: WallTime,
+    /// Which stay away this is.
+    pub leave_id: LeaveId,
+    /// The sound goes on.
+    pub keep_sound: bool,
 }
 
 /// Where a durable event stands in its room's sequence: first by epoch, then by number.
@@ -83,10 +95,13 @@ pub struct Danmaku {
 pub enum RoomEventBody {
     /// Somebody wrote.
     Danmaku(Danmaku),
-    /// What viewers are shown changed.
+    /// What viewers are shown changed, or whether the streamer is away.
     StageChanged {
         /// Shown from now on.
         stage: Stage,
+        /// The streamer's stay away, whatever is shown.
+        #[serde(default)]
+        away: Option<Away>,
     },
     /// Title, category or tags changed.
     RoomChanged {
@@ -106,6 +121,28 @@ pub enum RoomEventBody {
     StreamEnded {
         /// Its id.
         stream: StreamId,
+    },
+    /// The streamer left, and viewers vote what is owed for it.
+    BallotOpened {
+        /// On what.
+        ballot: BallotView,
+    },
+    /// The ballot is closed: the streamer is back, or its time is over.
+    BallotClosed {
+        /// What came out.
+        result: BallotResult,
+    },
+    /// The streamer owes what won.
+    OwedAdded {
+        /// What.
+        owed: Owed,
+    },
+    /// The streamer has done it.
+    OwedDone {
+        /// Which.
+        id: BallotId,
+        /// When.
+        at: WallTime,
     },
 }
 
@@ -150,6 +187,15 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         color: Option<String>,
     },
+    /// Vote in the ballot that is open. An account has one vote: a later one takes its place.
+    Vote {
+        /// The voter's own name for the message, 1 to [`CLIENT_REF_MAX`] bytes.
+        client_ref: String,
+        /// In which ballot.
+        ballot: BallotId,
+        /// For which of its options, counted from 0.
+        option: u32,
+    },
 }
 
 /// From the room to a person's client.
@@ -159,7 +205,7 @@ pub enum ServerMessage {
     /// The answer to `hello`.
     Welcome {
         /// The room now.
-        room: RoomView,
+        room: Box<RoomView>,
         /// Who the client is; none for somebody who is not logged in.
         you: Option<AccountView>,
         /// True: `events` is all that was missed. False: it is the last few, and whatever the
@@ -169,6 +215,15 @@ pub enum ServerMessage {
         events: Vec<RoomEvent>,
         /// The last event's id, for the next `hello`.
         last: EventId,
+        /// The ballot that is open.
+        #[serde(default)]
+        ballot: Option<BallotView>,
+        /// What the client's account voted for in it.
+        #[serde(default)]
+        your_vote: Option<u32>,
+        /// What the streamer owes and has not done yet, oldest first.
+        #[serde(default)]
+        owed: Vec<Owed>,
         /// The server's clock.
         server_time: WallTime,
     },
@@ -189,6 +244,22 @@ pub enum ServerMessage {
         /// The event it became.
         id: EventId,
     },
+    /// The client's vote is kept, now or when it was sent before.
+    Voted {
+        /// Which message.
+        client_ref: String,
+        /// In which ballot.
+        ballot: BallotId,
+        /// What the account votes for now.
+        option: u32,
+    },
+    /// How the open ballot stands; at most twice a second.
+    Tally {
+        /// Which.
+        ballot: BallotId,
+        /// Votes for each option, in the ballot's order.
+        votes: Vec<u32>,
+    },
     /// The client's message was not taken.
     Refused {
         /// Which, where one was named.
@@ -200,6 +271,12 @@ pub enum ServerMessage {
     PublisherWaiting {
         /// Which.
         publisher: WaitingPublisher,
+    },
+    /// To the owner: the publisher's key frames are further apart than 4 s. Who joins, and the picture after
+    /// coming back, must wait for one.
+    KeyFramesFarApart {
+        /// The longest time between two, in milliseconds.
+        interval_ms: u32,
     },
     /// Every 10 s, so that a dead connection is noticed.
     Heartbeat {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, error, room, studio};
+use crate::{api, app, ballot, error, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -59,6 +59,12 @@ pub fn declarations() -> String {
     all.add::<api::WaitingPublisher>();
     all.add::<api::WatchToken>();
     all.add::<api::ServerInfo>();
+    all.add::<api::LeaveRequest>();
+    all.add::<api::BackRequest>();
+    all.add::<ballot::BallotSettings>();
+    all.add::<ballot::BallotSettingsPatch>();
+    all.add::<ballot::BallotState>();
+    all.add::<ballot::VoteRequest>();
     all.add::<error::ApiError>();
     // The room socket.
     all.add::<room::ClientMessage>();
@@ -100,4 +106,7 @@ const CONSTANTS: &[(&str, &str, usize)] = &[
     ("Longest category, in characters.", "CATEGORY_MAX", api::CATEGORY_MAX),
     ("Most tags of a room.", "TAGS_MAX", api::TAGS_MAX),
     ("Longest tag, in characters.", "TAG_MAX", api::TAG_MAX),
+    ("Most interactions that a room offers.", "INTERACTIONS_MAX", ballot::INTERACTIONS_MAX),
+    ("Longest interaction in the streamer's own words, in characters.", "INTERACTION_MAX", ballot::INTERACTION_MAX),
+    ("Longest time that a ballot stays open, in seconds.", "BALLOT_SECONDS_MAX", ballot::BALLOT_SECONDS_MAX as usize),
 ];

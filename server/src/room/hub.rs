@@ -217,7 +217,7 @@ fn reconcile(told: &Told, now: &RoomStatus) -> Vec<RoomEventBody> {
         bodies.extend(now.stream.clone().map(|stream| RoomEventBody::StreamStarted { stream }));
     }
     if told.stage != now.stage {
-        bodies.push(RoomEventBody::StageChanged { stage: now.stage });
+        bodies.push(RoomEventBody::StageChanged { stage: now.stage, away: None });
     }
     bodies
 }
@@ -592,7 +592,7 @@ mod tests {
         let now = |stage, stream: Option<&StreamId>| RoomStatus { stage, since: WallTime(0), stream: stream.cloned() };
         let ended = |s: &StreamId| RoomEventBody::StreamEnded { stream: s.clone() };
         let started = |s: &StreamId| RoomEventBody::StreamStarted { stream: s.clone() };
-        let stage = |stage| RoomEventBody::StageChanged { stage };
+        let stage = |stage| RoomEventBody::StageChanged { stage, away: None };
         assert_eq!(reconcile(&told(Stage::Off, None), &now(Stage::Off, None)), []);
         assert_eq!(reconcile(&told(Stage::Off, None), &now(Stage::Live, Some(&a))), [started(&a), stage(Stage::Live)]);
         assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Lost, Some(&a))), [stage(Stage::Lost)]);

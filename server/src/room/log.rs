@@ -98,7 +98,7 @@ mod tests {
         RoomEvent {
             id: EventId { epoch: 1, number },
             at: WallTime(0),
-            body: RoomEventBody::StageChanged { stage: Stage::Live },
+            body: RoomEventBody::StageChanged { stage: Stage::Live, away: None },
         }
     }
 

@@ -135,11 +135,14 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         Err(error) => return Some(End { code: close::INTERNAL, error: Some(error) }),
     };
     let welcome = ServerMessage::Welcome {
-        room: room.view(),
+        room: Box::new(room.view()),
         you: account.as_ref().map(Account::view),
         resumed,
         events,
         last: joined.last,
+        ballot: None,
+        your_vote: None,
+        owed: Vec::new(),
         server_time: app.clock.wall(),
     };
     if send(socket, json(&welcome)).await.is_err() {
@@ -246,8 +249,16 @@ impl Conversation<'_> {
     /// Takes a message; an error is the end.
     async fn heard(&mut self, text: &str, in_time: bool) -> Result<(), Option<End>> {
         let Ok(message) = serde_json::from_str::<ClientMessage>(text) else { return Err(not_a_message()) };
-        let ClientMessage::Danmaku { client_ref, text, mode, color } = message else {
-            return Err(End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "Hello was said already."));
+        let (client_ref, text, mode, color) = match message {
+            ClientMessage::Danmaku { client_ref, text, mode, color } => (client_ref, text, mode, color),
+            ClientMessage::Vote { client_ref, .. } => {
+                let error = ApiError::new(ErrorCode::Conflict, "No ballot is open in this room.");
+                let answer = json(&ServerMessage::Refused { client_ref: Some(client_ref), error });
+                return send(self.socket, answer).await.map_err(|()| End::GONE);
+            }
+            ClientMessage::Hello { .. } => {
+                return Err(End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "Hello was said already."));
+            }
         };
         let written = Written { client_ref, text, mode, color };
         let client_ref = Some(written.client_ref.clone());

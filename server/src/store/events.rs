@@ -110,13 +110,18 @@ pub(super) fn append(c: &Connection, room: &RoomId, new: NewEvent) -> rusqlite::
     match &new.body {
         RoomEventBody::StreamStarted { stream } => streams::start(c, room, stream, new.at)?,
         RoomEventBody::StreamEnded { stream } => streams::end(c, stream, new.at)?,
-        RoomEventBody::StageChanged { stage } => {
+        RoomEventBody::StageChanged { stage, .. } => {
             c.execute(
-                "UPDATE rooms SET stage = ?2, stage_since = ?3 WHERE id = ?1",
+                "UPDATE rooms SET stage = ?2, stage_since = iif(stage = ?2, stage_since, ?3) WHERE id = ?1",
                 params![room.as_str(), rooms::stage_name(*stage), new.at.millis()],
             )?;
         }
-        RoomEventBody::Danmaku(_) | RoomEventBody::RoomChanged { .. } => {}
+        RoomEventBody::Danmaku(_)
+        | RoomEventBody::RoomChanged { .. }
+        | RoomEventBody::BallotOpened { .. }
+        | RoomEventBody::BallotClosed { .. }
+        | RoomEventBody::OwedAdded { .. }
+        | RoomEventBody::OwedDone { .. } => {}
     }
     Ok(Appended { event: RoomEvent { id, at: new.at, body: new.body }, fresh: true })
 }

@@ -46,7 +46,7 @@ fn changed(at: i64) -> NewEvent {
         at: WallTime(at),
         author: None,
         client_ref: None,
-        body: RoomEventBody::StageChanged { stage: Stage::Live },
+        body: RoomEventBody::StageChanged { stage: Stage::Live, away: None },
     }
 }
 

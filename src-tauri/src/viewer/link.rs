@@ -177,20 +177,24 @@ mod tests {
             stage: Stage::Live,
             stage_since: WallTime(0),
             live_since: None,
+            away: None,
             viewers: 0,
         };
         ServerMessage::Welcome {
-            room,
+            room: Box::new(room),
             you: None,
             resumed: true,
             events: Vec::new(),
             last: id(last),
+            ballot: None,
+            your_vote: None,
+            owed: Vec::new(),
             server_time: WallTime(0),
         }
     }
 
     fn event(number: u64) -> ServerMessage {
-        let body = RoomEventBody::StageChanged { stage: Stage::Live };
+        let body = RoomEventBody::StageChanged { stage: Stage::Live, away: None };
         ServerMessage::Event { event: RoomEvent { id: id(number), at: WallTime(0), body } }
     }
 

@@ -35,6 +35,7 @@ function room(id: string, title: string, owner: string, more: Partial<RoomView>)
     stage: "live",
     stage_since: Date.now() - 12 * MINUTE,
     live_since: Date.now() - 84 * MINUTE,
+    away: null,
     viewers: 7,
     ...more,
   };
@@ -300,6 +301,9 @@ export class FakeBackend implements Backend {
         resumed: false,
         events: [],
         last: { epoch: 1, number: 0 },
+        ballot: null,
+        your_vote: null,
+        owed: [],
         server_time: Date.now(),
       });
       handlers.state("joined");

@@ -23,6 +23,12 @@ export const CATEGORY_MAX = 24;
 export const TAGS_MAX = 8;
 /** Longest tag, in characters. */
 export const TAG_MAX = 16;
+/** Most interactions that a room offers. */
+export const INTERACTIONS_MAX = 12;
+/** Longest interaction in the streamer's own words, in characters. */
+export const INTERACTION_MAX = 40;
+/** Longest time that a ballot stays open, in seconds. */
+export const BALLOT_SECONDS_MAX = 3600;
 
 /**
  * An account: a UUID.
@@ -132,6 +138,139 @@ version: string,
 resumed: boolean, };
 
 /**
+ * The streamer is away.
+ */
+export type Away = {
+/**
+ * Since when.
+ */
+since: WallTime,
+/**
+ * Which stay away this is.
+ */
+leave_id: LeaveId,
+/**
+ * The sound goes on.
+ */
+keep_sound: boolean, };
+
+/**
+ * `POST /rooms/ID/back`: the streamer is back.
+ */
+export type BackRequest = {
+/**
+ * Only from this stay away; from any if it is absent.
+ */
+leave_id?: LeaveId, };
+
+/**
+ * One ballot, and what the streamer owes by it: a UUID.
+ */
+export type BallotId = string;
+
+/**
+ * One thing that can be voted for, and how it stands.
+ */
+export type BallotOption = {
+/**
+ * What.
+ */
+interaction: Interaction,
+/**
+ * Votes for it.
+ */
+votes: number, };
+
+/**
+ * What came out of a ballot.
+ */
+export type BallotResult = {
+/**
+ * Of which.
+ */
+id: BallotId,
+/**
+ * The options with their votes.
+ */
+options: Array<BallotOption>,
+/**
+ * The option that won; none if nobody voted.
+ */
+winner: number | null,
+/**
+ * Others had as many votes; the winner reached that number first.
+ */
+tie: boolean, };
+
+/**
+ * What a room's viewers can vote for, and when: `GET /rooms/ID/interactions`.
+ */
+export type BallotSettings = {
+/**
+ * A ballot opens whenever the streamer leaves.
+ */
+enabled: boolean,
+/**
+ * It closes after so many seconds, to [`BALLOT_SECONDS_MAX`]; 0: when the streamer is back.
+ */
+seconds: number,
+/**
+ * What is offered, at most [`INTERACTIONS_MAX`].
+ */
+interactions: Array<Interaction>, };
+
+/**
+ * `PATCH /rooms/ID/interactions`: what is absent stays.
+ */
+export type BallotSettingsPatch = {
+/**
+ * See [`BallotSettings::enabled`].
+ */
+enabled?: boolean,
+/**
+ * See [`BallotSettings::seconds`].
+ */
+seconds?: number,
+/**
+ * The whole list, as it is from now on.
+ */
+interactions?: Array<Interaction>, };
+
+/**
+ * `GET /rooms/ID/ballot`: what is voted on, and what is owed.
+ */
+export type BallotState = {
+/**
+ * The ballot that is open.
+ */
+ballot: BallotView | null,
+/**
+ * What is owed and not done yet, oldest first.
+ */
+owed: Array<Owed>, };
+
+/**
+ * A ballot that is open.
+ */
+export type BallotView = {
+/**
+ * Its id.
+ */
+id: BallotId,
+/**
+ * When it was opened.
+ */
+opened_at: WallTime,
+/**
+ * When it closes, unless the streamer is back before; none: when the streamer is back.
+ */
+closes_at: WallTime | null,
+/**
+ * What can be voted for. An option is named by its place here, from 0.
+ */
+options: Array<BallotOption>, };
+
+/**
  * Where the broadcast stands.
  */
 export type Broadcast = { "phase": "idle" } | { "phase": "starting" } | { "phase": "live",
@@ -186,6 +325,11 @@ sent_frames: number,
 queue_ms: number, };
 
 /**
+ * Interactions that every room has; the interface has their words.
+ */
+export type BuiltInInteraction = "sing" | "joke" | "red_packet" | "dance" | "fact";
+
+/**
  * From a person's client to the room.
  */
 export type ClientMessage = { "type": "hello",
@@ -216,7 +360,19 @@ mode?: DanmakuMode,
 /**
  * `#rrggbb`; white if absent.
  */
-color?: string, };
+color?: string, } | { "type": "vote",
+/**
+ * The voter's own name for the message, 1 to [`CLIENT_REF_MAX`] bytes.
+ */
+client_ref: string,
+/**
+ * In which ballot.
+ */
+ballot: BallotId,
+/**
+ * For which of its options, counted from 0.
+ */
+option: number, };
 
 /**
  * `POST /accounts` and `POST /sessions`.
@@ -343,6 +499,38 @@ epoch: number,
 number: number, };
 
 /**
+ * What a streamer can owe.
+ */
+export type Interaction = { "kind": "built_in",
+/**
+ * Which.
+ */
+key: BuiltInInteraction, } | { "kind": "own",
+/**
+ * 1 to [`INTERACTION_MAX`] characters.
+ */
+text: string, };
+
+/**
+ * One stay away, chosen by who leaves: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. Told twice, on
+ * two ways, it is known for the same by this.
+ */
+export type LeaveId = string;
+
+/**
+ * `POST /rooms/ID/leave`: the streamer leaves for a while.
+ */
+export type LeaveRequest = {
+/**
+ * Names this stay away, where it is told on another way too; the server makes one if it is absent.
+ */
+leave_id?: LeaveId,
+/**
+ * The sound goes on; it does not if this is absent.
+ */
+keep_sound?: boolean, };
+
+/**
  * Where the connection to a room stands.
  */
 export type LinkState = "connecting" | "joined" | "lost";
@@ -400,6 +588,31 @@ code: string,
 message: string, };
 
 /**
+ * What the streamer owes.
+ */
+export type Owed = {
+/**
+ * The ballot that it comes from; names it for `POST /rooms/ID/owed/OWED/done`.
+ */
+id: BallotId,
+/**
+ * What.
+ */
+interaction: Interaction,
+/**
+ * Votes for it.
+ */
+votes: number,
+/**
+ * Others had as many; this reached the number first.
+ */
+tie: boolean,
+/**
+ * Since when it is owed.
+ */
+since: WallTime, };
+
+/**
  * A room as its owner sees it when it is made: 201.
  */
 export type OwnedRoom = {
@@ -443,6 +656,10 @@ stage_since: WallTime,
  * Since when the present stream runs.
  */
 live_since: WallTime | null,
+/**
+ * The streamer's stay away, whatever is shown: from leaving until back or the end.
+ */
+away: Away | null,
 /**
  * People watching now.
  */
@@ -508,7 +725,11 @@ export type RoomEventBody = { "kind": "danmaku" } & Danmaku | { "kind": "stage_c
 /**
  * Shown from now on.
  */
-stage: Stage, } | { "kind": "room_changed",
+stage: Stage,
+/**
+ * The streamer's stay away, whatever is shown.
+ */
+away: Away | null, } | { "kind": "room_changed",
 /**
  * The title now.
  */
@@ -528,7 +749,27 @@ stream: StreamId, } | { "kind": "stream_ended",
 /**
  * Its id.
  */
-stream: StreamId, };
+stream: StreamId, } | { "kind": "ballot_opened",
+/**
+ * On what.
+ */
+ballot: BallotView, } | { "kind": "ballot_closed",
+/**
+ * What came out.
+ */
+result: BallotResult, } | { "kind": "owed_added",
+/**
+ * What.
+ */
+owed: Owed, } | { "kind": "owed_done",
+/**
+ * Which.
+ */
+id: BallotId,
+/**
+ * When.
+ */
+at: WallTime, };
 
 /**
  * A room: 4 to 32 of `a-z`, `0-9` and `-`, so that it reads well in an address.
@@ -589,6 +830,10 @@ stage_since: WallTime,
  */
 live_since: WallTime | null,
 /**
+ * The streamer's stay away, whatever is shown: from leaving until back or the end.
+ */
+away: Away | null,
+/**
  * People watching now.
  */
 viewers: number, };
@@ -640,6 +885,18 @@ events: Array<RoomEvent>,
  */
 last: EventId,
 /**
+ * The ballot that is open.
+ */
+ballot: BallotView | null,
+/**
+ * What the client's account voted for in it.
+ */
+your_vote: number | null,
+/**
+ * What the streamer owes and has not done yet, oldest first.
+ */
+owed: Array<Owed>,
+/**
  * The server's clock.
  */
 server_time: WallTime, } | { "type": "event",
@@ -658,7 +915,27 @@ client_ref: string,
 /**
  * The event it became.
  */
-id: EventId, } | { "type": "refused",
+id: EventId, } | { "type": "voted",
+/**
+ * Which message.
+ */
+client_ref: string,
+/**
+ * In which ballot.
+ */
+ballot: BallotId,
+/**
+ * What the account votes for now.
+ */
+option: number, } | { "type": "tally",
+/**
+ * Which.
+ */
+ballot: BallotId,
+/**
+ * Votes for each option, in the ballot's order.
+ */
+votes: Array<number>, } | { "type": "refused",
 /**
  * Which, where one was named.
  */
@@ -670,7 +947,11 @@ error: ApiError, } | { "type": "publisher_waiting",
 /**
  * Which.
  */
-publisher: WaitingPublisher, } | { "type": "heartbeat",
+publisher: WaitingPublisher, } | { "type": "key_frames_far_apart",
+/**
+ * The longest time between two, in milliseconds.
+ */
+interval_ms: number, } | { "type": "heartbeat",
 /**
  * The server's clock.
  */
@@ -828,6 +1109,19 @@ path: string,
  * From the start again at its end.
  */
 looped: boolean, };
+
+/**
+ * `POST /rooms/ID/ballot/vote`.
+ */
+export type VoteRequest = {
+/**
+ * In which ballot.
+ */
+ballot: BallotId,
+/**
+ * For which of its options, counted from 0.
+ */
+option: number, };
 
 /**
  * A program that asks to publish while another does.

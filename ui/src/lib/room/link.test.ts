@@ -12,6 +12,7 @@ const room: RoomView = {
   stage: "live",
   stage_since: 0,
   live_since: 0,
+  away: null,
   viewers: 1,
 };
 const welcome = (number: number, resumed = true): ServerMessage => ({
@@ -21,11 +22,14 @@ const welcome = (number: number, resumed = true): ServerMessage => ({
   resumed,
   events: [],
   last: { epoch: 1, number },
+  ballot: null,
+  your_vote: null,
+  owed: [],
   server_time: 1,
 });
 const event = (number: number, epoch = 1): ServerMessage => ({
   type: "event",
-  event: { id: { epoch, number }, at: 0, body: { kind: "stage_changed", stage: "live" } },
+  event: { id: { epoch, number }, at: 0, body: { kind: "stage_changed", stage: "live", away: null } },
 });
 
 function drain(link: RoomLink): LinkAction[] {

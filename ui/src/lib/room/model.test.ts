@@ -12,6 +12,7 @@ const room: RoomView = {
   stage: "live",
   stage_since: 5,
   live_since: 5,
+  away: null,
   viewers: 3,
 };
 const said = (number: number, text: string, author = "you", ref = `r${String(number)}`): RoomEvent => ({
@@ -33,6 +34,9 @@ const welcome = (events: RoomEvent[], resumed: boolean): ServerMessage => ({
   resumed,
   events,
   last: events.at(-1)?.id ?? { epoch: 1, number: 0 },
+  ballot: null,
+  your_vote: null,
+  owed: [],
   server_time: 10_000,
 });
 const event = (e: RoomEvent): ServerMessage => ({ type: "event", event: e });
@@ -126,7 +130,11 @@ describe("a room", () => {
     model.message({ type: "presence", viewers: 9 }, 0);
     expect(model.viewers).toBe(9);
     model.message(
-      event({ id: { epoch: 1, number: 1 }, at: 77, body: { kind: "stage_changed", stage: "lost" } }),
+      event({
+        id: { epoch: 1, number: 1 },
+        at: 77,
+        body: { kind: "stage_changed", stage: "lost", away: null },
+      }),
       0,
     );
     expect(model.room).toMatchObject({ stage: "lost", stage_since: 77 });

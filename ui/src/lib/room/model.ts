@@ -186,7 +186,11 @@ export class RoomModel {
         break;
       }
       case "stage_changed":
-        if (this.room) this.room = { ...this.room, stage: body.stage, stage_since: event.at };
+        if (this.room) {
+          // Under a cover the streamer may leave and come back: then the stage is what it was.
+          const since = body.stage === this.room.stage ? this.room.stage_since : event.at;
+          this.room = { ...this.room, stage: body.stage, stage_since: since, away: body.away };
+        }
         break;
       case "room_changed":
         if (this.room) {
