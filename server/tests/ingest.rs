@@ -6,16 +6,17 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mujian_media::frame::FeedItem;
+use bytes::Bytes;
+use mujian_media::frame::{FeedItem, VideoFrame};
 use mujian_media::rtmp::{Secret, client};
-use mujian_media::time::Now;
+use mujian_media::time::{MediaTime, Now};
 use mujian_media::{aac, avc};
-use mujian_protocol::RoomId;
 use mujian_protocol::room::Stage;
+use mujian_protocol::{LeaveId, RoomId, WallTime};
 use mujian_server::clock::Clock;
 use mujian_server::ingest::{self, Denied, IngestConfig, Publishers};
 use mujian_server::slate::SlateSource;
-use mujian_server::stage::{self, Chunk, ReadItem, StageConfig, StageHandle, StageStatus};
+use mujian_server::stage::{self, Chunk, Leave, ReadItem, StageConfig, StageHandle, StageStatus, Told};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -283,6 +284,7 @@ impl Own {
     async fn try_connect(ingest: &Ingest, program: Option<&str>) -> Option<(Self, client::Event)> {
         let mut config = client::Config::new("live", &format!("rtmp://{}/live", ingest.address), Secret::new(name()));
         config.program_id = program.map(str::to_owned);
+        config.marks = program.is_some();
         let session = client::Session::new(config, Now::default());
         let mut own = Self { session, tcp: TcpStream::connect(ingest.address).await.unwrap() };
         let event = own.event().await?;
@@ -368,6 +370,58 @@ async fn the_same_program_takes_over_at_once() {
     let (_again, event) = Own::connect(&ingest, Some("app-1")).await;
     assert_eq!(event, client::Event::Publishing);
     assert!(refused(first.event().await, "NetStream.Publish.BadName").contains("Another connection"));
+    ingest.stop().await;
+}
+
+/// A picture at this time: only as much of one as the server looks at.
+fn picture(ms: i64, key: bool) -> FeedItem {
+    let at = MediaTime::from_millis(ms);
+    let data = Bytes::from_static(if key { b"\0\0\0\x04\x65\x88\x80\x40" } else { b"\0\0\0\x04\x41\x9a\x20\x40" });
+    FeedItem::Video(VideoFrame { dts: at, pts: at, key, data })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_in_the_stream_are_obeyed_and_told() {
+    let ingest = Ingest::start().await;
+    let mut told = ingest.stage.told();
+    let (mut app, _) = Own::connect(&ingest, Some("app-1")).await;
+    let status = ingest.until("who publishes is known", |s| s.publisher.is_some()).await;
+    assert!(status.publisher.unwrap().marks);
+    app.send(&configs()).await;
+    app.send(&[picture(0, true), picture(33, false)]).await;
+    ingest.until_stage(Stage::Live).await;
+
+    let leave_id: LeaveId = "from-the-app".parse().unwrap();
+    let away = FeedItem::AwayMark { leave_id: leave_id.clone(), last: MediaTime::from_millis(40), keep_sound: true };
+    app.send(&[away, picture(66, true)]).await;
+    let status = ingest.until_stage(Stage::Away).await;
+    let left = status.away.unwrap();
+    assert_eq!((&left.leave_id, left.keep_sound), (&leave_id, true));
+    let heard = told.wait_for(Option::is_some).await.unwrap().clone();
+    assert_eq!(heard, Some(Told::Left(left)));
+
+    // The return and what follows it wait until it is stored; then its key frame is seen, no later one.
+    app.send(&[FeedItem::BackMark { leave_id: leave_id.clone() }, picture(100, true), picture(133, false)]).await;
+    told.wait_for(|t| *t == Some(Told::Back(leave_id.clone()))).await.unwrap();
+    assert!(ingest.stage.status().borrow().away.is_some(), "not before it is stored");
+    assert!(ingest.stage.back(Some(leave_id.clone())).await.unwrap());
+    let status = ingest.until_stage(Stage::Live).await;
+    assert_eq!(status.away, None);
+
+    // The same leave over the API, held up: it is over. Another one holds.
+    let mut leave = Leave { leave_id: leave_id.clone(), since: WallTime::now(), keep_sound: false };
+    assert_eq!(ingest.stage.leave(leave.clone()).await.unwrap(), None);
+    leave.leave_id = LeaveId::new();
+    assert_eq!(ingest.stage.leave(leave.clone()).await.unwrap(), Some(leave.clone()));
+    ingest.until_stage(Stage::Away).await;
+    assert!(!ingest.stage.back(Some(leave_id)).await.unwrap(), "of another absence");
+
+    // The app says goodbye: with the stream the absence is over, and that is told.
+    app.session.end();
+    app.flush().await.unwrap();
+    told.wait_for(|t| *t == Some(Told::Back(leave.leave_id.clone()))).await.unwrap();
+    let status = ingest.until_stage(Stage::Off).await;
+    assert_eq!(status.away, None);
     ingest.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mujian_protocol::LeaveId;
 
 use crate::time::MediaTime;
 
@@ -65,12 +66,29 @@ pub enum FeedItem {
     Video(VideoFrame),
     /// Sound.
     Audio(AudioFrame),
-    /// The streamer left: nothing captured after this moment of the publisher's timeline may be
-    /// shown (CN113259693A, \[0127\]).
-    LeaveMark {
-        /// The last permitted time, on the publisher's timeline.
+    /// The streamer left (CN113259693A, \[0127\]): nothing that comes after this may be shown.
+    AwayMark {
+        /// The absence that begins.
+        leave_id: LeaveId,
+        /// The last permitted time, on the publisher's timeline: what came before this mark and is of a
+        /// later time, wherever it waits, may not be shown either.
         last: MediaTime,
+        /// The sound goes on.
+        keep_sound: bool,
     },
+    /// The streamer is back: everything that comes after this was captured after that.
+    BackMark {
+        /// The absence that is over.
+        leave_id: LeaveId,
+    },
+}
+
+impl FeedItem {
+    /// Whether it says what the streamer does, rather than being media.
+    #[must_use]
+    pub fn is_mark(&self) -> bool {
+        matches!(self, Self::AwayMark { .. } | Self::BackMark { .. })
+    }
 }
 
 impl AudioConfig {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use mujian_media::frame::FeedItem;
+
 #[path = "../../../tests/fuzz/checks/amf0.rs"]
 mod amf0;
 #[path = "../../../tests/fuzz/checks/flv.rs"]
@@ -41,6 +43,12 @@ fn flv_corpus() {
 #[test]
 fn rtmp_server_corpus() {
     replay("rtmp_server", rtmp_server::check);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/rtmp_server/marks");
+    let marks = rtmp_server::run(&fs::read(path).expect("it is in the repository"))
+        .into_iter()
+        .filter(FeedItem::is_mark)
+        .count();
+    assert_eq!(marks, 5, "the seed with every kind of mark is read to its end");
 }
 
 #[test]

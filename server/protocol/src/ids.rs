@@ -138,6 +138,12 @@ impl LeaveId {
     pub fn new() -> Self {
         Self(uuid::Uuid::now_v7().to_string())
     }
+
+    /// For a stay away that was told without a usable name: one made of a number.
+    #[must_use]
+    pub fn unnamed(number: u32) -> Self {
+        Self(format!("unnamed-{number}"))
+    }
 }
 
 impl Default for LeaveId {
@@ -166,7 +172,7 @@ mod tests {
 
     #[test]
     fn leave_ids_are_checked() {
-        for good in ["a", "lunch", "A_b-9", &"x".repeat(64), LeaveId::new().as_str()] {
+        for good in ["a", "lunch", "A_b-9", &"x".repeat(64), LeaveId::new().as_str(), LeaveId::unnamed(7).as_str()] {
             assert!(good.parse::<LeaveId>().is_ok(), "{good}");
         }
         for bad in ["", "a b", "a/b", "离开", &"x".repeat(65)] {

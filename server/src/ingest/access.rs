@@ -85,6 +85,7 @@ mod tests {
             key: Secret::new(key),
             program: String::new(),
             program_id: None,
+            marks: false,
             args: Vec::new(),
         }
     }

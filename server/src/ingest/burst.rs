@@ -58,8 +58,8 @@ fn time_of(item: &FeedItem) -> Option<(MediaTime, usize)> {
 impl Burst {
     /// Takes an item that was read now; what may pass is appended to `out`.
     pub(super) fn push(&mut self, item: FeedItem, now: Now, out: &mut Vec<FeedItem>) {
-        // That the streamer left is never held back.
-        if matches!(item, FeedItem::LeaveMark { .. }) {
+        // That the streamer left is never held back. That it is back keeps its place.
+        if matches!(item, FeedItem::AwayMark { .. }) {
             out.push(item);
             return;
         }
@@ -161,7 +161,7 @@ impl Burst {
             let place = at;
             at += 1;
             match item {
-                _ if place >= cut || configs.contains(&Some(place)) => true,
+                _ if place >= cut || configs.contains(&Some(place)) || item.is_mark() => true,
                 FeedItem::Audio(f) => key.is_none() && f.pts.saturating_add(SOUND) >= newest,
                 _ => false,
             }
@@ -188,6 +188,7 @@ mod tests {
     use bytes::Bytes;
     use mujian_media::aac;
     use mujian_media::frame::{AudioFrame, VideoFrame};
+    use mujian_protocol::LeaveId;
     use proptest::prelude::*;
 
     use super::*;
@@ -309,23 +310,28 @@ mod tests {
             steps in prop::collection::vec((0u64..3000, 0i64..3000, 0u8..8), 1..200)
         ) {
             let (mut b, mut out) = (Burst::default(), Vec::new());
-            let (mut now, mut ts, mut marks, mut sent, mut passed) = (0, 0, 0, 0u64, 0);
+            let leave_id: LeaveId = "one".parse().unwrap();
+            let (mut now, mut ts, mut backs, mut sent, mut passed) = (0, 0, 0, 0u64, 0);
             let (mut last, mut broken) = (MediaTime::MIN, false);
-            for (wait, step, kind) in steps {
+            for (n, (wait, step, kind)) in steps.into_iter().enumerate() {
                 // Mostly small steps, now and then a stall.
                 now += if wait < 2700 { wait / 60 } else { wait };
                 ts += if step < 2700 { step / 60 } else { step };
                 out.clear();
                 let item = match kind {
-                    0 => { marks += 1; FeedItem::LeaveMark { last: MediaTime::from_millis(ts) } }
+                    0 if n % 2 == 0 => {
+                        FeedItem::AwayMark { leave_id: leave_id.clone(), last: MediaTime::from_millis(ts), keep_sound: false }
+                    }
+                    0 => { backs += 1; FeedItem::BackMark { leave_id: leave_id.clone() } }
                     1 => video(ts, true),
                     2..=5 => video(ts, false),
                     _ => audio(ts),
                 };
                 sent += u64::from(kind != 0);
                 b.push(item, at(now), &mut out);
-                marks -= out.iter().filter(|i| matches!(i, FeedItem::LeaveMark { .. })).count();
-                prop_assert_eq!(marks, 0);
+                let aways = out.iter().filter(|i| matches!(i, FeedItem::AwayMark { .. })).count();
+                prop_assert_eq!(aways, usize::from(kind == 0 && n % 2 == 0), "it goes past all that is held");
+                backs -= out.iter().filter(|i| matches!(i, FeedItem::BackMark { .. })).count();
                 for i in &out {
                     if let Some((t, _)) = time_of(i) {
                         prop_assert!(t >= last);
@@ -337,6 +343,7 @@ mod tests {
             out.clear();
             b.release(&mut out);
             passed += out.iter().filter(|i| time_of(i).is_some()).count() as u64;
+            prop_assert_eq!(backs, out.iter().filter(|i| matches!(i, FeedItem::BackMark { .. })).count());
             prop_assert_eq!(passed + b.dropped(), sent);
             prop_assert!(!broken && b.deadline().is_none());
         }

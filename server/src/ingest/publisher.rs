@@ -183,6 +183,7 @@ impl<P: Publishers> Connection<P> {
             program: program_name(&request.program),
             address: self.address.to_string(),
             same_as: request.program_id.clone(),
+            marks: request.marks,
         };
         let feed = stage.publish(publisher).await.map_err(|e| {
             let refusal = match e {

@@ -52,7 +52,7 @@ pub fn make(kind: SlateKind, request: SlateRequest) -> Result<SlateLoop, SlateEr
         match item {
             FeedItem::VideoConfig(c) => config = Some(c),
             FeedItem::Video(v) => frames.push(SlateFrame { key: v.key, data: v.data }),
-            FeedItem::AudioConfig(_) | FeedItem::Audio(_) | FeedItem::LeaveMark { .. } => {}
+            FeedItem::AudioConfig(_) | FeedItem::Audio(_) | FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => {}
         }
     }
     let config: Arc<_> = config.ok_or_else(|| SlateError("the encoder told no configuration".into()))?;

@@ -21,14 +21,16 @@ use std::time::Duration;
 use mujian_media::frame::{AudioConfig, AudioFrame, FeedItem, VideoConfig, VideoFrame};
 use mujian_media::time::{MediaTime, Now};
 use mujian_protocol::room::Stage;
+use mujian_protocol::{LeaveId, WallTime};
 
 use super::delay::DelayLine;
 use super::gate::Gate;
+use super::handle::AwayMark;
 use super::programme::ChunkParts;
 use super::session::{Cadence, SessionClock, Track};
 use super::switcher::{Picture, Switcher};
 use super::timeline::{LivePicture, Timeline};
-use super::{Leave, StageConfig};
+use super::{Leave, StageConfig, Told};
 use crate::slate::{SlateKind, SlateLoop, SlateRequest};
 
 /// Most bytes that wait in the delay line.
@@ -54,6 +56,8 @@ const SOUND_EARLY: MediaTime = MediaTime::from_millis(100);
 const SOUND_AHEAD_MAX: MediaTime = MediaTime::from_millis(2000);
 /// And behind by more than this for a while has a longer road now.
 const SOUND_LATE: MediaTime = MediaTime::from_millis(200);
+/// A publisher that says it is back waits so long for that to be stored; then what it sends is left out.
+const STORE_WAIT: Duration = Duration::from_secs(3);
 /// A gap of the publisher's timeline that is left out instead of filled.
 const GAP_MAX: MediaTime = MediaTime::from_millis(3000);
 
@@ -70,7 +74,7 @@ pub(super) struct EngineConfig {
 impl From<&StageConfig> for EngineConfig {
     fn from(c: &StageConfig) -> Self {
         let delay = c.delay.min(super::handle::DELAY_MAX);
-        Self { grace: c.grace, grace_away: c.grace_away, delay, away: c.away, covered: c.covered }
+        Self { grace: c.grace, grace_away: c.grace_away, delay, away: c.away.clone(), covered: c.covered }
     }
 }
 
@@ -83,6 +87,8 @@ pub(super) enum Out {
     Chunk(ChunkParts),
     /// Viewers are shown another thing from now on.
     Stage(Stage),
+    /// To be stored, and told to everybody.
+    Told(Told),
     /// A slate of this form would be good to have.
     WantSlate(SlateKind, SlateRequest),
     /// The stream is over.
@@ -157,6 +163,10 @@ pub(super) struct Engine {
     entry: Option<u64>,
     /// The publisher's next picture refers to one that did not come in.
     entry_needs_key: bool,
+    /// The number of the session's newest away mark.
+    aways: u64,
+    /// The publisher said that it is back; until this is stored, or until then, what it sends waits.
+    returning: Option<(LeaveId, Now)>,
     last_item: Now,
     line: DelayLine<Item>,
     switcher: Switcher,
@@ -171,12 +181,14 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn new(config: EngineConfig, slates: Slates) -> Self {
         Self {
-            gate: Gate::new(config.away),
+            gate: Gate::new(config.away.clone()),
             entry: None,
             entry_needs_key: false,
+            aways: 0,
+            returning: None,
             last_item: Now::default(),
             line: DelayLine::new(config.delay, LINE_BYTES),
-            switcher: Switcher::new(config.away.map(|a| a.keep_sound), config.covered),
+            switcher: Switcher::new(config.away.as_ref().map(|a| a.keep_sound), config.covered),
             session: Session::new(),
             lost_at: None,
             slates,
@@ -194,20 +206,40 @@ impl Engine {
         self.entry = Some(session);
         self.entry_needs_key = false;
         self.last_item = now;
-        self.gate.came(now);
+        (self.aways, self.returning) = (0, None);
+        self.through_gate(now, |gate| gate.came(now));
         self.mark(Item::Came, now);
     }
 
     /// The publisher's connection is lost.
     pub(super) fn lost(&mut self, now: Now) {
-        self.entry = None;
+        self.left_entry(now);
         self.mark(Item::Lost, now);
     }
 
     /// The publisher ended its stream properly.
     pub(super) fn goodbye(&mut self, now: Now) {
-        self.entry = None;
+        self.left_entry(now);
         self.mark(Item::Goodbye, now);
+    }
+
+    fn left_entry(&mut self, now: Now) {
+        self.entry = None;
+        self.returning = None;
+        self.through_gate(now, Gate::gone);
+    }
+
+    /// Does something at the gate, and at the exit what follows from it.
+    fn through_gate<T>(&mut self, now: Now, act: impl FnOnce(&mut Gate) -> T) -> T {
+        let before = self.gate.away();
+        let did = act(&mut self.gate);
+        match self.gate.away() {
+            Some(keep_sound) if before != Some(keep_sound) => self.closed(keep_sound),
+            // That travels through the delay line.
+            None if before.is_some() => self.mark(Item::Back, now),
+            _ => {}
+        }
+        did
     }
 
     fn mark(&mut self, mark: Item, now: Now) {
@@ -217,12 +249,21 @@ impl Engine {
 
     /// Something of the publisher's.
     pub(super) fn feed(&mut self, item: FeedItem, now: Now) {
-        let Some(session) = self.entry else { return };
+        if self.entry.is_none() {
+            return;
+        }
         self.last_item = now;
         match item {
             FeedItem::VideoConfig(c) => self.mark(Item::VideoConfig(c), now),
             FeedItem::AudioConfig(c) => self.mark(Item::AudioConfig(c), now),
-            FeedItem::LeaveMark { last } => self.leave_mark(session, last, now),
+            // It comes by its own way, past all that waits.
+            FeedItem::AwayMark { .. } => {}
+            FeedItem::BackMark { leave_id } => {
+                if self.through_gate(now, |gate| gate.back_mark(leave_id.clone())) {
+                    self.returning = Some((leave_id.clone(), now));
+                    self.out.push_back(Out::Told(Told::Back(leave_id)));
+                }
+            }
             FeedItem::Audio(frame) => {
                 if self.gate.sound(frame.pts, now) {
                     let bytes = frame.data.len().max(1);
@@ -231,7 +272,7 @@ impl Engine {
                 }
             }
             FeedItem::Video(frame) => {
-                let permitted = self.gate.picture(frame.pts, now);
+                let permitted = self.gate.picture(frame.dts, now);
                 let whole = !self.entry_needs_key || frame.key;
                 let bytes = frame.data.len().max(1);
                 let taken = permitted && whole && self.line.push(Item::Video(frame), bytes, now).is_ok();
@@ -240,16 +281,24 @@ impl Engine {
         }
     }
 
-    /// The streamer left.
-    pub(super) fn leave(&mut self, leave: Leave, now: Now) {
-        self.gate.leave(leave, now);
-        self.closed(leave.keep_sound);
+    /// The streamer left. The absence that holds now; none if this one is over.
+    pub(super) fn leave(&mut self, leave: Leave, now: Now) -> Option<Leave> {
+        self.through_gate(now, |gate| gate.leave(leave));
+        self.gate.fact().cloned()
     }
 
-    /// The same in band.
-    pub(super) fn leave_mark(&mut self, session: u64, last: MediaTime, now: Now) {
-        if self.entry == Some(session) && self.gate.leave_mark(last, now) {
-            self.closed(false);
+    /// The same in band. Each mark comes twice: past all that waits, and in its place.
+    pub(super) fn away_mark(&mut self, session: u64, mark: AwayMark, since: WallTime, now: Now) {
+        let AwayMark { number, leave_id, keep_sound } = mark;
+        if self.entry != Some(session) || number <= self.aways {
+            return;
+        }
+        self.aways = number;
+        self.last_item = now;
+        if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound }))
+            && let Some(fact) = self.gate.fact()
+        {
+            self.out.push_back(Out::Told(Told::Left(fact.clone())));
         }
     }
 
@@ -268,11 +317,20 @@ impl Engine {
         }
     }
 
-    /// The streamer is back; that travels through the delay line.
-    pub(super) fn back(&mut self, from: Option<MediaTime>, now: Now) {
-        if self.gate.back(from, now) {
-            self.mark(Item::Back, now);
-        }
+    /// The streamer is back. False if there was no such absence.
+    pub(super) fn back(&mut self, id: Option<&LeaveId>, now: Now) -> bool {
+        self.through_gate(now, |gate| gate.back(id, now))
+    }
+
+    /// Whether what the publisher sends waits until its return is stored.
+    pub(super) fn is_returning(&self, now: Now) -> bool {
+        self.returning_until(now).is_some()
+    }
+
+    fn returning_until(&self, now: Now) -> Option<Now> {
+        let (id, at) = self.returning.as_ref()?;
+        let until = at.plus(STORE_WAIT);
+        (self.gate.is_away_by(id) && now < until).then_some(until)
     }
 
     /// A moderator covers the programme.
@@ -297,6 +355,14 @@ impl Engine {
         self.finish();
     }
 
+    /// The publisher ended it.
+    fn ended_in_band(&mut self) {
+        if let Some(fact) = self.gate.end() {
+            self.out.push_back(Out::Told(Told::Back(fact.leave_id)));
+        }
+        self.finish();
+    }
+
     /// A slate of the stream's form is there.
     pub(super) fn slate_ready(&mut self, kind: SlateKind, request: SlateRequest, slate: Arc<SlateLoop>) {
         if self.wanted == Some(request) {
@@ -307,8 +373,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn is_away(&self) -> bool {
-        self.gate.away().is_some()
+    /// The room's fact.
+    pub(super) fn away(&self) -> Option<&Leave> {
+        self.gate.fact()
     }
 
     pub(super) fn is_covered(&self) -> bool {
@@ -336,13 +403,13 @@ impl Engine {
 
     /// Whether the publisher's next item is wanted now; if not, it is at [`Self::wake_at`].
     pub(super) fn hungry(&self, now: Now) -> bool {
-        !self.timeline.is_ahead(now)
+        !self.timeline.is_ahead(now) && !self.is_returning(now)
     }
 
     /// When [`Self::run`] should be called next.
     pub(super) fn wake_at(&mut self, now: Now) -> Option<Now> {
         if !self.switcher.is_running() {
-            return self.line.next_due();
+            return [self.line.next_due(), self.returning_until(now)].into_iter().flatten().min();
         }
         let ahead = self.timeline.ahead_until(now);
         let line = self.line.next_due().map(|due| due.max(ahead.unwrap_or(due)));
@@ -355,8 +422,15 @@ impl Engine {
             }
             Picture::Slate(_) => self.timeline.next_play(now),
         };
-        let all =
-            [line, ahead, picture, self.timeline.next_sound_alone(), self.switcher.next_change(), self.grace_end()];
+        let all = [
+            line,
+            ahead,
+            picture,
+            self.returning_until(now),
+            self.timeline.next_sound_alone(),
+            self.switcher.next_change(),
+            self.grace_end(),
+        ];
         // What was due and could not be done (a picture that cannot be filled) must not spin the task.
         let soonest = now.plus(Duration::from_millis(5));
         all.into_iter().flatten().min().map(|at| if line == Some(at) { at } else { at.max(soonest) })
@@ -380,7 +454,7 @@ impl Engine {
             }
             Item::Lost => self.gone(now),
             Item::Goodbye if self.entry.is_some() || self.line.any(|i| matches!(i, Item::Came)) => self.gone(now),
-            Item::Goodbye => self.end(),
+            Item::Goodbye => self.ended_in_band(),
             Item::Back => self.switcher.back(now),
             Item::VideoConfig(config) => self.video_config(config),
             Item::AudioConfig(config) => {
@@ -609,8 +683,10 @@ impl Engine {
     /// The stream is over. A stay away outlives it, unless the streamer ended it.
     fn finish(&mut self) {
         self.entry = None;
+        self.returning = None;
+        self.gate.gone();
         self.line.retain(|_| false);
-        self.switcher.end(self.gate.away().map(|a| a.keep_sound));
+        self.switcher.end(self.gate.away());
         self.session = Session::new();
         self.lost_at = None;
         self.wanted = None;

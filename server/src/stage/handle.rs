@@ -1,13 +1,13 @@
 //! How the rest of the server talks to a room's stage.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mujian_media::frame::FeedItem;
-use mujian_media::time::MediaTime;
 use mujian_protocol::api::WaitingPublisher;
 use mujian_protocol::room::Stage;
-use mujian_protocol::{RoomId, StreamId, WallTime};
+use mujian_protocol::{LeaveId, RoomId, StreamId, WallTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::programme::{Programme, READER_AGE, RING_BYTES};
@@ -38,7 +38,6 @@ pub struct StageConfig {
     /// Lag at which a viewer skips to the newest key frame.
     pub reader_age: Duration,
     /// The streamer left and did not come back before this stage was spawned: the fact as stored.
-    /// Says whether the sound goes on.
     pub away: Option<Leave>,
     /// A moderator's cover lies over the room from before.
     pub covered: bool,
@@ -74,16 +73,30 @@ pub struct Publisher {
     /// What the program calls its own running instance: the same one that comes again takes over
     /// at once. None for programs that do not say.
     pub same_as: Option<String>,
+    /// It marks in its stream where the streamer leaves and comes back.
+    pub marks: bool,
 }
 
-/// The streamer leaves for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The streamer leaves, or has left, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leave {
-    /// The last moment of the publisher's timeline that may be shown. None: now, as the server
-    /// hears of it.
-    pub last: Option<MediaTime>,
+    /// Names the absence.
+    pub leave_id: LeaveId,
+    /// Since when, by the server's clock.
+    pub since: WallTime,
     /// The sound goes on.
     pub keep_sound: bool,
+}
+
+/// What a publisher said in its stream that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The streamer left; the gate is closed already. To be stored in place of any absence before it, if
+    /// [`StageStatus::away`] still says so.
+    Left(Leave),
+    /// The streamer is back from this absence. To be stored (nothing, if another one is), and then told
+    /// by [`StageHandle::back`]: what the publisher sends waits for that, for 3 s at most.
+    Back(LeaveId),
 }
 
 /// Who publishes.
@@ -95,6 +108,8 @@ pub struct PublisherInfo {
     pub address: String,
     /// When it connected.
     pub since: WallTime,
+    /// It marks in its stream where the streamer leaves and comes back: both are exact.
+    pub marks: bool,
 }
 
 /// What a stage does now.
@@ -113,7 +128,7 @@ pub struct StageStatus {
     /// Who publishes now; none while the connection is lost.
     pub publisher: Option<PublisherInfo>,
     /// The streamer is away, whatever is shown.
-    pub away: bool,
+    pub away: Option<Leave>,
     /// A moderator's cover lies over the programme.
     pub covered: bool,
 }
@@ -160,17 +175,27 @@ pub struct StageGone;
 pub(super) enum FeedMessage {
     /// The permit is held until the item is taken.
     Item(FeedItem, OwnedSemaphorePermit),
+    /// In the order of the stream, after [`Command::AwayMark`] has gone past it.
+    AwayMark(AwayMark),
     Goodbye,
+}
+
+/// A publisher's word that the streamer left, numbered from 1 in each connection.
+#[derive(Clone, Debug)]
+pub(super) struct AwayMark {
+    pub(super) number: u64,
+    pub(super) leave_id: LeaveId,
+    pub(super) keep_sound: bool,
 }
 
 /// What a stage is asked.
 pub(super) enum Command {
     Publish(Publisher, oneshot::Sender<Result<Feed, PublishRefused>>),
     Admit(String, oneshot::Sender<bool>),
-    Leave(Leave, oneshot::Sender<()>),
+    Leave(Leave, oneshot::Sender<Option<Leave>>),
     /// In band, from the session of this number.
-    LeaveMark(u64, MediaTime),
-    Back(Option<MediaTime>, oneshot::Sender<()>),
+    AwayMark(u64, AwayMark),
+    Back(Option<LeaveId>, oneshot::Sender<bool>),
     Cover(oneshot::Sender<()>),
     Restore(oneshot::Sender<()>),
     End(oneshot::Sender<()>),
@@ -184,6 +209,7 @@ pub struct StageHandle {
     pub(super) programme: Arc<Programme>,
     pub(super) status: watch::Receiver<StageStatus>,
     pub(super) waiting: broadcast::Sender<WaitingPublisher>,
+    pub(super) told: watch::Receiver<Option<Told>>,
 }
 
 impl StageHandle {
@@ -201,21 +227,28 @@ impl StageHandle {
         self.ask(|reply| Command::Admit(id.to_owned(), reply)).await.unwrap_or(false)
     }
 
-    /// The streamer leaves: returns once no live picture can go out any more.
+    /// The streamer leaves: returns once no live picture can go out any more. What is to be stored is what it
+    /// gives: the absence that holds now. None: this leave is of an absence that is over, and changed nothing.
     ///
     /// # Errors
     /// The room is closing.
-    pub async fn leave(&self, leave: Leave) -> Result<(), StageGone> {
+    pub async fn leave(&self, leave: Leave) -> Result<Option<Leave>, StageGone> {
         self.ask(|reply| Command::Leave(leave, reply)).await
     }
 
-    /// The streamer is back. `from` is the first permitted moment of the publisher's timeline; without
-    /// it the server takes the moment when it hears this.
+    /// The streamer is back from this absence, or from whichever it is; that was stored. False: there is none
+    /// such, and nothing changed.
     ///
     /// # Errors
     /// The room is closing.
-    pub async fn back(&self, from: Option<MediaTime>) -> Result<(), StageGone> {
-        self.ask(|reply| Command::Back(from, reply)).await
+    pub async fn back(&self, leave_id: Option<LeaveId>) -> Result<bool, StageGone> {
+        self.ask(|reply| Command::Back(leave_id, reply)).await
+    }
+
+    /// What publishers say in their streams of leaving and coming back: the newest is all that counts.
+    #[must_use]
+    pub fn told(&self) -> watch::Receiver<Option<Told>> {
+        self.told.clone()
     }
 
     /// A moderator covers the programme: returns once nothing of the publisher can go out any more.
@@ -275,25 +308,35 @@ pub struct Feed {
     pub(super) budget: Arc<Semaphore>,
     pub(super) commands: mpsc::WeakSender<Command>,
     pub(super) closed: Arc<OnceLock<FeedClosed>>,
+    /// Away marks that were sent.
+    pub(super) aways: AtomicU64,
 }
 
 impl Feed {
     /// Hands one item to the stage; waits while the stage is ahead of its clock or has too much
     /// waiting, which slows the publisher's connection down.
     ///
-    /// A leave mark goes past everything that waits.
+    /// An away mark goes past everything that waits.
     ///
     /// # Errors
     /// The stage does not want this connection any more: it should be closed.
     pub async fn send(&self, item: FeedItem) -> Result<(), FeedClosed> {
-        if let FeedItem::LeaveMark { last } = item {
-            let commands = self.commands.upgrade().ok_or(FeedClosed::Gone)?;
-            return commands.send(Command::LeaveMark(self.session, last)).await.map_err(|_| FeedClosed::Gone);
-        }
+        // All that waited before an away mark is kept out by it, so its time need not be known here.
+        let item = match item {
+            FeedItem::AwayMark { leave_id, keep_sound, last: _ } => {
+                let number = self.aways.fetch_add(1, Ordering::Relaxed) + 1;
+                let mark = AwayMark { number, leave_id, keep_sound };
+                let commands = self.commands.upgrade().ok_or(FeedClosed::Gone)?;
+                commands.send(Command::AwayMark(self.session, mark.clone())).await.map_err(|_| FeedClosed::Gone)?;
+                // And once more in its place, in case a later return is read before that command is.
+                return self.items.send(FeedMessage::AwayMark(mark)).await.map_err(|_| self.reason());
+            }
+            item => item,
+        };
         let size = match &item {
             FeedItem::Video(frame) => frame.data.len(),
             FeedItem::Audio(frame) => frame.data.len(),
-            FeedItem::VideoConfig(_) | FeedItem::AudioConfig(_) | FeedItem::LeaveMark { .. } => 0,
+            _ => 0,
         };
         let kbytes = (size / 1024 + 1).min(FEED_KBYTES) as u32;
         let permit = Arc::clone(&self.budget).acquire_many_owned(kbytes);

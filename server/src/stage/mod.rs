@@ -24,7 +24,8 @@ mod timeline;
 mod video;
 
 pub use handle::{
-    Feed, FeedClosed, Leave, PublishRefused, Publisher, PublisherInfo, StageConfig, StageGone, StageHandle, StageStatus,
+    Feed, FeedClosed, Leave, PublishRefused, Publisher, PublisherInfo, StageConfig, StageGone, StageHandle,
+    StageStatus, Told,
 };
 pub use programme::{Chunk, ChunkConfig, Programme, ReadItem, Reader};
 pub use task::spawn;

@@ -96,6 +96,8 @@ impl Shape {
 #[derive(Clone, Debug)]
 struct Truth {
     captured: u64,
+    /// When a key frame of this decoding time is captured; of sound, when it is.
+    slot: u64,
     session: u64,
     theirs: MediaTime,
     key: bool,
@@ -124,7 +126,6 @@ enum Op {
         keep_sound: bool,
         told_late: bool,
     },
-    Mark,
     Back,
     Cover,
     Restore,
@@ -153,12 +154,13 @@ struct Model {
     road: VecDeque<(u64, FeedItem, Option<usize>)>,
     truth: Vec<Truth>,
     last_given: Option<usize>,
-    /// The shortest time from capture to the stage, in this session.
+    /// The shortest time of a picture to the stage, in this session.
     best_road: Option<u64>,
     // What people have pressed.
     away_since: Option<u64>,
     keep_sound: bool,
     left_at: Option<u64>,
+    leaves: u64,
     covered: bool,
     /// What came before this was covered while it waited in the line.
     restored: u64,
@@ -248,6 +250,7 @@ impl Model {
             away_since: None,
             keep_sound: false,
             left_at: None,
+            leaves: 0,
             covered: false,
             restored: 0,
             secret: Vec::new(),
@@ -255,6 +258,11 @@ impl Model {
             slates,
             seen: Seen::default(),
         }
+    }
+
+    fn new_leave(&mut self) -> LeaveId {
+        self.leaves += 1;
+        format!("leave-{}", self.leaves).parse().unwrap()
     }
 
     fn come(&mut self, shape: Shape) {
@@ -318,7 +326,7 @@ impl Model {
                 return;
             }
             let arrives = (due + self.latency).max(self.road_busy_until);
-            let (wanted, item, theirs, key, captured);
+            let (wanted, item, theirs, key, captured, slot);
             let id = self.truth.len();
             if video_due <= audio_due {
                 let (n, fps) = (self.frame, self.shape.fps());
@@ -332,7 +340,7 @@ impl Model {
                 let data = if self.shape == Shape::Reordered { tagged(b"", id) } else { tagged(slice, id) };
                 captured =
                     (pts.millis() - self.base) as u64 - if self.shape == Shape::Reordered { 1000 / fps } else { 0 };
-                theirs = dts;
+                (theirs, slot) = (dts, self.started + n * 1000 / fps);
                 item = FeedItem::Video(VideoFrame { dts, pts, key, data });
                 // A publisher that drops pictures goes on with a key frame.
                 if picture {
@@ -346,13 +354,14 @@ impl Model {
                 let rate = u64::from(self.shape.audio().sample_rate);
                 let pts = t(self.base + (self.started + self.sample * 1_024_000 / rate) as i64);
                 (theirs, key, captured) = (pts, false, self.started + self.sample * 1_024_000 / rate);
+                slot = captured;
                 item = FeedItem::Audio(AudioFrame { pts, data: tagged(b"\0\0\0\x01\x01", id) });
                 self.sample += 1;
                 wanted = sound;
             }
             if wanted {
                 let config = self.shape.video();
-                self.truth.push(Truth { captured, session, theirs, key, config, before: None, came: 0 });
+                self.truth.push(Truth { captured, slot, session, theirs, key, config, before: None, came: 0 });
                 self.road.push_back((arrives, item, Some(id)));
             }
         }
@@ -406,10 +415,10 @@ impl Model {
     fn hand_over(&mut self, item: FeedItem, id: Option<usize>) {
         if let Some(id) = id {
             self.truth[id].came = self.now;
-            let road = self.now.saturating_sub(self.truth[id].captured);
-            self.best_road = Some(self.best_road.map_or(road, |best| best.min(road)));
         }
         if let (Some(id), FeedItem::Video(_)) = (id, &item) {
+            let road = self.now.saturating_sub(self.truth[id].slot);
+            self.best_road = Some(self.best_road.map_or(road, |best| best.min(road)));
             self.truth[id].before = self.last_given.replace(id);
         }
         self.engine.feed(item, at(self.now));
@@ -449,33 +458,19 @@ impl Model {
             Op::Leave { keep_sound, told_late } => {
                 // The press was a little before the server hears of it.
                 let pressed = if told_late { self.now.saturating_sub(30) } else { self.now };
-                let last = self.session.map(|_| t(self.base + pressed as i64));
                 if self.away_since.is_none() {
                     self.away_since = Some(self.now);
                 }
                 self.keep_sound = keep_sound;
                 self.left_at = Some(pressed);
-                self.engine.leave(Leave { last, keep_sound }, now);
+                let leave_id = self.new_leave();
+                self.engine.leave(Leave { leave_id, since: WallTime(0), keep_sound }, now);
                 self.disturb();
-            }
-            Op::Mark => {
-                // Nobody leaves twice at the same millisecond.
-                if let Some(session) = self.session
-                    && self.left_at != Some(self.now)
-                {
-                    self.left_at = Some(self.now);
-                    if self.away_since.is_none() {
-                        self.away_since = Some(self.now);
-                        self.keep_sound = false;
-                    }
-                    self.engine.leave_mark(session, t(self.base + self.now as i64), now);
-                    self.disturb();
-                }
             }
             Op::Back => {
                 if let Some(since) = self.away_since.take() {
-                    // What the server cannot know: frames that were at best on the road when it heard.
-                    let on_the_road = self.best_road.map_or(0, |best| best + 30);
+                    // What the server cannot know: how long the road is at best.
+                    let on_the_road = self.best_road.map_or(0, |best| best.saturating_sub(200));
                     self.secret.push((since, self.now.saturating_sub(on_the_road)));
                 }
                 self.engine.back(None, now);
@@ -530,7 +525,7 @@ impl Model {
     fn check(&mut self) -> Result<(), TestCaseError> {
         while let Some(out) = self.engine.poll() {
             match out {
-                Out::WantSlate(..) => {}
+                Out::WantSlate(..) | Out::Told(_) => {}
                 Out::Stage(stage) => {
                     prop_assert_ne!(self.seen.stage, Some(stage));
                     self.seen.stage = Some(stage);
@@ -546,7 +541,7 @@ impl Model {
                     if self.session.take().is_some() {
                         self.road.clear();
                     }
-                    if !self.engine.is_away() {
+                    if self.engine.away().is_none() {
                         self.away_since = None;
                     }
                     self.seen = Seen::default();
@@ -752,7 +747,6 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Goodbye),
         3 => shape().prop_map(Op::Come),
         2 => (any::<bool>(), any::<bool>()).prop_map(|(keep_sound, told_late)| Op::Leave { keep_sound, told_late }),
-        1 => Just(Op::Mark),
         3 => Just(Op::Back),
         2 => Just(Op::Cover),
         3 => Just(Op::Restore),

@@ -1,5 +1,6 @@
 //! The task that drives a room's stage: sockets' frames and people's commands in, chunks out.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tracing::{Instrument, info, warn};
 use super::engine::{Engine, EngineConfig, Out, Slates};
 use super::handle::{Command, FEED_ITEMS, FEED_KBYTES, FeedMessage};
 use super::programme::{ChunkConfig, Programme};
-use super::{Feed, FeedClosed, PublishRefused, Publisher, PublisherInfo, StageConfig, StageHandle, StageStatus};
+use super::{Feed, FeedClosed, PublishRefused, Publisher, PublisherInfo, StageConfig, StageHandle, StageStatus, Told};
 use crate::clock::Clock;
 use crate::slate::{SlateKind, SlateRequest, SlateSource};
 
@@ -41,15 +42,17 @@ pub fn spawn(config: StageConfig, slates: SlateSource, clock: Clock) -> StageHan
         started: None,
         size: None,
         publisher: None,
-        away: config.away.is_some(),
+        away: config.away.clone(),
         covered: config.covered,
     });
     let (waiting, _) = broadcast::channel(WAITING_MAX);
+    let told = watch::Sender::new(None);
     let handle = StageHandle {
         commands: commands.clone(),
         programme: Arc::clone(&programme),
         status: status.subscribe(),
         waiting: waiting.clone(),
+        told: told.subscribe(),
     };
     let span = tracing::info_span!("stage", room = %config.room);
     let task = Task {
@@ -62,6 +65,7 @@ pub fn spawn(config: StageConfig, slates: SlateSource, clock: Clock) -> StageHan
         programme,
         status,
         waiting_sender: waiting,
+        told,
         waiting: Vec::new(),
         commands: commands.downgrade(),
         current: None,
@@ -95,6 +99,7 @@ struct Task {
     programme: Arc<Programme>,
     status: watch::Sender<StageStatus>,
     waiting_sender: broadcast::Sender<WaitingPublisher>,
+    told: watch::Sender<Option<Told>>,
     waiting: Vec<Waiting>,
     commands: mpsc::WeakSender<Command>,
     current: Option<Current>,
@@ -142,6 +147,11 @@ impl Task {
         for left in (0..BATCH).rev() {
             match message {
                 Some(FeedMessage::Item(item, _permit)) => self.engine.feed(item, now),
+                Some(FeedMessage::AwayMark(mark)) => {
+                    if let Some(session) = self.current.as_ref().map(|c| c.session) {
+                        self.engine.away_mark(session, mark, self.clock.wall(), now);
+                    }
+                }
                 Some(FeedMessage::Goodbye) => {
                     info!("the publisher said goodbye");
                     self.close_current(FeedClosed::Ended);
@@ -157,7 +167,7 @@ impl Task {
             }
             let Some(current) = self.current.as_mut() else { return };
             current.last_item = now;
-            if left == 0 {
+            if left == 0 || self.engine.is_returning(now) {
                 return;
             }
             // A feed that was dropped with nothing left in it is seen by the next waiting receive.
@@ -181,46 +191,52 @@ impl Task {
                 let _ = reply.send(self.admit(&id, now));
             }
             Command::Leave(leave, reply) => {
-                self.engine.leave(leave, now);
-                self.settle(reply, now);
+                let holds = self.engine.leave(leave, now);
+                self.settle(reply, holds, now);
             }
-            Command::LeaveMark(session, last) => {
-                self.engine.leave_mark(session, last, now);
+            Command::AwayMark(session, mark) => {
+                self.engine.away_mark(session, mark, self.clock.wall(), now);
                 self.after_command(now);
             }
-            Command::Back(from, reply) => {
-                self.engine.back(from, now);
-                self.settle(reply, now);
+            Command::Back(id, reply) => {
+                let was_away = self.engine.back(id.as_ref(), now);
+                self.settle(reply, was_away, now);
             }
             Command::Cover(reply) => {
                 self.engine.cover();
-                self.settle(reply, now);
+                self.settle(reply, (), now);
             }
             Command::Restore(reply) => {
                 self.engine.restore(now);
-                self.settle(reply, now);
+                self.settle(reply, (), now);
             }
             Command::End(reply) => {
                 self.engine.end();
-                self.settle(reply, now);
+                self.settle(reply, (), now);
             }
             Command::Slate(kind, request, slate) => self.engine.slate_ready(kind, request, slate),
         }
     }
 
     /// Lets a command's effect go out before its caller hears that it is done.
-    fn settle(&mut self, reply: oneshot::Sender<()>, now: Now) {
+    fn settle<T>(&mut self, reply: oneshot::Sender<T>, answer: T, now: Now) {
         self.after_command(now);
-        let _ = reply.send(());
+        let _ = reply.send(answer);
     }
 
     fn after_command(&mut self, now: Now) {
         self.engine.run(now);
         self.publish_outputs(now);
-        let (away, covered) = (self.engine.is_away(), self.engine.is_covered());
+        self.tell_facts();
+    }
+
+    fn tell_facts(&self) {
+        let (away, covered) = (self.engine.away(), self.engine.is_covered());
         self.status.send_if_modified(|s| {
-            let changed = s.away != away || s.covered != covered;
-            (s.away, s.covered) = (away, covered);
+            let changed = s.away.as_ref() != away || s.covered != covered;
+            if changed {
+                (s.away, s.covered) = (away.cloned(), covered);
+            }
             changed
         });
     }
@@ -262,8 +278,12 @@ impl Task {
         let session = self.sessions;
         let (sender, items) = mpsc::channel(FEED_ITEMS);
         let closed = Arc::new(OnceLock::new());
-        let info =
-            PublisherInfo { program: publisher.program.clone(), address: publisher.address.clone(), since: wall };
+        let info = PublisherInfo {
+            program: publisher.program.clone(),
+            address: publisher.address.clone(),
+            since: wall,
+            marks: publisher.marks,
+        };
         info!(program = %publisher.program, session, connection = %publisher.id, "publishing");
         self.current = Some(Current { session, publisher, info, items, closed: Arc::clone(&closed), last_item: now });
         self.engine.came(session, now);
@@ -275,7 +295,7 @@ impl Task {
         }
         self.tell_publisher();
         let budget = Arc::new(Semaphore::new(FEED_KBYTES));
-        Ok(Feed { session, items: sender, budget, commands: self.commands.clone(), closed })
+        Ok(Feed { session, items: sender, budget, commands: self.commands.clone(), closed, aways: AtomicU64::new(0) })
     }
 
     fn admit(&mut self, id: &str, now: Now) -> bool {
@@ -322,6 +342,11 @@ impl Task {
                     }
                 }
                 Out::Stage(stage) => self.tell_stage(stage),
+                Out::Told(told) => {
+                    info!(?told, "the publisher tells of the streamer");
+                    self.told.send_replace(Some(told));
+                    self.tell_facts();
+                }
                 Out::WantSlate(kind, request) => self.fetch_slate(kind, request),
                 Out::Ended => {
                     info!("the stream is over");
@@ -337,7 +362,7 @@ impl Task {
                             started: None,
                             size: None,
                             publisher: None,
-                            away: self.engine.is_away(),
+                            away: self.engine.away().cloned(),
                             covered: self.engine.is_covered(),
                         };
                     });
@@ -348,7 +373,7 @@ impl Task {
 
     fn tell_stage(&self, stage: Stage) {
         let since: WallTime = self.clock.wall();
-        let (away, covered) = (self.engine.is_away(), self.engine.is_covered());
+        let (away, covered) = (self.engine.away().cloned(), self.engine.is_covered());
         info!(?stage, "viewers are shown another thing");
         self.status.send_modify(|s| {
             (s.stage, s.since) = (stage, since);

@@ -61,8 +61,13 @@ impl Live {
     pub async fn start(server: &Running, room: &str, clip: Clip) -> Self {
         let id: RoomId = room.parse().unwrap();
         let room = server.app().rooms.get(&id).await.unwrap().unwrap();
-        let publisher =
-            Publisher { id: "test".into(), program: "test".into(), address: "127.0.0.1".into(), same_as: None };
+        let publisher = Publisher {
+            id: "test".into(),
+            program: "test".into(),
+            address: "127.0.0.1".into(),
+            same_as: None,
+            marks: false,
+        };
         let feed = room.stage.publish(publisher).await.unwrap();
         let (orders, mut inbox) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {

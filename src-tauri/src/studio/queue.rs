@@ -70,7 +70,7 @@ impl SendQueue {
                 self.items.push_back(item);
                 return self.shed() && self.ask(dts);
             }
-            FeedItem::Audio(_) | FeedItem::LeaveMark { .. } => {}
+            FeedItem::Audio(_) | FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => {}
         }
         if self.open {
             self.items.push_back(item);

@@ -72,7 +72,9 @@ pub fn check(data: &[u8]) {
             FeedItem::AudioConfig(_) => seen.1 = true,
             FeedItem::Video(f) => assert!(seen.0 && f.pts >= f.dts && f.data.len() >= 5),
             FeedItem::Audio(f) => assert!(seen.1 && !f.data.is_empty()),
-            FeedItem::LeaveMark { .. } => {}
+            FeedItem::AwayMark { leave_id, .. } | FeedItem::BackMark { leave_id } => {
+                assert!((1..=64).contains(&leave_id.as_str().len()));
+            }
         }
     }
 }

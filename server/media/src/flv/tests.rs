@@ -184,7 +184,7 @@ fn mux(items: &[FeedItem]) -> Vec<u8> {
             FeedItem::AudioConfig(c) => audio_config_tag(&mut out, c, MediaTime::ZERO),
             FeedItem::Video(f) => video_tag(&mut out, f),
             FeedItem::Audio(f) => audio_tag(&mut out, f),
-            FeedItem::LeaveMark { .. } => {}
+            FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => {}
         }
     }
     out.to_vec()

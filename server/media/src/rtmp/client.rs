@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::chunk::MessageHead;
 use super::link::Link;
 use super::message::{self, Command, Incoming, PICTURE, SOUND};
-use super::{LEAVE_MESSAGE, PROGRAM_PROPERTY, RtmpError, Secret};
+use super::{AWAY_MESSAGE, BACK_MESSAGE, MARKS_PROPERTY, PROGRAM_PROPERTY, RtmpError, Secret};
 use crate::amf::Value;
 use crate::flv::write::{AUDIO_CONFIG_HEAD, AUDIO_HEAD, VIDEO_CONFIG_HEAD, timestamp, video_head};
 use crate::flv::{Metadata, TAG_AUDIO, TAG_VIDEO};
@@ -33,6 +33,8 @@ pub struct Config {
     pub program: String,
     /// The program's own name for itself, the same at each reconnect.
     pub program_id: Option<String>,
+    /// Whether this program marks in its stream where the streamer leaves and comes back.
+    pub marks: bool,
     /// Our chunk size, in bytes; at least 128.
     pub chunk_size: u32,
     /// From the first moment until the server lets us publish.
@@ -51,6 +53,7 @@ impl Config {
             stream,
             program: concat!("Mujian/", env!("CARGO_PKG_VERSION")).to_owned(),
             program_id: None,
+            marks: false,
             chunk_size: 60_000,
             setup_time: Duration::from_secs(10),
             seed: 1,
@@ -197,14 +200,26 @@ impl Session {
             }
             FeedItem::Video(f) => self.media(PICTURE, TAG_VIDEO, f.dts, &[&video_head(f), &f.data], false),
             FeedItem::Audio(f) => self.media(SOUND, TAG_AUDIO, f.pts, &[&AUDIO_HEAD, &f.data], false),
-            FeedItem::LeaveMark { last } => {
+            FeedItem::AwayMark { leave_id, last, keep_sound } => {
                 // Rounded down: what came after the press by less than a millisecond stays out too.
                 let ms = last.flicks().div_euclid(MediaTime::from_millis(1).flicks()).max(0) as u32;
-                let values = [Value::string(LEAVE_MESSAGE), Value::object([("last_ms", Value::Number(f64::from(ms)))])];
-                message::data(&mut self.link.writer, &mut self.link.out, self.stream, ms, &values);
+                let what = Value::object([
+                    ("leave_id", Value::string(leave_id.as_str())),
+                    ("last_ms", Value::Number(f64::from(ms))),
+                    ("keep_sound", Value::Boolean(*keep_sound)),
+                ]);
+                self.mark(AWAY_MESSAGE, ms, what);
+            }
+            FeedItem::BackMark { leave_id } => {
+                let ms = self.link.writer.last_timestamp(PICTURE).unwrap_or(0);
+                self.mark(BACK_MESSAGE, ms, Value::object([("leave_id", Value::string(leave_id.as_str()))]));
             }
         }
         Ok(())
+    }
+
+    fn mark(&mut self, name: &str, at: u32, what: Value) {
+        message::data(&mut self.link.writer, &mut self.link.out, self.stream, at, &[Value::string(name), what]);
     }
 
     /// Says what the stream is, for display.
@@ -255,6 +270,9 @@ impl Session {
         ];
         if let Some(id) = self.config.program_id.clone() {
             properties.push((PROGRAM_PROPERTY.to_owned(), Value::String(id)));
+        }
+        if self.config.marks {
+            properties.push((MARKS_PROPERTY.to_owned(), Value::Number(1.0)));
         }
         self.call(0, "connect", CONNECT, &[Value::Object(properties)]);
     }

@@ -27,9 +27,16 @@ pub const BAD_NAME: &str = "NetStream.Publish.BadName";
 /// The server is stopping or cannot answer now: a publisher may try again later by itself.
 pub const UNAVAILABLE: &str = "NetConnection.Connect.AppShutdown";
 
-/// The data message by which a publisher says that the streamer left: an object whose `last_ms` is
-/// the last permitted timestamp, modulo 2^32.
-pub const LEAVE_MESSAGE: &str = "onMujianLeave";
+/// The data message by which a publisher says that the streamer left, in the order of its stream. An
+/// object: `leave_id` names the absence, `last_ms` is the last permitted timestamp, modulo 2^32,
+/// `keep_sound` says whether the sound goes on.
+pub const AWAY_MESSAGE: &str = "mujianAway";
+/// The data message by which a publisher says that the streamer is back, an object with `leave_id`:
+/// everything behind it was captured after that.
+pub const BACK_MESSAGE: &str = "mujianBack";
+/// The property of `connect` by which a publisher promises these messages: 1. One that connects while
+/// the streamer is away says so again, before its first frame, with a `last_ms` of 0.
+pub const MARKS_PROPERTY: &str = "mujianMarks";
 /// The property of `connect` by which our own publisher names its program, the same at every
 /// reconnect.
 pub const PROGRAM_PROPERTY: &str = "mujianProgram";

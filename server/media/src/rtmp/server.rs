@@ -5,11 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mujian_protocol::LeaveId;
 
 use super::chunk::Message;
 use super::link::Link;
 use super::message::{self, Command, Incoming};
-use super::{BAD_NAME, DENIED, LEAVE_MESSAGE, PROGRAM_PROPERTY, RtmpError, Secret, UNAVAILABLE};
+use super::{
+    AWAY_MESSAGE, BACK_MESSAGE, BAD_NAME, DENIED, MARKS_PROPERTY, PROGRAM_PROPERTY, RtmpError, Secret, UNAVAILABLE,
+};
 use crate::amf::Value;
 use crate::flv::clock::Unroll;
 use crate::flv::{FlvError, Metadata, TAG_AUDIO, TAG_VIDEO, Tracks};
@@ -72,6 +75,8 @@ pub struct PublishRequest {
     pub program: String,
     /// The program's own name for itself, the same at each of its reconnects; our client sends it.
     pub program_id: Option<String>,
+    /// The program marks in its stream where the streamer leaves and comes back; ours does.
+    pub marks: bool,
     /// Other arguments of the address.
     pub args: Vec<(String, Secret)>,
 }
@@ -84,6 +89,7 @@ impl fmt::Debug for PublishRequest {
             .field("key", &self.key)
             .field("program", &self.program)
             .field("program_id", &self.program_id)
+            .field("marks", &self.marks)
             .field("args", &self.args)
             .finish()
     }
@@ -94,7 +100,7 @@ impl fmt::Debug for PublishRequest {
 pub enum Event {
     /// Answer with [`Session::accept`] or [`Session::refuse`].
     PublishRequested(PublishRequest),
-    /// A configuration, a frame, or the mark that the streamer left.
+    /// A configuration, a frame, or the mark that the streamer left or is back.
     Item(FeedItem),
     /// What the publisher says about its stream.
     Metadata(Metadata),
@@ -158,6 +164,7 @@ pub struct Session {
     app_query: Secret,
     program: String,
     program_id: Option<String>,
+    marks: bool,
     tracks: Tracks,
     clock: Unroll,
     scratch: Vec<FeedItem>,
@@ -183,6 +190,7 @@ impl Session {
             app_query: Secret::default(),
             program: String::new(),
             program_id: None,
+            marks: false,
             tracks: Tracks::default(),
             clock: Unroll::default(),
             scratch: Vec::new(),
@@ -395,12 +403,24 @@ impl Session {
             [Value::String(n), what, ..] if n == "onMetaData" => {
                 self.events.push_back(Event::Metadata(Metadata::from_amf(what)));
             }
-            [Value::String(n), rest @ ..] if n == LEAVE_MESSAGE => {
-                // A mark without a time, or with a senseless one, still means: leave, from this message on.
-                let last = rest.first().and_then(|v| v.get("last_ms")).and_then(Value::as_number);
+            [Value::String(n), rest @ ..] if n == AWAY_MESSAGE => {
+                // Whatever its fields say or fail to say: away, from this message on, with sound only if told so.
+                let field = |name| rest.first().and_then(|v| v.get(name));
+                let last = field("last_ms").and_then(Value::as_number);
                 let last = last.filter(|n| (0.0..=f64::from(u32::MAX)).contains(n)).map_or(timestamp, |n| n as u32);
-                self.events.push_back(Event::Item(FeedItem::LeaveMark { last: self.clock.peek(last) }));
+                let leave_id = leave_id(rest).unwrap_or_else(|| LeaveId::unnamed(timestamp));
+                let keep_sound = field("keep_sound") == Some(&Value::Boolean(true));
+                let mark = FeedItem::AwayMark { leave_id, last: self.clock.peek(last), keep_sound };
+                self.events.push_back(Event::Item(mark));
             }
+            [Value::String(n), rest @ ..] if n == BACK_MESSAGE => match leave_id(rest) {
+                Some(leave_id) => self.events.push_back(Event::Item(FeedItem::BackMark { leave_id })),
+                // Nothing is opened by a mark that does not say what it ends.
+                None => {
+                    self.skipped += 1;
+                    self.last_skipped = Some("a return does not say from which absence");
+                }
+            },
             _ => {}
         }
         Ok(())
@@ -455,6 +475,11 @@ impl Session {
         self.app_query = Secret::new(query);
         self.program = text("flashVer").unwrap_or_default();
         self.program_id = text(PROGRAM_PROPERTY).filter(|s| !s.is_empty());
+        self.marks = match what.get(MARKS_PROPERTY) {
+            Some(Value::Number(n)) => *n >= 1.0,
+            Some(Value::Boolean(b)) => *b,
+            _ => false,
+        };
         self.connected = true;
 
         let (w, out) = (&mut self.link.writer, &mut self.link.out);
@@ -516,6 +541,7 @@ impl Session {
             key,
             program: self.program.clone(),
             program_id: self.program_id.clone(),
+            marks: self.marks,
             args,
         }
     }
@@ -528,6 +554,10 @@ impl Session {
             self.started = now;
         }
     }
+}
+
+fn leave_id(values: &[Value]) -> Option<LeaveId> {
+    values.first()?.get("leave_id")?.as_str()?.parse().ok()
 }
 
 fn printable(s: &str) -> String {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use mujian_protocol::LeaveId;
 use proptest::prelude::*;
 
 use super::chunk::{Message, MessageHead, Reader, Writer};
@@ -21,6 +22,7 @@ fn at(ms: u64) -> Now {
 fn client_config() -> client::Config {
     let mut c = client::Config::new("live", "rtmp://host/live", Secret::new("room-1?key=s3cret&x=1"));
     c.program_id = Some("program-7".to_owned());
+    c.marks = true;
     c
 }
 
@@ -75,6 +77,7 @@ fn a_publisher_asks_with_all_it_is() {
     let [Event::PublishRequested(r)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((r.app.as_str(), r.room.as_str(), r.key.expose()), ("live", "room-1", "s3cret"));
     assert_eq!(r.program_id.as_deref(), Some("program-7"));
+    assert!(r.marks);
     assert!(r.program.starts_with("Mujian/"));
     assert_eq!(r.args, [("x".to_owned(), Secret::new("1"))]);
     assert!(!format!("{r:?} {s:?} {c:?}").contains("s3cret"), "a key must not be printed");
@@ -94,14 +97,19 @@ proptest! {
         let mut s = Session::new(server::Config::default(), at(0));
         pump(&mut c, &mut s, &sizes);
         c.send_metadata(&Metadata { width: Some(64.0), ..Metadata::default() }).unwrap();
-        let leave = FeedItem::LeaveMark { last: MediaTime::from_millis(3) };
-        for i in items.iter().chain([&leave]) {
+        let leave_id: LeaveId = "0194-x_Y".parse().unwrap();
+        let last = MediaTime::from_millis(3);
+        let marks = [
+            FeedItem::AwayMark { leave_id: leave_id.clone(), last, keep_sound: sizes.len() % 2 == 0 },
+            FeedItem::BackMark { leave_id },
+        ];
+        for i in items.iter().chain(&marks) {
             c.send(i).unwrap();
         }
         c.end();
         let (_, events) = pump(&mut c, &mut s, &sizes);
         let got: Vec<_> = events.iter().filter_map(|e| if let Event::Item(i) = e { Some(i) } else { None }).collect();
-        prop_assert_eq!(got, items.iter().chain([&leave]).collect::<Vec<_>>());
+        prop_assert_eq!(got, items.iter().chain(&marks).collect::<Vec<_>>());
         prop_assert!(matches!(events.first(), Some(Event::Metadata(m)) if m.width == Some(64.0)));
         prop_assert_eq!(events.last(), Some(&Event::Ended));
         prop_assert_eq!(s.skipped().0, 0);
@@ -302,7 +310,7 @@ fn a_refusal_reaches_the_person() {
         }]
     );
     assert!(s.is_closed() && c.is_closed());
-    assert!(c.send(&FeedItem::LeaveMark { last: MediaTime::ZERO }).is_err());
+    assert!(c.send(&FeedItem::BackMark { leave_id: LeaveId::unnamed(1) }).is_err());
 }
 
 #[test]
@@ -465,6 +473,43 @@ fn pings_and_bytes_are_acknowledged() {
     }
     let out: Bytes = raw.session.poll_output().unwrap();
     assert_eq!(out[7], 3, "an acknowledgement: {out:?}");
+}
+
+/// Whatever the fields of a mark say, it means away, and opens nothing that it does not name.
+#[test]
+fn marks_without_sense_in_their_fields_err_to_privacy() {
+    let (mut raw, _) = Raw::publish("live", "room-1?key=k");
+    raw.session.accept(at(0));
+    let mark = |name: &str, fields: Vec<(&str, Value)>| {
+        let fields = fields.into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
+        crate::amf::encode_all(&[Value::string(name), Value::Object(fields)])
+    };
+    let away = |name: &str, ms, keep_sound| {
+        let leave_id = name.parse().unwrap();
+        Event::Item(FeedItem::AwayMark { leave_id, last: MediaTime::from_millis(ms), keep_sound })
+    };
+    let text = |s: &str| Value::string(s);
+    let cases = [
+        (vec![], away("unnamed-70", 70, false)),
+        (vec![("leave_id", text("a b")), ("last_ms", Value::Number(60.0))], away("unnamed-70", 60, false)),
+        (vec![("leave_id", text(&"x".repeat(65))), ("last_ms", Value::Number(-1.0))], away("unnamed-70", 70, false)),
+        (vec![("leave_id", text("me")), ("last_ms", Value::Number(f64::NAN))], away("me", 70, false)),
+        (vec![("leave_id", Value::Null), ("keep_sound", Value::Number(1.0))], away("unnamed-70", 70, false)),
+        (vec![("leave_id", text("me")), ("keep_sound", Value::Boolean(true))], away("me", 70, true)),
+    ];
+    for (fields, expected) in cases {
+        raw.say(18, 70, &mark("mujianAway", fields)).unwrap();
+        assert_eq!(raw.session.poll_event(), Some(expected));
+    }
+    raw.say(18, 70, &crate::amf::encode_all(&[text("mujianAway")])).unwrap();
+    assert_eq!(raw.session.poll_event(), Some(away("unnamed-70", 70, false)));
+    for fields in [vec![], vec![("leave_id", text(""))], vec![("leave_id", Value::Number(1.0))]] {
+        raw.say(18, 71, &mark("mujianBack", fields)).unwrap();
+    }
+    assert_eq!(raw.session.poll_event(), None);
+    assert_eq!(raw.session.skipped().0, 3);
+    raw.say(18, 71, &mark("mujianBack", vec![("leave_id", text("me"))])).unwrap();
+    assert_eq!(raw.session.poll_event(), Some(Event::Item(FeedItem::BackMark { leave_id: "me".parse().unwrap() })));
 }
 
 #[test]
