@@ -51,6 +51,7 @@ pub struct Limits {
     pub(crate) setup: Limiter<IpAddr>,
     pub(crate) rooms: Limiter<AccountId>,
     pub(crate) danmaku: Limiter<AccountId>,
+    pub(crate) votes: Limiter<AccountId>,
     pub(crate) requests: Limiter<IpAddr>,
 }
 
@@ -64,6 +65,7 @@ impl App {
             setup: Limiter::new(l.sessions),
             rooms: Limiter::new(l.rooms),
             danmaku: Limiter::new(l.danmaku),
+            votes: Limiter::new(l.votes),
             requests: Limiter::new(l.requests),
         };
         let clock = Clock::start();

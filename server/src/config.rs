@@ -53,6 +53,8 @@ pub struct Limits {
     pub rooms: Rate,
     /// Danmaku of one account.
     pub danmaku: Rate,
+    /// Votes of one account, changes of mind included.
+    pub votes: Rate,
     /// Any call from one address.
     pub requests: Rate,
     /// Most rooms that one account owns.
@@ -76,6 +78,7 @@ impl Default for Limits {
             sessions: Rate { burst: 30, per_hour: 360 },
             rooms: Rate { burst: 10, per_hour: 20 },
             danmaku: Rate { burst: 6, per_hour: 3600 },
+            votes: Rate { burst: 10, per_hour: 1800 },
             requests: Rate { burst: 600, per_hour: 180_000 },
             rooms_owned: 50,
         }
@@ -190,6 +193,7 @@ impl Config {
             ("sessions", self.limits.sessions),
             ("rooms", self.limits.rooms),
             ("danmaku", self.limits.danmaku),
+            ("votes", self.limits.votes),
             ("requests", self.limits.requests),
         ] {
             if rate.burst == 0 || rate.per_hour == 0 {

@@ -3,9 +3,11 @@
 //! The `mujian-server` program and the desktop app both run it, through [`Server`].
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod ballot;
 pub mod clock;
 pub mod config;
 pub mod egress;

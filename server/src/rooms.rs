@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{OwnedRoom, RoomView, WaitingPublisher};
-use mujian_protocol::room::{EventId, Stage};
+use mujian_protocol::room::{Away, EventId, Stage};
 use mujian_protocol::{RoomId, WallTime};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::absence::{self, Absence};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::egress::Fanout;
 use crate::grant::Grants;
 use crate::ingest::{Denied, Publishers};
-use crate::room::{Hub, RoomStatus};
+use crate::room::{Hub, Past, RoomStatus};
 use crate::slate::SlateSource;
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
 use crate::store::{RoomRow, RoomUpdate, Store, StoreError};
@@ -38,6 +39,8 @@ pub struct Room {
     pub id: RoomId,
     /// What its viewers see.
     pub stage: StageHandle,
+    /// Whether its streamer is away.
+    pub absence: Absence,
     /// What its people share.
     pub hub: Hub,
     /// Who reads its programme.
@@ -73,7 +76,8 @@ impl Room {
     #[must_use]
     pub fn view(&self) -> RoomView {
         let status = self.status.borrow().clone();
-        view(&self.row.lock(), status.stage, status.since, status.started, self.hub.viewers())
+        let away = status.away.as_ref().map(absence::away);
+        view(&self.row.lock(), (status.stage, status.since), status.started, away, self.hub.viewers())
     }
 
     /// Whether a stream runs.
@@ -140,7 +144,13 @@ impl Room {
 }
 
 /// A room as everybody sees it.
-fn view(row: &RoomRow, stage: Stage, since: WallTime, live_since: Option<WallTime>, viewers: u32) -> RoomView {
+fn view(
+    row: &RoomRow,
+    (stage, stage_since): (Stage, WallTime),
+    live_since: Option<WallTime>,
+    away: Option<Away>,
+    viewers: u32,
+) -> RoomView {
     RoomView {
         id: row.id.clone(),
         title: row.title.clone(),
@@ -148,9 +158,9 @@ fn view(row: &RoomRow, stage: Stage, since: WallTime, live_since: Option<WallTim
         tags: row.tags.clone(),
         owner: row.owner.clone(),
         stage,
-        stage_since: since,
+        stage_since,
         live_since,
-        away: None,
+        away,
         viewers,
     }
 }
@@ -216,8 +226,12 @@ impl Rooms {
         }
         let Some(row) = self.store.room(id.clone()).await? else { return Ok(None) };
         let start = EventId { epoch: 0, number: 0 };
-        let tail = self.store.events_between(id.clone(), start, row.last, crate::room::TAIL).await?;
-        let room = self.start(row, tail.events);
+        let past = Past {
+            tail: self.store.events_between(id.clone(), start, row.last, crate::room::TAIL).await?.events,
+            ballot: self.store.open_ballot(id.clone()).await?,
+            owed: self.store.owed(id.clone(), crate::room::OWED).await?,
+        };
+        let room = self.start(row, past);
         let mut held = self.held.lock();
         // Under the lock: after the last room was put away at the end, none may come.
         if self.stop.is_cancelled() {
@@ -246,7 +260,7 @@ impl Rooms {
         match self.held(&row.id) {
             Some(room) => room.view(),
             // What is not in memory has no stream and no people.
-            None => view(row, Stage::Off, row.stage_since, None, 0),
+            None => view(row, (Stage::Off, row.stage_since), None, row.away.clone(), 0),
         }
     }
 
@@ -260,19 +274,23 @@ impl Rooms {
         if bool::from(right) { Ok(room) } else { Err(KeyError::Wrong) }
     }
 
-    fn start(&self, row: RoomRow, tail: Vec<mujian_protocol::room::RoomEvent>) -> Arc<Room> {
+    fn start(&self, row: RoomRow, past: Past) -> Arc<Room> {
         let mut config = StageConfig::new(row.id.clone());
         config.grace = self.config.grace();
         config.epoch = row.last.epoch;
+        // Before a publisher's first frame can be taken: the picture of who is away stays off.
+        config.away = row.away.as_ref().map(absence::leave);
         let stage = stage::spawn(config, self.slates.clone(), self.clock);
         let grants = Grants::new(self.config.max_connections);
-        let (hub, hub_task) = Hub::new(&row, tail, self.store.clone(), self.clock, grants.clone());
+        let (hub, hub_task) = Hub::new(&row, past, self.store.clone(), self.clock, grants.clone());
         self.tasks.spawn(hub_task);
         let fanout = Fanout::new(stage.programme(), self.tasks.clone(), self.stop.clone());
         let status = stage.status();
         let mut refused = stage.waiting();
+        let absence = Absence::new(row.id.clone(), stage.clone(), self.store.clone(), row.away.clone());
         let room = Arc::new(Room {
             id: row.id.clone(),
+            absence,
             stage,
             hub,
             grants,
@@ -283,6 +301,7 @@ impl Rooms {
             waiting: Mutex::default(),
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(absence::follow(Arc::downgrade(&room), self.stop.clone()));
         let weak = Arc::downgrade(&room);
         self.tasks.spawn(async move {
             loop {
@@ -311,6 +330,7 @@ impl Rooms {
                     held.retain(|_, room| {
                         Arc::strong_count(room) > 1
                             || room.on_air()
+                            || !room.absence.is_kept()
                             || room.hub.sockets() > 0
                             || room.grants.viewers() > 0
                     });
@@ -330,7 +350,8 @@ async fn tell_status(mut status: watch::Receiver<StageStatus>, hub: Hub, stop: C
     loop {
         let now = {
             let s = status.borrow_and_update();
-            RoomStatus { stage: s.stage, since: s.since, stream: s.stream.clone() }
+            let away = s.away.as_ref().map(absence::away);
+            RoomStatus { stage: s.stage, since: s.since, stream: s.stream.clone(), away }
         };
         hub.status(now).await;
         tokio::select! {

@@ -297,7 +297,11 @@ async fn the_description_is_complete() {
         for (method, about) in methods.as_object().unwrap() {
             described += 1;
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let address = path.replace("{room}", "abcd").replace("{publisher}", "x").replace("{account}", "x");
+            let address = path
+                .replace("{room}", "abcd")
+                .replace("{publisher}", "x")
+                .replace("{account}", "x")
+                .replace("{owed}", "x");
             let (status, body) = site.call(method.clone(), &address, None, None).await;
             assert_ne!(status, 405, "{method} {path}");
             assert!(status != 404 || body["message"] != "There is no such call.", "{method} {path}");

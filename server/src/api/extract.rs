@@ -31,6 +31,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
+/// A body of JSON that may be left out: then it is as if nothing in it were said.
+pub struct BodyIfAny<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for BodyIfAny<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
+        match Option::<Json<T>>::from_request(request, app).await {
+            Ok(Some(Json(value))) => Ok(Self(value)),
+            Ok(None) => Ok(Self(T::default())),
+            Err(rejection) => Err(body_failure(&rejection)),
+        }
+    }
+}
+
 fn body_failure(rejection: &JsonRejection) -> Failure {
     match rejection {
         JsonRejection::MissingJsonContentType(_) => Failure::with_status(

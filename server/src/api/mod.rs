@@ -5,6 +5,7 @@
 //! no call needs a guard against that. Against stolen tokens stands the pages' policy, which runs no
 //! script but the interface's own.
 
+mod absence;
 mod accounts;
 mod error;
 pub mod extract;
@@ -50,6 +51,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/owner", get(rooms::get_owned))
         .route("/rooms/{room}/stream_key", post(rooms::renew_key))
         .route("/rooms/{room}/end", post(rooms::end))
+        .route("/rooms/{room}/leave", post(absence::leave))
+        .route("/rooms/{room}/back", post(absence::back))
+        .route("/rooms/{room}/ballot", get(absence::ballot))
+        .route("/rooms/{room}/ballot/vote", post(absence::vote))
+        .route("/rooms/{room}/interactions", get(absence::interactions).patch(absence::change_interactions))
+        .route("/rooms/{room}/owed/{owed}/done", post(absence::done))
         .route("/rooms/{room}/publishers", get(rooms::publishers))
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
         .route("/rooms/{room}/tokens", post(rooms::watch_token))

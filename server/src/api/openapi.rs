@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{accounts, rooms, server};
+use super::{absence, accounts, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,13 @@ use super::{accounts, rooms, server};
         rooms::change,
         rooms::renew_key,
         rooms::end,
+        absence::leave,
+        absence::back,
+        absence::ballot,
+        absence::vote,
+        absence::interactions,
+        absence::change_interactions,
+        absence::done,
         rooms::publishers,
         rooms::admit,
         rooms::watch_token,

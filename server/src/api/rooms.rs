@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use mujian_protocol::api::{
     CATEGORY_MAX, NewRoom, OwnedRoom, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX, WaitingPublisher, WatchToken,
 };
+use mujian_protocol::ballot::BallotSettings;
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, EventId, Stage};
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use serde::Deserialize;
@@ -30,7 +31,7 @@ const LIST_MAX: u32 = 200;
 /// A token to watch with lives so long.
 const WATCH_LIFE: Duration = Duration::from_secs(10 * 60);
 
-fn invalid(what: &str, error: TextError) -> Failure {
+pub(super) fn invalid(what: &str, error: TextError) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, format!("The {what} {error}."))
 }
 
@@ -77,7 +78,7 @@ fn as_owner(app: &App, headers: &HeaderMap, row: &RoomRow) -> OwnedRoom {
     owned(app.rooms.view(row), row.stream_key.clone(), &host(app, headers), app.rtmp_port())
 }
 
-async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
+pub(super) async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
     app.rooms.get(id).await?.ok_or_else(Failure::no_room)
 }
 
@@ -123,6 +124,8 @@ pub(super) async fn create(
         stage_since: now,
         last: EventId { epoch: 1, number: 0 },
         stream: None,
+        away: None,
+        ballot: BallotSettings::default(),
     };
     let most = app.config.limits.rooms_owned;
     let made = app.store.create_room(row, most).await?;
@@ -217,6 +220,7 @@ pub(super) async fn change(
         title: patch.title.as_deref().map(title).transpose()?,
         category: patch.category.as_deref().map(category).transpose()?,
         tags: patch.tags.as_deref().map(tags).transpose()?,
+        ballot: None,
     };
     room.change(update).await?;
     Ok(Json(room.view()))
@@ -240,7 +244,7 @@ pub(super) async fn renew_key(
     Ok(Json(as_owner(&app, &headers, &room.row())))
 }
 
-/// Ends a room's stream.
+/// Ends a room's stream, and with it the streamer's stay away.
 #[utoipa::path(post, path = "/rooms/{room}/end", tag = "rooms", security(("session" = [])),
     params(("room" = String, Path, description = "The room's id")), responses(
     (status = 204, description = "No stream runs any more"),
@@ -255,6 +259,7 @@ pub(super) async fn end(State(app): State<Arc<App>>, RoomPath(id): RoomPath, cal
     }
     let closing = |_| Failure::new(ErrorCode::Conflict, "The room is closing. Try again in a moment.");
     room.stage.end().await.map_err(closing)?;
+    room.absence.ended().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

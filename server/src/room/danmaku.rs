@@ -23,13 +23,7 @@ impl Written {
     /// # Errors
     /// Says what is wrong with it.
     pub(super) fn check(self, author: Person) -> Result<Danmaku, ApiError> {
-        let invalid = |message: String| ApiError::new(ErrorCode::InvalidRequest, message);
-        let reference = &self.client_ref;
-        if reference.is_empty() || reference.len() > CLIENT_REF_MAX || reference.chars().any(char::is_control) {
-            return Err(invalid(format!(
-                "The client_ref must be 1 to {CLIENT_REF_MAX} bytes, without control characters."
-            )));
-        }
+        check_ref(&self.client_ref)?;
         let text = text::line(&self.text, 1, DANMAKU_MAX).map_err(|e| invalid(format!("The comment {e}.")))?;
         let color = match self.color {
             None => WHITE.to_owned(),
@@ -38,6 +32,23 @@ impl Written {
         };
         Ok(Danmaku { author, text, mode: self.mode, color, client_ref: self.client_ref })
     }
+}
+
+fn invalid(message: String) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, message)
+}
+
+/// Checks a client's own name for what it sends.
+///
+/// # Errors
+/// Says what it must be.
+pub(super) fn check_ref(reference: &str) -> Result<(), ApiError> {
+    if reference.is_empty() || reference.len() > CLIENT_REF_MAX || reference.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "The client_ref must be 1 to {CLIENT_REF_MAX} bytes, without control characters."
+        )));
+    }
+    Ok(())
 }
 
 fn is_color(color: &str) -> bool {

@@ -4,6 +4,9 @@
 //! what comes meanwhile is gathered and goes into the next. Whoever joins is put on the channel and
 //! told where the sequence stands in one step, so nothing falls between the two.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +15,18 @@ use std::time::Duration;
 use axum::extract::ws::Utf8Bytes;
 use futures_util::future::BoxFuture;
 use mujian_protocol::api::{Person, WaitingPublisher};
-use mujian_protocol::room::{Danmaku, EventId, RoomEventBody, ServerMessage, Stage};
-use mujian_protocol::{AccountId, ApiError, ErrorCode, RoomId, StreamId, WallTime};
+use mujian_protocol::ballot::{BallotState, Owed};
+use mujian_protocol::room::{Away, Danmaku, EventId, RoomEventBody, ServerMessage, Stage};
+use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, RoomId, StreamId, WallTime};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::log::{Catchup, Log, SNAPSHOT};
+use super::poll::{Poll, Vote};
 use super::presence::{Member, Presence};
 use crate::clock::Clock;
 use crate::grant::Grants;
-use crate::store::{Appended, NewEvent, RoomRow, RoomUpdate, Store, StoreError};
+use crate::store::{Appended, BallotRow, NewEvent, RoomRow, RoomUpdate, Settled, Store, StoreError};
 
 /// Messages that a socket may be behind; then it is closed, and its client resumes.
 const BEHIND: usize = 512;
@@ -45,6 +50,19 @@ pub struct RoomStatus {
     pub since: WallTime,
     /// The stream that runs.
     pub stream: Option<StreamId>,
+    /// The streamer's stay away.
+    pub away: Option<Away>,
+}
+
+/// What a hub should know of its room's past when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The last events, oldest first.
+    pub tail: Vec<mujian_protocol::room::RoomEvent>,
+    /// The ballot that is open.
+    pub ballot: Option<BallotRow>,
+    /// What is owed.
+    pub owed: Vec<Owed>,
 }
 
 /// The room is being closed.
@@ -79,6 +97,10 @@ pub struct Joined {
     pub catchup: Catchup,
     /// Where the sequence stands; what comes over `messages` is after it.
     pub last: EventId,
+    /// What is voted on, and what is owed.
+    pub ballot: BallotState,
+    /// What the account of who came votes for.
+    pub your_vote: Option<u32>,
     /// Everything from now on.
     pub messages: broadcast::Receiver<Arc<Outgoing>>,
     /// Dropping it is leaving.
@@ -101,6 +123,9 @@ impl Drop for Seat {
 enum Command {
     Join(Option<EventId>, Member, oneshot::Sender<Joined>),
     Write(Person, Danmaku, mpsc::Sender<ServerMessage>),
+    Vote(Vote),
+    Ballot(oneshot::Sender<BallotState>),
+    Settle(BallotId, oneshot::Sender<Result<Settled, StoreError>>),
     Update(RoomUpdate, oneshot::Sender<Result<RoomRow, StoreError>>),
     Status(RoomStatus),
     Waiting(WaitingPublisher),
@@ -115,11 +140,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the hub of a room. `tail` are its last events, oldest first. The task is given back, to be
-    /// spawned; it ends when the last hub is dropped and what waits is written.
+    /// Starts the hub of a room. The task is given back, to be spawned; it ends when the last hub is
+    /// dropped and what waits is written.
     pub fn new(
         row: &RoomRow,
-        tail: Vec<mujian_protocol::room::RoomEvent>,
+        past: Past,
         store: Store,
         clock: Clock,
         grants: Grants,
@@ -134,10 +159,12 @@ impl Hub {
             grants: grants.clone(),
             presence: Arc::clone(&presence),
             sockets: AtomicU64::new(0),
-            log: Log::new(row.last, tail),
+            log: Log::new(row.last, past.tail),
             channel: broadcast::Sender::new(BEHIND),
             pending: VecDeque::new(),
-            told: Told { stage: row.stage, stream: row.stream.clone() },
+            told: Told { stage: row.stage, stream: row.stream.clone(), away: row.away.clone() },
+            poll: Poll::new(row.ballot.clone(), past.ballot, past.owed),
+            votes_next: false,
             status: None,
             viewers: 0,
         };
@@ -165,6 +192,41 @@ impl Hub {
         reply: mpsc::Sender<ServerMessage>,
     ) -> Result<(), HubGone> {
         self.commands.send(Command::Write(author, danmaku, reply)).await.map_err(|_| HubGone)
+    }
+
+    /// Votes; `Voted` or `Refused` comes over `reply`, the former once the vote is on the disk.
+    ///
+    /// # Errors
+    /// The room is closing.
+    pub async fn vote(
+        &self,
+        voter: AccountId,
+        client_ref: String,
+        (ballot, option): (BallotId, u32),
+        reply: mpsc::Sender<ServerMessage>,
+    ) -> Result<(), HubGone> {
+        let vote = Vote { voter, client_ref, ballot, option, reply };
+        self.commands.send(Command::Vote(vote)).await.map_err(|_| HubGone)
+    }
+
+    /// What is voted on, and what is owed.
+    ///
+    /// # Errors
+    /// The room is closing.
+    pub async fn ballot(&self) -> Result<BallotState, HubGone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Ballot(reply)).await.map_err(|_| HubGone)?;
+        answer.await.map_err(|_| HubGone)
+    }
+
+    /// The streamer has done what was owed; everybody is told.
+    ///
+    /// # Errors
+    /// The database failed, or the room is closing.
+    pub async fn settle(&self, owed: BallotId) -> Result<Settled, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Settle(owed, reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Changes the room and tells everybody.
@@ -207,6 +269,7 @@ impl Hub {
 struct Told {
     stage: Stage,
     stream: Option<StreamId>,
+    away: Option<Away>,
 }
 
 /// The events that lead from what the room was told to what is.
@@ -216,8 +279,8 @@ fn reconcile(told: &Told, now: &RoomStatus) -> Vec<RoomEventBody> {
         bodies.extend(told.stream.clone().map(|stream| RoomEventBody::StreamEnded { stream }));
         bodies.extend(now.stream.clone().map(|stream| RoomEventBody::StreamStarted { stream }));
     }
-    if told.stage != now.stage {
-        bodies.push(RoomEventBody::StageChanged { stage: now.stage, away: None });
+    if (told.stage, &told.away) != (now.stage, &now.away) {
+        bodies.push(RoomEventBody::StageChanged { stage: now.stage, away: now.away.clone() });
     }
     bodies
 }
@@ -225,13 +288,17 @@ fn reconcile(told: &Told, now: &RoomStatus) -> Vec<RoomEventBody> {
 enum Work {
     Event(NewEvent, mpsc::Sender<ServerMessage>),
     Update(RoomUpdate, oneshot::Sender<Result<RoomRow, StoreError>>),
+    Settle(BallotId, oneshot::Sender<Result<Settled, StoreError>>),
 }
 
 /// A write that the store has answered.
 enum Done {
     Events(Result<Vec<Appended>, StoreError>, Vec<(String, mpsc::Sender<ServerMessage>)>),
     Update(Box<Result<(RoomRow, Option<Appended>), StoreError>>, oneshot::Sender<Result<RoomRow, StoreError>>),
-    Status(Result<Vec<Appended>, StoreError>, RoomStatus),
+    /// What followed from a status of the stage, or from a ballot whose time is over.
+    Told(Result<Vec<Appended>, StoreError>, Option<RoomStatus>),
+    Votes(Result<(), StoreError>, Vec<Vote>),
+    Settle(Box<Result<Settled, StoreError>>, oneshot::Sender<Result<Settled, StoreError>>),
 }
 
 struct Task {
@@ -246,6 +313,9 @@ struct Task {
     channel: broadcast::Sender<Arc<Outgoing>>,
     pending: VecDeque<Work>,
     told: Told,
+    poll: Poll,
+    /// Votes are written next, if some wait.
+    votes_next: bool,
     /// What the stage does, while the room was not told yet.
     status: Option<RoomStatus>,
     viewers: u32,
@@ -270,6 +340,7 @@ impl Task {
             tokio::select! {
                 command = commands.recv(), if open => match command {
                     Some(Command::Status(status)) => {
+                        self.poll.away(self.told.away.as_ref(), status.away.as_ref());
                         self.status = Some(status);
                         retry_at = None;
                     }
@@ -289,7 +360,13 @@ impl Task {
                 () = async { match retry_at { Some(at) => tokio::time::sleep_until(at).await, None => std::future::pending().await } } => {
                     retry_at = None;
                 }
-                _ = presence.tick(), if watched => self.tell_presence(),
+                () = self.ballot_over(), if writing.is_none() && retry_at.is_none() => {}
+                _ = presence.tick(), if watched => {
+                    self.tell_presence();
+                    if let Some(tally) = self.poll.news() {
+                        self.send(Outgoing::new(&tally));
+                    }
+                }
             }
         }
     }
@@ -313,6 +390,14 @@ impl Task {
                 self.pending.push_back(Work::Event(event, reply));
             }
             Command::Update(update, reply) => self.pending.push_back(Work::Update(update, reply)),
+            Command::Vote(vote) => {
+                let now = self.clock.wall();
+                self.poll.take(vote, now);
+            }
+            Command::Ballot(reply) => {
+                let _ = reply.send(self.poll.state());
+            }
+            Command::Settle(owed, reply) => self.pending.push_back(Work::Settle(owed, reply)),
             Command::Status(status) => self.status = Some(status),
             Command::Waiting(publisher) => {
                 let text = json(&ServerMessage::PublisherWaiting { publisher });
@@ -323,11 +408,14 @@ impl Task {
 
     fn join(&mut self, after: Option<EventId>, member: Member, reply: oneshot::Sender<Joined>) {
         let socket = self.sockets.fetch_add(1, Ordering::Relaxed);
+        let your_vote = self.poll.vote_of(member.account.as_ref());
         self.presence.lock().join(socket, member);
         metrics::gauge!("mujian_room_sockets").increment(1.0);
         let joined = Joined {
             catchup: self.log.join(after),
             last: self.log.last(),
+            ballot: self.poll.state(),
+            your_vote,
             messages: self.channel.subscribe(),
             seat: Seat { socket, presence: Arc::clone(&self.presence) },
         };
@@ -335,15 +423,59 @@ impl Task {
         let _ = reply.send(joined);
     }
 
-    /// The next write, if anything waits. The stage's changes go first.
-    fn next_write(&mut self, status_too: bool) -> Option<BoxFuture<'static, Done>> {
-        let (store, room) = (self.store.clone(), self.room.clone());
-        if status_too && let Some(status) = self.status.take() {
-            let event = |body| NewEvent { at: status.since, author: None, client_ref: None, body };
-            let events: Vec<NewEvent> = reconcile(&self.told, &status).into_iter().map(event).collect();
-            if !events.is_empty() {
-                return Some(Box::pin(async move { Done::Status(store.append_events(room, events).await, status) }));
+    /// Waits until the open ballot's time is over.
+    async fn ballot_over(&self) {
+        match self.poll.closes_at() {
+            Some(at) => {
+                let left = at.millis().saturating_sub(self.clock.wall().millis());
+                tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
             }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next write, if anything waits: votes and everything else in turn, but the votes that came in
+    /// time before what closes the ballot.
+    fn next_write(&mut self, status_too: bool) -> Option<BoxFuture<'static, Done>> {
+        if self.votes_next || self.poll.is_closing(self.clock.wall()) {
+            self.votes_next = false;
+            if let Some(votes) = self.next_votes() {
+                return Some(votes);
+            }
+        }
+        self.votes_next = true;
+        self.next_events(status_too).or_else(|| self.next_votes())
+    }
+
+    fn next_votes(&mut self) -> Option<BoxFuture<'static, Done>> {
+        let (ballot, votes) = self.poll.next_votes()?;
+        let store = self.store.clone();
+        let cast = votes.iter().map(|v| (v.voter.clone(), v.option)).collect();
+        Some(Box::pin(async move { Done::Votes(store.cast_votes(ballot, cast).await, votes) }))
+    }
+
+    /// The next write of events. The stage's changes go first.
+    fn next_events(&mut self, status_too: bool) -> Option<BoxFuture<'static, Done>> {
+        let (store, room) = (self.store.clone(), self.room.clone());
+        let event = |at| move |body| NewEvent { at, author: None, client_ref: None, body };
+        if status_too && let Some(status) = self.status.take() {
+            let mut bodies = reconcile(&self.told, &status);
+            // Under a cover the streamer may leave and come back: what is shown is older than that.
+            let shown = (self.told.stage, &self.told.stream) != (status.stage, &status.stream);
+            let at = if shown { status.since } else { self.clock.wall() };
+            let (told, now) = (self.told.away.as_ref(), status.away.as_ref());
+            bodies.extend(self.poll.follow(told, now, status.stream.is_some(), at));
+            if !bodies.is_empty() {
+                let events = bodies.into_iter().map(event(at)).collect();
+                return Some(Box::pin(
+                    async move { Done::Told(store.append_events(room, events).await, Some(status)) },
+                ));
+            }
+        }
+        let now = self.clock.wall();
+        if status_too && self.poll.is_over(now) {
+            let events = self.poll.closing_events(now).into_iter().map(event(now)).collect();
+            return Some(Box::pin(async move { Done::Told(store.append_events(room, events).await, None) }));
         }
         let mut events = Vec::new();
         let mut replies = Vec::new();
@@ -362,8 +494,14 @@ impl Task {
                         Done::Update(Box::new(store.update_room(room, update, at).await), reply)
                     }));
                 }
-                Some(update) => {
-                    self.pending.push_front(update);
+                Some(Work::Settle(owed, reply)) if events.is_empty() => {
+                    let at = self.clock.wall();
+                    return Some(Box::pin(
+                        async move { Done::Settle(Box::new(store.settle(room, owed, at).await), reply) },
+                    ));
+                }
+                Some(other) => {
+                    self.pending.push_front(other);
                     break;
                 }
                 None => break,
@@ -397,21 +535,38 @@ impl Task {
                     if let Some(appended) = event {
                         self.publish(appended.event);
                     }
+                    self.poll.settings = row.ballot.clone();
                     row
                 });
                 // Whoever asked is gone; the change stands.
                 let _ = reply.send(answer);
             }
-            Done::Status(Ok(appended), status) => {
-                self.told = Told { stage: status.stage, stream: status.stream };
+            Done::Votes(Ok(()), votes) => self.poll.count(votes),
+            Done::Votes(Err(error), votes) => {
+                let error = refusal(&error);
+                votes.into_iter().for_each(|vote| vote.refuse(error.clone()));
+            }
+            Done::Settle(result, reply) => {
+                if let Ok(Settled::Done(appended)) = result.as_ref() {
+                    self.publish(appended.event.clone());
+                }
+                // Whoever asked is gone; it is done all the same.
+                let _ = reply.send(*result);
+            }
+            Done::Told(Ok(appended), status) => {
+                if let Some(status) = status {
+                    self.told = Told { stage: status.stage, stream: status.stream, away: status.away };
+                }
                 for Appended { event, .. } in appended {
                     self.publish(event);
                 }
             }
-            Done::Status(Err(error), status) => {
-                tracing::error!(%error, room = %self.room, "A change of the stage could not be written; it is tried again.");
+            Done::Told(Err(error), status) => {
+                tracing::error!(%error, room = %self.room, "A change of the stage or of a ballot could not be written; it is tried again.");
                 // A newer one is truer.
-                self.status.get_or_insert(status);
+                if self.status.is_none() {
+                    self.status = status;
+                }
                 return false;
             }
         }
@@ -419,6 +574,7 @@ impl Task {
     }
 
     fn publish(&mut self, event: mujian_protocol::room::RoomEvent) {
+        self.poll.happened(&event.body);
         if let Some(event) = self.log.append(event) {
             metrics::counter!("mujian_room_events_total").increment(1);
             self.send(Outgoing::new(&ServerMessage::Event { event: event.as_ref().clone() }));
@@ -456,147 +612,3 @@ pub(super) fn refusal(error: &StoreError) -> ApiError {
 
 /// Events that a hub should know when it starts.
 pub(crate) const TAIL: u32 = SNAPSHOT as u32;
-
-#[cfg(test)]
-mod tests {
-    use mujian_protocol::api::Role;
-    use mujian_protocol::room::DanmakuMode;
-
-    use super::*;
-    use crate::store::NewAccount;
-
-    async fn room_with_author(store: &Store) -> (RoomRow, Person) {
-        let at = WallTime(1);
-        let new = NewAccount { name: "a".into(), name_key: "a".into(), password: None, role: Role::Viewer, at };
-        let author = store.create_account(new).await.unwrap().unwrap().person();
-        let row = RoomRow {
-            id: "room".parse().unwrap(),
-            owner: author.clone(),
-            title: "t".into(),
-            category: String::new(),
-            tags: Vec::new(),
-            stream_key: "key".into(),
-            created_at: at,
-            stage: Stage::Off,
-            stage_since: at,
-            last: EventId { epoch: 1, number: 0 },
-            stream: None,
-        };
-        (store.create_room(row, 1).await.unwrap().unwrap(), author)
-    }
-
-    /// Writers write while clients come, read a little, are cut off and come again: in the end each has
-    /// every event, once and in order, from memory, from the disk and from the channel alike.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nothing_is_lost_and_nothing_comes_twice_across_reconnects() {
-        const WRITERS: u64 = 4;
-        const EACH: u64 = 150;
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (row, author) = room_with_author(&store).await;
-        let clock = Clock::start();
-        let (hub, task) = Hub::new(&row, Vec::new(), store.clone(), clock, Grants::new(10));
-        let task = tokio::spawn(task);
-
-        let mut clients = Vec::new();
-        for client in 0..6u64 {
-            let (hub, store, room) = (hub.clone(), store.clone(), row.id.clone());
-            clients.push(tokio::spawn(async move {
-                let mut has: Vec<u64> = Vec::new();
-                let mut visits = 0;
-                while has.len() < (WRITERS * EACH) as usize {
-                    visits += 1;
-                    let after = has.last().map_or(0, |number| *number);
-                    let after = Some(EventId { epoch: 1, number: after });
-                    let member = Member { account: None, address: [127, 0, 0, 1].into() };
-                    let mut joined = hub.join(after, member).await.unwrap();
-                    match joined.catchup {
-                        Catchup::Exact(events) => has.extend(events.iter().map(|e| e.id.number)),
-                        Catchup::Load { after, upto } => {
-                            let page = store.events_between(room.clone(), after, upto, 1000).await.unwrap();
-                            assert!(page.complete);
-                            has.extend(page.events.iter().map(|e| e.id.number));
-                        }
-                        Catchup::Snapshot(_) => panic!("missed too many: the test is not about that"),
-                    }
-                    assert_eq!(has.last().copied().unwrap_or(0), joined.last.number);
-                    // Reads a little, differently each time.
-                    for _ in 0..(client * 7 + visits * 3) % 40 {
-                        if has.len() >= (WRITERS * EACH) as usize {
-                            break;
-                        }
-                        let message = joined.messages.recv().await.unwrap();
-                        let message: serde_json::Value = serde_json::from_str(&message.text).unwrap();
-                        if message["type"] == "event" {
-                            has.push(message["event"]["id"]["number"].as_u64().unwrap());
-                        }
-                    }
-                }
-                assert_eq!(has, (1..=WRITERS * EACH).collect::<Vec<_>>());
-                visits
-            }));
-        }
-        let mut writers = Vec::new();
-        for writer in 0..WRITERS {
-            let (hub, author) = (hub.clone(), author.clone());
-            writers.push(tokio::spawn(async move {
-                let (reply, mut answers) = mpsc::channel(4);
-                for n in 0..EACH {
-                    let danmaku = Danmaku {
-                        author: author.clone(),
-                        text: "x".into(),
-                        mode: DanmakuMode::Scroll,
-                        color: "#ffffff".into(),
-                        client_ref: format!("{writer}-{n}"),
-                    };
-                    // Every fifth is sent twice, as by somebody who did not hear the answer.
-                    for _ in 0..if n % 5 == 0 { 2 } else { 1 } {
-                        hub.write(author.clone(), danmaku.clone(), reply.clone()).await.unwrap();
-                        assert!(matches!(answers.recv().await, Some(ServerMessage::Accepted { .. })));
-                    }
-                }
-            }));
-        }
-        for writer in writers {
-            writer.await.unwrap();
-        }
-        let mut visits = 0;
-        for client in clients {
-            visits += client.await.unwrap();
-        }
-        assert!(visits > 20, "the clients hardly ever came again: {visits}");
-        assert_eq!((hub.sockets(), hub.viewers()), (0, 0));
-        drop(hub);
-        task.await.unwrap();
-    }
-
-    /// What waits when the last hub is dropped is still written.
-    #[tokio::test]
-    async fn a_hub_ends_after_its_last_write() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (row, _) = room_with_author(&store).await;
-        let (hub, task) = Hub::new(&row, Vec::new(), store.clone(), Clock::start(), Grants::new(1));
-        let stream = StreamId::new();
-        hub.status(RoomStatus { stage: Stage::Live, since: WallTime(5), stream: Some(stream.clone()) }).await;
-        drop(hub);
-        task.await;
-        let row = store.room(row.id).await.unwrap().unwrap();
-        assert_eq!((row.stage, row.stream, row.last.number), (Stage::Live, Some(stream), 2));
-    }
-
-    #[test]
-    fn the_room_is_told_what_changed_and_nothing_else() {
-        let (a, b) = (StreamId::new(), StreamId::new());
-        let told = |stage, stream: Option<&StreamId>| Told { stage, stream: stream.cloned() };
-        let now = |stage, stream: Option<&StreamId>| RoomStatus { stage, since: WallTime(0), stream: stream.cloned() };
-        let ended = |s: &StreamId| RoomEventBody::StreamEnded { stream: s.clone() };
-        let started = |s: &StreamId| RoomEventBody::StreamStarted { stream: s.clone() };
-        let stage = |stage| RoomEventBody::StageChanged { stage, away: None };
-        assert_eq!(reconcile(&told(Stage::Off, None), &now(Stage::Off, None)), []);
-        assert_eq!(reconcile(&told(Stage::Off, None), &now(Stage::Live, Some(&a))), [started(&a), stage(Stage::Live)]);
-        assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Lost, Some(&a))), [stage(Stage::Lost)]);
-        assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Live, Some(&b))), [ended(&a), started(&b)]);
-        assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Off, None)), [ended(&a), stage(Stage::Off)]);
-    }
-}

@@ -6,10 +6,12 @@
 mod danmaku;
 mod hub;
 mod log;
+mod poll;
 mod presence;
 pub(crate) mod socket;
 
 pub(crate) use hub::TAIL;
-pub use hub::{Hub, HubGone, Joined, Outgoing, RoomStatus};
+pub use hub::{Hub, HubGone, Joined, Outgoing, Past, RoomStatus};
 pub use log::Catchup;
+pub(crate) use poll::OWED;
 pub use presence::{Member, Presence};

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, ClientMessage, ROOM_PROTOCOL, ServerMessage};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, BallotId, ErrorCode};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use super::danmaku::Written;
+use super::danmaku::{Written, check_ref};
 use super::hub::{Joined, json, refusal};
 use super::log::{Catchup, MISSED};
 use super::presence::Member;
@@ -140,9 +140,9 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         resumed,
         events,
         last: joined.last,
-        ballot: None,
-        your_vote: None,
-        owed: Vec::new(),
+        ballot: joined.ballot.ballot.clone(),
+        your_vote: joined.your_vote,
+        owed: joined.ballot.owed.clone(),
         server_time: app.clock.wall(),
     };
     if send(socket, json(&welcome)).await.is_err() {
@@ -249,28 +249,27 @@ impl Conversation<'_> {
     /// Takes a message; an error is the end.
     async fn heard(&mut self, text: &str, in_time: bool) -> Result<(), Option<End>> {
         let Ok(message) = serde_json::from_str::<ClientMessage>(text) else { return Err(not_a_message()) };
-        let (client_ref, text, mode, color) = match message {
-            ClientMessage::Danmaku { client_ref, text, mode, color } => (client_ref, text, mode, color),
-            ClientMessage::Vote { client_ref, .. } => {
-                let error = ApiError::new(ErrorCode::Conflict, "No ballot is open in this room.");
-                let answer = json(&ServerMessage::Refused { client_ref: Some(client_ref), error });
-                return send(self.socket, answer).await.map_err(|()| End::GONE);
+        let place = Place { app: self.app, room: self.room, account: self.account.as_ref(), answers: &self.answers.0 };
+        let (client_ref, taken) = match message {
+            ClientMessage::Danmaku { client_ref, text, mode, color } => {
+                let written = Written { client_ref: client_ref.clone(), text, mode, color };
+                (client_ref, place.write(written, in_time).await)
+            }
+            ClientMessage::Vote { client_ref, ballot, option } => {
+                (client_ref.clone(), place.vote(client_ref, (ballot, option), in_time).await)
             }
             ClientMessage::Hello { .. } => {
                 return Err(End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "Hello was said already."));
             }
         };
-        let written = Written { client_ref, text, mode, color };
-        let client_ref = Some(written.client_ref.clone());
-        let place = Place { app: self.app, room: self.room, account: self.account.as_ref(), answers: &self.answers.0 };
-        if let Err(error) = place.write(written, in_time).await {
+        if let Err(error) = taken {
             if error.code == ErrorCode::RateLimited {
                 self.refused += 1;
                 if self.refused > PATIENCE {
                     return Err(Some(End { code: close::TOO_MANY, error: Some(error) }));
                 }
             }
-            let answer = json(&ServerMessage::Refused { client_ref, error });
+            let answer = json(&ServerMessage::Refused { client_ref: Some(client_ref), error });
             return send(self.socket, answer).await.map_err(|()| End::GONE);
         }
         self.refused = 0;
@@ -300,6 +299,21 @@ impl Place<'_> {
         }
         let closing = |_| ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.");
         self.room.hub.write(account.person(), danmaku, self.answers.clone()).await.map_err(closing)
+    }
+
+    async fn vote(&self, client_ref: String, choice: (BallotId, u32), in_time: bool) -> Result<(), ApiError> {
+        if !in_time {
+            return Err(too_fast());
+        }
+        let Some(account) = self.account else {
+            return Err(ApiError::new(ErrorCode::Unauthenticated, "Log in to vote."));
+        };
+        check_ref(&client_ref)?;
+        if self.app.limits.votes.take(account.id.clone(), self.app.clock.now()).is_err() {
+            return Err(too_fast());
+        }
+        let closing = |_| ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.");
+        self.room.hub.vote(account.id.clone(), client_ref, choice, self.answers.clone()).await.map_err(closing)
     }
 }
 

@@ -5,7 +5,7 @@ use mujian_protocol::{AccountId, RoomId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::migrations::Migration;
-use super::{Store, StoreError, rooms, streams};
+use super::{Store, StoreError, ballots, rooms, streams};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -116,12 +116,11 @@ pub(super) fn append(c: &Connection, room: &RoomId, new: NewEvent) -> rusqlite::
                 params![room.as_str(), rooms::stage_name(*stage), new.at.millis()],
             )?;
         }
-        RoomEventBody::Danmaku(_)
-        | RoomEventBody::RoomChanged { .. }
-        | RoomEventBody::BallotOpened { .. }
-        | RoomEventBody::BallotClosed { .. }
-        | RoomEventBody::OwedAdded { .. }
-        | RoomEventBody::OwedDone { .. } => {}
+        RoomEventBody::BallotOpened { ballot } => ballots::open(c, room, ballot)?,
+        RoomEventBody::BallotClosed { result } => ballots::close(c, result, new.at)?,
+        RoomEventBody::OwedDone { id, at } => ballots::done(c, id, *at)?,
+        // What is owed is the closed ballot's own winner.
+        RoomEventBody::Danmaku(_) | RoomEventBody::RoomChanged { .. } | RoomEventBody::OwedAdded { .. } => {}
     }
     Ok(Appended { event: RoomEvent { id, at: new.at, body: new.body }, fresh: true })
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, events, rooms, sessions, streams};
+use super::{OpenError, accounts, away, ballots, events, rooms, sessions, streams};
 
 /// One step of one table.
 pub(super) struct Migration {
@@ -18,16 +18,24 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 1;
+pub const LATEST: u32 = 2;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
 
 /// All steps; within a version, tables that are referred to come first.
 fn all() -> impl Iterator<Item = &'static Migration> {
-    [accounts::MIGRATIONS, sessions::MIGRATIONS, rooms::MIGRATIONS, events::MIGRATIONS, streams::MIGRATIONS]
-        .into_iter()
-        .flatten()
+    [
+        accounts::MIGRATIONS,
+        sessions::MIGRATIONS,
+        rooms::MIGRATIONS,
+        away::MIGRATIONS,
+        events::MIGRATIONS,
+        streams::MIGRATIONS,
+        ballots::MIGRATIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Why a database could not be prepared, before the path is known.

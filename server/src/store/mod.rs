@@ -6,6 +6,8 @@
 //! writes as wait sharing one commit.
 
 mod accounts;
+mod away;
+mod ballots;
 mod error;
 mod events;
 mod migrations;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use accounts::{Account, AccountRow, NewAccount, RoleChange};
+pub use ballots::{BallotRow, Settled};
 pub use error::{OpenError, StoreError};
 pub use events::{Appended, EventPage, NewEvent};
 pub use migrations::LATEST;

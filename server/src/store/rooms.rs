@@ -5,18 +5,20 @@
 //! readable for the server's user only.
 
 use mujian_protocol::api::Person;
-use mujian_protocol::room::{EventId, RoomEventBody, Stage};
+use mujian_protocol::ballot::BallotSettings;
+use mujian_protocol::room::{Away, EventId, RoomEventBody, Stage};
 use mujian_protocol::{AccountId, RoomId, StreamId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::accounts::{self, parsed};
 use super::events::{self, NewEvent};
 use super::migrations::Migration;
-use super::{Appended, Store, StoreError};
+use super::{Appended, Store, StoreError, away};
 
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    sql: "
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        sql: "
         CREATE TABLE rooms (
             id TEXT PRIMARY KEY,
             owner_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
@@ -36,7 +38,15 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         CREATE INDEX rooms_by_owner ON rooms (owner_id, created_at);
         CREATE INDEX rooms_by_age ON rooms (created_at);
     ",
-}];
+    },
+    Migration {
+        version: 2,
+        sql: "
+        -- What viewers can vote for while the streamer is away, a JSON object: BallotSettings. NULL: as it comes.
+        ALTER TABLE rooms ADD COLUMN ballot TEXT CHECK (ballot IS NULL OR json_valid(ballot));
+    ",
+    },
+];
 
 /// A room as it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +73,10 @@ pub struct RoomRow {
     pub last: EventId,
     /// The stream that runs, as far as the room was told.
     pub stream: Option<StreamId>,
+    /// The streamer's stay away.
+    pub away: Option<Away>,
+    /// What viewers can vote for then.
+    pub ballot: BallotSettings,
 }
 
 /// What changes of a room; none: stays.
@@ -74,10 +88,12 @@ pub struct RoomUpdate {
     pub category: Option<String>,
     /// The tags.
     pub tags: Option<Vec<String>>,
+    /// What viewers can vote for. Nobody is told before a ballot is opened.
+    pub ballot: Option<BallotSettings>,
 }
 
 const SELECT: &str = "SELECT r.id, a.id, a.name, r.title, r.category, r.tags, r.stream_key, r.created_at, r.stage,
-    r.stage_since, r.epoch, r.last_number, s.id
+    r.stage_since, r.epoch, r.last_number, s.id, r.away_id, r.away_since, r.away_keep_sound, r.ballot
     FROM rooms r JOIN accounts a ON a.id = r.owner_id LEFT JOIN streams s ON s.room_id = r.id AND s.ended_at IS NULL";
 
 pub(super) fn stage_name(stage: Stage) -> &'static str {
@@ -108,6 +124,11 @@ fn row(r: &Row<'_>) -> rusqlite::Result<RoomRow> {
         rusqlite::types::ValueRef::Null => None,
         _ => Some(parsed(r, 12)?),
     };
+    let ballot = match r.get_ref(16)? {
+        rusqlite::types::ValueRef::Null => BallotSettings::default(),
+        settings => serde_json::from_str(settings.as_str()?)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(16, rusqlite::types::Type::Text, Box::new(e)))?,
+    };
     Ok(RoomRow {
         id: parsed(r, 0)?,
         owner: Person { id: parsed(r, 1)?, name: r.get(2)? },
@@ -120,6 +141,8 @@ fn row(r: &Row<'_>) -> rusqlite::Result<RoomRow> {
         stage_since: WallTime(r.get(9)?),
         last: events::id_at(r, 10)?,
         stream,
+        away: away::away_at(r, 13)?,
+        ballot,
     })
 }
 
@@ -201,8 +224,14 @@ impl Store {
             new.title = update.title.unwrap_or(new.title);
             new.category = update.category.unwrap_or(new.category);
             new.tags = update.tags.unwrap_or(new.tags);
-            if new == old {
-                return Ok((old, None));
+            if let Some(ballot) = update.ballot {
+                let json =
+                    serde_json::to_string(&ballot).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+                c.execute("UPDATE rooms SET ballot = ?2 WHERE id = ?1", params![id.as_str(), json])?;
+                new.ballot = ballot;
+            }
+            if (&new.title, &new.category, &new.tags) == (&old.title, &old.category, &old.tags) {
+                return Ok((new, None));
             }
             c.execute(
                 "UPDATE rooms SET title = ?2, category = ?3, tags = ?4 WHERE id = ?1",

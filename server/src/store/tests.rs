@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use mujian_protocol::api::{Person, Role};
-use mujian_protocol::room::{EventId, RoomEventBody, Stage};
-use mujian_protocol::{AccountId, RoomId, StreamId, WallTime};
+use mujian_protocol::ballot::{BallotOption, BallotResult, BallotSettings, BallotView, Interaction, Owed};
+use mujian_protocol::room::{Away, EventId, RoomEvent, RoomEventBody, Stage};
+use mujian_protocol::{AccountId, BallotId, RoomId, StreamId, WallTime};
 use rusqlite::Connection;
 
 use super::*;
@@ -38,6 +39,8 @@ fn new_room(id: &str, owner: Person) -> RoomRow {
         stage_since: WallTime(2),
         last: EventId { epoch: 1, number: 0 },
         stream: None,
+        away: None,
+        ballot: BallotSettings::default(),
     }
 }
 
@@ -192,6 +195,78 @@ fn a_folder_that_cannot_be_made_is_told() {
     assert!(matches!(Store::open(&file.join("data")), Err(OpenError::NotWritable { .. })));
 }
 
+fn own(text: &str) -> Interaction {
+    Interaction::Own { text: text.into() }
+}
+
+#[tokio::test]
+async fn a_stay_away_is_there_until_it_is_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = |id: &str| Away { since: WallTime(7), leave_id: id.parse().unwrap(), keep_sound: true };
+    let id = {
+        let store = Store::open(folder.path()).unwrap();
+        let room = room(&store, "room").await;
+        assert_eq!(room.away, None);
+        store.set_away(room.id.clone(), away("a")).await.unwrap();
+        store.set_away(room.id.clone(), away("b")).await.unwrap();
+        assert!(store.set_away("nowhere".parse().unwrap(), away("a")).await.is_err());
+        store.close().await;
+        room.id
+    };
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.room(id.clone()).await.unwrap().unwrap().away, Some(away("b")));
+    store.clear_away(id.clone()).await.unwrap();
+    assert_eq!(store.room(id).await.unwrap().unwrap().away, None);
+}
+
+#[tokio::test]
+async fn votes_count_once_and_in_their_order_and_what_won_is_owed_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let room = room(&store, "room").await;
+    let (a, b) = (person(&store, "a").await.id, person(&store, "b").await.id);
+    let option = |text, votes| BallotOption { interaction: own(text), votes };
+    let ballot = BallotView {
+        id: BallotId::new(),
+        opened_at: WallTime(5),
+        closes_at: None,
+        options: vec![option("x", 0), option("y", 0)],
+    };
+    let event = |at, body| NewEvent { at: WallTime(at), author: None, client_ref: None, body };
+    let opened = event(5, RoomEventBody::BallotOpened { ballot: ballot.clone() });
+    store.append_events(room.id.clone(), vec![opened.clone()]).await.unwrap();
+    assert!(store.append_events(room.id.clone(), vec![opened]).await.is_err(), "one at a time");
+    let cast = |votes: &[(&AccountId, u32)]| {
+        store.cast_votes(ballot.id.clone(), votes.iter().map(|(who, what)| ((*who).clone(), *what)).collect())
+    };
+    cast(&[(&a, 0), (&a, 0), (&b, 0)]).await.unwrap();
+    cast(&[(&b, 0), (&a, 1), (&b, 1), (&a, 1)]).await.unwrap();
+    let row = store.open_ballot(room.id.clone()).await.unwrap().unwrap();
+    assert_eq!(row.ballot, ballot);
+    assert_eq!(row.votes, [(a.clone(), 0), (b.clone(), 0), (a.clone(), 1), (b.clone(), 1)]);
+    assert!(cast(&[(&a, 0), (&AccountId::new(), 1)]).await.is_err(), "nobody's vote");
+    assert_eq!(store.open_ballot(room.id.clone()).await.unwrap().unwrap().votes.len(), 4, "and nothing of it is kept");
+
+    let result = BallotResult {
+        id: ballot.id.clone(),
+        options: vec![option("x", 0), option("y", 2)],
+        winner: Some(1),
+        tie: false,
+    };
+    let closed = event(9, RoomEventBody::BallotClosed { result });
+    store.append_events(room.id.clone(), vec![closed]).await.unwrap();
+    assert_eq!(store.open_ballot(room.id.clone()).await.unwrap(), None);
+    assert!(cast(&[(&a, 0)]).await.is_err(), "it is closed");
+    let owed = Owed { id: ballot.id.clone(), interaction: own("y"), votes: 2, tie: false, since: WallTime(9) };
+    assert_eq!(store.owed(room.id.clone(), 10).await.unwrap(), [owed]);
+    let elsewhere: RoomId = "elsewhere".parse().unwrap();
+    assert_eq!(store.settle(elsewhere, ballot.id.clone(), WallTime(10)).await.unwrap(), Settled::Unknown);
+    let done = store.settle(room.id.clone(), ballot.id.clone(), WallTime(10)).await.unwrap();
+    assert!(matches!(done, Settled::Done(Appended { event: RoomEvent { id: EventId { number: 3, .. }, .. }, .. })));
+    assert_eq!(store.settle(room.id.clone(), ballot.id, WallTime(11)).await.unwrap(), Settled::Already);
+    assert_eq!(store.owed(room.id, 10).await.unwrap(), []);
+}
+
 /// Every older format, as the program of its time wrote it, opens with all that was in it.
 #[tokio::test]
 async fn every_older_version_migrates() {
@@ -206,6 +281,23 @@ async fn every_older_version_migrates() {
         assert_eq!((row.title.as_str(), row.owner.name.as_str(), row.last.number), ("旧房间", "老王", 2));
         let page = store.events_between(row.id.clone(), ZERO, MAX, 10).await.unwrap();
         assert_eq!(page.events.len(), 2);
+        if version >= 2 {
+            let away = row.away.unwrap();
+            assert_eq!(
+                (away.leave_id.as_str(), away.since, away.keep_sound),
+                ("lunch", WallTime(1_700_000_000_600), true)
+            );
+            assert_eq!((row.ballot.seconds, row.ballot.interactions.len()), (60, 2));
+            let open = store.open_ballot(row.id.clone()).await.unwrap().unwrap();
+            assert_eq!(
+                (open.ballot.options.len(), open.votes),
+                (2, vec![(row.owner.id.clone(), 0), (row.owner.id.clone(), 1)])
+            );
+            let owed = store.owed(row.id.clone(), 10).await.unwrap();
+            assert_eq!((owed.len(), owed[0].votes, &owed[0].interaction), (1, 1, &own("跳绳")));
+        } else {
+            assert_eq!((row.away, row.ballot), (None, BallotSettings::default()));
+        }
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

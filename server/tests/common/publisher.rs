@@ -10,6 +10,7 @@ use mujian_media::flv::Demuxer;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::RoomId;
+use mujian_protocol::room::Stage;
 use mujian_server::Running;
 use mujian_server::rooms::Room;
 use mujian_server::stage::Publisher;
@@ -59,6 +60,11 @@ impl Drop for Live {
 
 impl Live {
     pub async fn start(server: &Running, room: &str, clip: Clip) -> Self {
+        Self::start_as(server, room, clip, Stage::Live).await
+    }
+
+    /// The same, where viewers are shown something else than the picture then.
+    pub async fn start_as(server: &Running, room: &str, clip: Clip, shown: Stage) -> Self {
         let id: RoomId = room.parse().unwrap();
         let room = server.app().rooms.get(&id).await.unwrap().unwrap();
         let publisher = Publisher {
@@ -95,7 +101,7 @@ impl Live {
             }
         });
         let mut status = room.stage.status();
-        let live = status.wait_for(|s| s.stage == mujian_protocol::room::Stage::Live);
+        let live = status.wait_for(|s| s.stage == shown);
         tokio::time::timeout(Duration::from_secs(10), live).await.unwrap().unwrap();
         Self { room, orders, task }
     }
