@@ -20,6 +20,13 @@ export interface Tuning {
   readonly calm: number;
   /** Fastest playback while catching up. */
   readonly rateMax: number;
+  /**
+   * Fastest playback in the moments after it began, jumped or stalled: it is behind by as long as that
+   * took, and its sound was not there meanwhile anyway.
+   */
+  readonly rateSettling: number;
+  /** How long these moments are. */
+  readonly settling: number;
   /** Slowest playback while the buffer fills up again after a stall. */
   readonly rateMin: number;
   /** This far past the target it begins to catch up... */
@@ -43,6 +50,8 @@ export const TUNING: Tuning = {
   stallStep: 0.1,
   calm: 20,
   rateMax: 1.1,
+  rateSettling: 1.3,
+  settling: 4,
   rateMin: 0.94,
   catchUpAbove: 0.06,
   fineSteps: true,
@@ -59,6 +68,7 @@ export const TUNING: Tuning = {
 export const WEBKIT_TUNING: Tuning = {
   ...TUNING,
   target: 0.2,
+  rateSettling: 1.1,
   rateMin: 1,
   catchUpAbove: 0.4,
   fineSteps: false,
@@ -120,6 +130,8 @@ const HOPELESS = 6000;
 const REBUILDS = 4;
 /** Window over which the least buffer is taken, in milliseconds. */
 const WINDOW = 700;
+/** The same where it is only just playing, in milliseconds: a few fragments. */
+const SETTLE_WINDOW = 150;
 /** Well behind for this long although it plays faster: jump, in milliseconds. */
 const PATIENCE = 15_000;
 /** Fragments further apart than this leave a hole that the playhead must jump, in seconds. */
@@ -182,6 +194,10 @@ export class PlayerMachine {
   #fedAt = 0;
   /** Since when it is well behind, and how long that is borne. */
   #behindSince = Infinity;
+  /** It began, jumped to or stalled here, and has not moved since. */
+  #landing: number | undefined;
+  /** When it moved after that. */
+  #settlingSince = -Infinity;
   #patience = PATIENCE;
   #pushedAt = 0;
   #heardAt = 0;
@@ -435,7 +451,8 @@ export class PlayerMachine {
     this.#calmSince = now;
     this.#window = [];
     this.#setRate(1);
-    this.#actions.push({ do: "seek", to: Math.max(last.start, last.end - this.#target) }, { do: "play" });
+    this.#landing = Math.max(last.start, last.end - this.#target);
+    this.#actions.push({ do: "seek", to: this.#landing }, { do: "play" });
   }
 
   #unstick(media: Media, now: number): void {
@@ -455,6 +472,7 @@ export class PlayerMachine {
     if (still < STALL) return;
     if (!this.#stalled) {
       this.#stalled = true;
+      this.#landing = media.currentTime;
       this.#calmSince = now;
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
@@ -465,6 +483,7 @@ export class PlayerMachine {
 
   #seek(to: number, now: number): void {
     this.#pushedAt = now;
+    this.#landing = to;
     this.#window = [];
     this.#setRate(1);
     this.#actions.push({ do: "seek", to });
@@ -486,6 +505,13 @@ export class PlayerMachine {
       this.#calmSince = now;
       this.#target = Math.max(t.target, this.#target - t.stallStep / 2);
     }
+    if (this.#landing !== undefined && media.currentTime > this.#landing + 0.005) {
+      // While the way from the key frame was decoded the end went on; from here on it is counted.
+      this.#landing = undefined;
+      this.#settlingSince = now;
+      this.#window = [];
+    }
+    const settling = now - this.#settlingSince < t.settling * 1000;
     const ahead = this.ahead(media);
     this.#window.push({ at: now, ahead });
     while (this.#window[0] && this.#window[0].at < now - WINDOW) this.#window.shift();
@@ -496,7 +522,7 @@ export class PlayerMachine {
       return;
     }
     const oldest = this.#window[0];
-    if (!oldest || now - oldest.at < WINDOW / 2) return;
+    if (!oldest || now - oldest.at < (settling ? SETTLE_WINDOW : WINDOW / 2)) return;
     const low = Math.min(...this.#window.map((w) => w.ahead));
     const excess = low - this.#target;
     if (excess < Math.max(0.3, t.catchUpAbove)) {
@@ -513,8 +539,8 @@ export class PlayerMachine {
       return;
     }
     if (excess > t.catchUpAbove || (this.#rate > 1 && excess > 0.015)) {
-      const step = t.fineSteps ? Math.max(0.02, Math.round(excess * 25) / 100) : Infinity;
-      this.#setRate(1 + Math.min(t.rateMax - 1, step));
+      const step = t.fineSteps ? Math.max(0.02, Math.round(excess * (settling ? 200 : 25)) / 100) : Infinity;
+      this.#setRate(Math.min(settling ? t.rateSettling : t.rateMax, 1 + step));
     } else if (this.#target > t.target && (low < this.#target / 2 || (this.#rate < 1 && excess < -0.02))) {
       this.#setRate(t.rateMin);
     } else {
