@@ -12,8 +12,9 @@ use super::shard::Shard;
 use super::viewer::Viewer;
 use crate::stage::programme::Programme;
 
-/// Below so many viewers for each task, more tasks would only cost.
-const VIEWERS_PER_SHARD: usize = 64;
+/// Below so many viewers for each task, more tasks would only cost: writing to so many takes some
+/// milliseconds, and a second task is a second thread to wake for every frame.
+const VIEWERS_PER_SHARD: usize = 512;
 
 /// The viewers of one room that are written to directly.
 pub struct Fanout {

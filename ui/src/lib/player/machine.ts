@@ -120,7 +120,9 @@ const APPEND_MAX = 512 * 1024;
 const BURST_QUIET = 20;
 /** ...and at the latest after this. */
 const BURST_MAX = 200;
-/** The playhead stands still for this long: a stall, in milliseconds. */
+/** The playhead stands still for this long: its sound has a break, in milliseconds... */
+const BREAK = 150;
+/** ...and for this long: a stall. */
 const STALL = 300;
 /** It stands still with media before it: push it, in milliseconds. */
 const STUCK = 1000;
@@ -469,10 +471,10 @@ export class PlayerMachine {
       this.#seek(Math.max(last.start + 0.01, last.end - this.#target), now);
       return;
     }
+    if (still >= BREAK) this.#landing ??= media.currentTime;
     if (still < STALL) return;
     if (!this.#stalled) {
       this.#stalled = true;
-      this.#landing = media.currentTime;
       this.#calmSince = now;
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
@@ -539,7 +541,7 @@ export class PlayerMachine {
       return;
     }
     if (excess > t.catchUpAbove || (this.#rate > 1 && excess > 0.015)) {
-      const step = t.fineSteps ? Math.max(0.02, Math.round(excess * (settling ? 200 : 25)) / 100) : Infinity;
+      const step = t.fineSteps ? Math.max(0.02, Math.round(excess * (settling ? 200 : 50)) / 100) : Infinity;
       this.#setRate(Math.min(settling ? t.rateSettling : t.rateMax, 1 + step));
     } else if (this.#target > t.target && (low < this.#target / 2 || (this.#rate < 1 && excess < -0.02))) {
       this.#setRate(t.rateMin);
