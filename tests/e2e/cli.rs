@@ -73,8 +73,12 @@ async fn the_screen_and_the_microphone_arrive() -> Result<()> {
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let samples = ffmpeg::samples(file.path()).await?;
-    let end = &samples[samples.len() - 24_000..];
-    assert!(tone::share(end, 48_000.0, 1300.0) > 0.8, "the microphone's tone: rms {}", tone::rms(end));
+    // By twentieths of a second: while the microphone's clock is being followed its tone is up to 2 Hz off, which a
+    // longer window would tell from the tone; and on a busy machine the sound card of software itself leaves holes.
+    let mut shares: Vec<f32> =
+        samples[samples.len() - 96_000..].chunks(2400).map(|block| tone::share(block, 48_000.0, 1300.0)).collect();
+    shares.sort_by(f32::total_cmp);
+    assert!(shares[shares.len() / 2] > 0.9, "the microphone's tone: {shares:?}");
     let pictures = ffmpeg::grey(file.path(), 64, 36).await?;
     let (first, last) = (&pictures[pictures.len() - 60], &pictures[pictures.len() - 1]);
     assert!(picture::brightness(last) > 0.1 && picture::difference(first, last) > 0.002, "the screen's moving picture");

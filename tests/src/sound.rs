@@ -1,8 +1,11 @@
 //! A sound card made of software: PulseAudio with a null sink for the loudspeaker and one for the microphone.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tempfile::TempDir;
@@ -78,5 +81,66 @@ impl Sound {
         let mut command = Command::new("sh");
         command.args(["-c", &line]).envs(self.environment()).stdin(Stdio::null());
         Program::start(&mut command)
+    }
+}
+
+/// Frequency of the tone that a [`Skewed`] microphone hears, in hertz: an octave above the test card's, so that the two
+/// can be told apart in one sound.
+pub const SKEWED_TONE: f64 = 2000.0;
+
+/// A microphone whose clock is off: it gives more, or fewer, samples a second than it says. What it hears is a tone in
+/// the first tenth of every second of the wall clock. It is the default source until it is dropped.
+pub struct Skewed {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Skewed {
+    /// One whose clock is `ppm` millionths fast.
+    ///
+    /// # Errors
+    ///
+    /// PulseAudio refuses the source, or its pipe cannot be opened.
+    pub async fn start(sound: &Sound, ppm: f64) -> Result<Self> {
+        let pipe = sound.folder.path().join("microphone");
+        let file = format!("file={}", pipe.display());
+        let load =
+            ["load-module", "module-pipe-source", "source_name=skewed", "format=s16le", "rate=48000", "channels=2"];
+        sound.pactl(&[&load[..], &[&file]].concat()).await?;
+        sound.pactl(&["set-default-source", "skewed"]).await?;
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&pipe)?;
+        let rate = 48_000.0 * (1.0 + ppm * 1e-6);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let (began, wall) = (Instant::now(), SystemTime::now());
+            let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            let mut written = 0u64;
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(5));
+                let due = (began.elapsed().as_secs_f64() * rate) as u64;
+                let mut bytes = Vec::with_capacity((due.saturating_sub(written) * 4) as usize);
+                for index in written..due {
+                    let at = (wall + index as f64 / rate).fract();
+                    let value = if at < 0.1 { 0.25 * (std::f64::consts::TAU * SKEWED_TONE * at).sin() } else { 0.0 };
+                    let sample = ((value * f64::from(i16::MAX)) as i16).to_le_bytes();
+                    bytes.extend_from_slice(&sample);
+                    bytes.extend_from_slice(&sample);
+                }
+                written = due;
+                if pipe.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Skewed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // It may be waiting at the pipe; the sound server's end ends that.
+        drop(self.thread.take());
     }
 }

@@ -13,16 +13,17 @@ use mujian_tests::measure::{cpu, fanout, glass, join, lipsync};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
+use mujian_tests::sound::{Skewed, Sound};
 use mujian_tests::{ffmpeg, flv, live};
 use tokio::process::Command;
 
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `fanout`, `join`, `picture`, `glass`, `broadcaster`, `lipsync`.
+    /// `fanout`, `join`, `picture`, `glass`, `broadcaster`, `lipsync`, `lips` (in the browser).
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
-    #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 60)]
+    #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 600)]
     lipsync_seconds: u64,
     /// Where the figures are written.
     #[arg(long)]
@@ -57,6 +58,7 @@ async fn main() -> Result<()> {
     measure!("glass", glass_to_glass());
     measure!("broadcaster", broadcaster());
     measure!("lipsync", lip_sync(arguments.lipsync_seconds));
+    measure!("lips", lip_sync_in_browser());
     write(&out, &rows)?;
     println!("\nWritten to {}.", out.display());
     for failure in &broken {
@@ -206,18 +208,51 @@ async fn cores(program: &Program) -> Result<f64> {
 async fn lip_sync(seconds: u64) -> Result<Vec<Row>> {
     let server = quick_server().await?;
     let room = server.room("bench", "Bench").await?;
-    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let sound = Sound::start().await?;
+    let microphone = Skewed::start(&sound, SKEW_PPM).await?;
+    let mut command = live::command(&server, &room, &["--test-card", "--mic", "default"])?;
+    command.envs(sound.environment());
+    let mut program = Program::start(&mut command)?;
+    program.line("that it is live", Duration::from_secs(30), |l| l.contains("\"live\"")).await?;
+    server.wait_stage(&room, "live", Duration::from_secs(10)).await?;
     let viewer = flv::Viewer::open(&server.flv_url(&room)).await?;
+    // The microphone's clock is followed from its first seconds on; they count too.
     let frames = usize::try_from(seconds * 30)?;
     viewer.more_pictures(frames, Duration::from_secs(seconds + 30)).await?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
-    let found = lipsync::of_file(file.path()).await?;
-    let runs: Vec<f64> = found.beeps.iter().map(|b| b.1).collect();
+    program.signal(libc::SIGINT);
+    program.ended(Duration::from_secs(10)).await?;
+    drop(microphone);
+    let (card, microphone) = lipsync::of_both(file.path()).await?;
+    let runs: Vec<f64> = card.beeps.iter().map(|b| b.1).collect();
     let what = format!("lip sync in the stream, furthest of {} beeps in {seconds} s", runs.len());
-    let drift = format!("lip sync, drift over {seconds} s");
+    let of_microphone: Vec<f64> = microphone.beeps.iter().map(|b| b.1).collect();
+    // What the sound server and its pipe add is the same all the time.
+    let still = format!("a microphone {SKEW_PPM} ppm off: drift of {} beeps in {seconds} s", of_microphone.len());
+    let furthest = of_microphone.iter().map(|late| (late - microphone.median).abs()).fold(0.0, f64::max);
+    let wander = format!("a microphone {SKEW_PPM} ppm off: furthest from its median, {:.1} ms", microphone.median);
     Ok(vec![
-        Row::fixed(&what, "ms", found.worst.abs(), 15.0, "at most 15 ms", runs),
-        Row::fixed(&drift, "ms", found.drift.abs(), 10.0, "under 10 ms", Vec::new()),
+        Row::fixed(&what, "ms", card.worst.abs(), 15.0, "at most 15 ms", runs),
+        Row::fixed("lip sync, drift", "ms", card.drift.abs(), 10.0, "under 10 ms", Vec::new()),
+        Row::fixed(&still, "ms", microphone.drift.abs(), 10.0, "under 10 ms", of_microphone),
+        Row::fixed(&wander, "ms", furthest, 15.0, "at most 15 ms", Vec::new()),
     ])
+}
+
+/// How far off the microphone's clock is, in millionths.
+const SKEW_PPM: f64 = 200.0;
+
+async fn lip_sync_in_browser() -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let mut browser = Browser::start(false).await?;
+    let page = browser.page(&Look::default()).await?;
+    browser.goto(page, &server.watch_url(&room)).await?;
+    browser.wait(page, "document.querySelector('video')?.readyState > 2", Duration::from_secs(40)).await?;
+    let found = glass::lips(&mut browser, page, 60).await?;
+    let high = percentile(&found.iter().map(|late| late.abs()).collect::<Vec<_>>(), 0.95).context("no figures")?;
+    let what = format!("lip sync in Chromium, 95th percentile of {} beeps", found.len());
+    Ok(vec![Row::fixed(&what, "ms", high, 45.0, "45 ms", found)])
 }

@@ -6,12 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::browser::{Browser, Page};
 
-/// Reads the cells (layout: `mujian_av::testcard::cells`) of `count` pictures as they are presented; each gives
-/// milliseconds from its capture to its presentation. The clocks are one, as everything runs on one computer.
-const READER: &str = r"
-(count) => new Promise((done, fail) => {
-  const video = document.querySelector('video');
-  if (!video) { fail(new Error('no video')); return; }
+/// A function that reads the cells (layout: `mujian_av::testcard::cells`) of what a video shows: milliseconds of the
+/// wall clock, or null.
+const CELLS: &str = r"(() => {
   const canvas = document.createElement('canvas');
   canvas.width = 320; canvas.height = 180;
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -20,7 +17,7 @@ const READER: &str = r"
     for (let i = 0; i < 8; i++) c = c & 0x80 ? ((c << 1) ^ 7) & 255 : (c << 1) & 255;
     return c;
   }, 0);
-  const read = () => {
+  return (video) => {
     context.drawImage(video, 0, 0, 320, 180);
     const { data } = context.getImageData(0, 160, 320, 20);
     const levels = [];
@@ -38,9 +35,18 @@ const READER: &str = r"
     const bytes = [4, 12, 20, 28, 36, 44].map(byte);
     return crc8(bytes) === byte(52) ? bytes.reduce((value, b) => value * 256 + b, 0) : null;
   };
+})()";
+
+/// Reads the cells of `count` pictures as they are presented; each gives
+/// milliseconds from its capture to its presentation. The clocks are one, as everything runs on one computer.
+const READER: &str = r"
+(count) => new Promise((done, fail) => {
+  const video = document.querySelector('video');
+  if (!video) { fail(new Error('no video')); return; }
+  const read = READER_FUNCTION;
   const found = [];
   const seen = (now, data) => {
-    const wall = read();
+    const wall = read(video);
     const shown = performance.timeOrigin + Math.max(performance.now(), data.expectedDisplayTime ?? 0);
     if (wall !== null) found.push(shown - wall);
     if (found.length >= count) done(found); else video.requestVideoFrameCallback(seen);
@@ -49,13 +55,72 @@ const READER: &str = r"
   setTimeout(() => done(found), 20000 + count * 200);
 })";
 
+/// For each beep of the test card: how much later it leaves the page's sound output than the picture of the same
+/// moment is displayed, in milliseconds. The page's sound goes through WebAudio, whose clock tells when a sample is heard.
+const LIPS: &str = r"
+(seconds) => new Promise((done, fail) => {
+  const video = document.querySelector('video');
+  if (!video) { fail(new Error('no video')); return; }
+  video.muted = false; video.volume = 1;
+  const audio = new AudioContext({ latencyHint: 'interactive' });
+  const heard = [], shown = [];
+  const source = audio.createMediaElementSource(video);
+  const tap = audio.createScriptProcessor(256, 1, 1);
+  let loud = 0, quietFor = 1;
+  tap.onaudioprocess = (event) => {
+    const input = event.inputBuffer.getChannelData(0);
+    for (let i = 0; i < input.length; i++) {
+      // The input of an event is what would have been heard one buffer before its own output.
+      const at = event.playbackTime + (i - input.length) / audio.sampleRate;
+      if (Math.abs(input[i]) > 0.06) { if (quietFor > 0.3) heard.push(at); quietFor = 0; }
+      else quietFor += 1 / audio.sampleRate;
+    }
+  };
+  source.connect(audio.destination); source.connect(tap); tap.connect(audio.destination);
+  const READ = READER_FUNCTION;
+  const seen = (now, data) => {
+    const wall = READ(video);
+    if (wall !== null) shown.push([wall, Math.max(performance.now(), data.expectedDisplayTime ?? 0)]);
+    video.requestVideoFrameCallback(seen);
+  };
+  video.requestVideoFrameCallback(seen);
+  audio.resume();
+  setTimeout(() => {
+    const { contextTime, performanceTime } = audio.getOutputTimestamp();
+    const found = [];
+    for (const at of heard) {
+      const when = performanceTime + (at - contextTime) * 1000;
+      // The picture of a whole second nearest to it.
+      let best = null;
+      for (const [wall, display] of shown) {
+        if (wall % 1000 < 34 && (best === null || Math.abs(display - when) < Math.abs(best.display - when))) best = { wall, display };
+      }
+      if (best && Math.abs(best.display - when) < 400) found.push(when - (best.display - best.wall % 1000));
+    }
+    done(found);
+  }, seconds * 1000);
+})";
+
+/// Lip sync at a page, over so many seconds: for each beep the milliseconds that it is later than its picture.
+///
+/// # Errors
+///
+/// The page has no video, or fewer than half of the beeps were heard with their pictures.
+pub async fn lips(browser: &mut Browser, page: Page, seconds: u64) -> Result<Vec<f64>> {
+    let script = LIPS.replace("READER_FUNCTION", CELLS);
+    let value = browser.eval(page, &format!("({script})({seconds})")).await?;
+    let found: Vec<f64> = serde_json::from_value(value)?;
+    anyhow::ensure!(found.len() as u64 >= seconds / 2, "only {} of {seconds} beeps", found.len());
+    Ok(found)
+}
+
 /// Milliseconds from capture to presentation of `count` pictures.
 ///
 /// # Errors
 ///
 /// The page has no video, or it shows no test card.
 pub async fn to_glass(browser: &mut Browser, page: Page, count: usize) -> Result<Vec<f64>> {
-    let value = browser.eval(page, &format!("({READER})({count})")).await?;
+    let value = browser.eval(page, &format!("({})({count})", READER.replace("READER_FUNCTION", CELLS))).await?;
     let found: Vec<f64> = serde_json::from_value(value)?;
     anyhow::ensure!(found.len() >= count / 2, "the cells of only {} of {count} pictures could be read", found.len());
     Ok(found)

@@ -41,12 +41,48 @@ pub struct LipSync {
 ///
 /// It holds no test card, or ffmpeg cannot decode it.
 pub async fn of_file(path: &Path) -> Result<LipSync> {
-    let packets = ffmpeg::packets(path).await?;
-    let pictures = picture_offsets(path, &packets).await?;
-    let first_sound = packets.iter().find(|p| !p.video).context("no sound")?.pts;
-    let samples = ffmpeg::samples(path).await?;
+    Capture::read(path).await?.lip_sync(0)
+}
+
+/// The same where a microphone ([`crate::sound::Skewed`]) hears an octave above the card's own tone: of the card, and
+/// of the microphone.
+///
+/// # Errors
+///
+/// As for [`of_file`].
+pub async fn of_both(path: &Path) -> Result<(LipSync, LipSync)> {
+    let capture = Capture::read(path).await?;
+    // Half a period later a tone cancels itself out.
+    Ok((capture.lip_sync(12)?, capture.lip_sync(24)?))
+}
+
+/// A captured file, decoded.
+struct Capture {
+    pictures: Vec<(f64, f64)>,
+    first_sound: f64,
+    samples: Vec<f32>,
+}
+
+impl Capture {
+    async fn read(path: &Path) -> Result<Self> {
+        let packets = ffmpeg::packets(path).await?;
+        let pictures = picture_offsets(path, &packets).await?;
+        let first_sound = packets.iter().find(|p| !p.video).context("no sound")?.pts;
+        Ok(Self { pictures, first_sound, samples: ffmpeg::samples(path).await? })
+    }
+
+    /// Of the tone that is left when the sound is added to itself, so many samples later.
+    fn lip_sync(&self, later: usize) -> Result<LipSync> {
+        let echo = |index: usize| index.checked_sub(later).filter(|_| later > 0).map_or(0.0, |i| self.samples[i]);
+        let samples: Vec<f32> = self.samples.iter().enumerate().map(|(i, s)| s + echo(i)).collect();
+        let delay = later as f64 / 2.0 / RATE;
+        of_samples(&self.pictures, self.first_sound - delay, &samples)
+    }
+}
+
+fn of_samples(pictures: &[(f64, f64)], first_sound: f64, samples: &[f32]) -> Result<LipSync> {
     let mut beeps = Vec::new();
-    for at in beep_times(&samples) {
+    for at in beep_times(samples) {
         let heard = first_sound + at;
         // The pictures around the beep say which wall second it belongs to.
         let near: Vec<f64> =
