@@ -12,6 +12,9 @@ use crate::account::{Accounts, SetupCode};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limit::Limiter;
+use crate::replay::reading::Shelf;
+use crate::replay::serve::Films;
+use crate::replay::{Keeper, Recorder};
 use crate::rooms::Rooms;
 use crate::slate::SlateSource;
 use crate::store::{Store, StoreError};
@@ -29,6 +32,12 @@ pub struct App {
     pub accounts: Accounts,
     /// The rooms in memory.
     pub rooms: Arc<Rooms>,
+    /// The recordings' folder.
+    pub keeper: Keeper,
+    /// Recordings that are open.
+    pub shelf: Shelf,
+    /// Files to download that are ready.
+    pub films: Films,
     /// Tokens to watch with.
     pub watch_tokens: WatchTokens,
     /// The way to the first operator.
@@ -71,13 +80,19 @@ impl App {
         let clock = Clock::start();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let rooms = Rooms::new(store.clone(), clock, config.clone(), slates, stop.clone(), tasks.clone());
+        let folder = config.data.join("recordings");
+        let keeper = Keeper::new(store.clone(), clock, folder.clone(), config.recordings.clone());
+        let recorder = Recorder::new(store.clone(), clock, tasks.clone(), config.recordings.record.then_some(folder));
+        let rooms = Rooms::new(store.clone(), clock, config.clone(), slates, recorder, stop.clone(), tasks.clone());
         Self {
             config,
             clock,
             store,
             accounts: Accounts::new(),
             rooms: Arc::new(rooms),
+            keeper,
+            shelf: Shelf::default(),
+            films: Films::default(),
             watch_tokens: WatchTokens::default(),
             setup: SetupCode::default(),
             limits,
@@ -102,6 +117,8 @@ impl App {
         if self.config.print_setup_code && self.store.first_operator().await?.is_none() {
             self.setup.arm();
         }
+        self.keeper.recover().await?;
+        self.tasks.spawn(self.keeper.clone().run(self.stop.clone()));
         self.tasks.spawn(Arc::clone(&self.rooms).sweep());
         Ok(())
     }

@@ -30,6 +30,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Most of them from one address; proxies that are trusted may hold all.
     pub max_connections_per_address: usize,
+    /// What is recorded, and for how long it is kept.
+    pub recordings: Recordings,
     /// How often things may be done.
     pub limits: Limits,
     /// Print a set-up code while there is no operator. A hosted server makes its operator itself.
@@ -39,6 +41,28 @@ pub struct Config {
     /// the slates that are part of the program are shown.
     #[serde(skip)]
     pub worker_program: Option<PathBuf>,
+}
+
+/// What is recorded, how it is replayed, and for how long it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recordings {
+    /// Whether streams are recorded at all.
+    pub record: bool,
+    /// Replays of streams at least so long, in minutes, leave out what was shown while the streamer was away.
+    pub cut_from_minutes: u32,
+    /// Viewers get the whole recording and the moments, and their player does the leaving out.
+    pub cut_in_player: bool,
+    /// Days that a recording is kept; 0: for ever.
+    pub keep_days: u32,
+    /// Gigabytes that all recordings may take; the oldest go first. 0: any number.
+    pub keep_gigabytes: u32,
+}
+
+impl Default for Recordings {
+    fn default() -> Self {
+        Self { record: true, cut_from_minutes: 10, cut_in_player: false, keep_days: 30, keep_gigabytes: 100 }
+    }
 }
 
 /// How often things may be done: a burst, then so many an hour.
@@ -98,6 +122,7 @@ impl Default for Config {
             public_host: None,
             max_connections: 20_000,
             max_connections_per_address: 5_000,
+            recordings: Recordings::default(),
             limits: Limits::default(),
             print_setup_code: false,
             worker_program: None,

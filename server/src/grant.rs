@@ -18,6 +18,8 @@ pub enum Protocol {
     HttpFlv,
     /// Fragments of MP4 over a WebSocket.
     WebSocketMp4,
+    /// HLS.
+    Hls,
 }
 
 /// Who wants to read.

@@ -12,10 +12,12 @@ pub mod clock;
 pub mod config;
 pub mod egress;
 pub mod grant;
+pub mod hls;
 pub mod http;
 pub mod ingest;
 pub mod limit;
 mod metrics;
+pub mod replay;
 pub mod room;
 pub mod rooms;
 mod server;
@@ -38,7 +40,7 @@ pub use crate::server::{Extra, Running, Server, StartError};
 
 /// Everything that is served over HTTP.
 fn router(app: &Arc<App>) -> Router {
-    api::around(api::router(app).merge(egress::router(app)))
+    api::around(api::router(app).merge(egress::router(app)).merge(hls::router(app)).merge(replay::serve::router(app)))
 }
 
 /// Takes publishers.

@@ -20,7 +20,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::egress::Fanout;
 use crate::grant::Grants;
+use crate::hls;
 use crate::ingest::{Denied, Publishers};
+use crate::replay::Recorder;
 use crate::room::{Hub, Past, RoomStatus};
 use crate::slate::SlateSource;
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
@@ -47,6 +49,8 @@ pub struct Room {
     pub grants: Grants,
     /// Its viewers.
     pub fanout: Fanout,
+    /// Its programme in segments.
+    pub hls: Arc<hls::Live>,
     row: Mutex<RoomRow>,
     /// Changes of the row on disk and here are one step for everybody else.
     changes: tokio::sync::Mutex<()>,
@@ -179,6 +183,7 @@ pub struct Rooms {
     clock: Clock,
     config: Config,
     slates: SlateSource,
+    recorder: Recorder,
     stop: CancellationToken,
     tasks: TaskTracker,
     held: Mutex<HashMap<RoomId, Arc<Room>>>,
@@ -192,6 +197,7 @@ impl Rooms {
         clock: Clock,
         config: Config,
         slates: SlateSource,
+        recorder: Recorder,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
@@ -200,6 +206,7 @@ impl Rooms {
             clock,
             config,
             slates,
+            recorder,
             stop,
             tasks,
             held: Mutex::default(),
@@ -288,6 +295,16 @@ impl Rooms {
         let status = stage.status();
         let mut refused = stage.waiting();
         let absence = Absence::new(row.id.clone(), stage.clone(), self.store.clone(), row.away.clone());
+        let hls = Arc::new(hls::Live::default());
+        let packager = hls::Packager {
+            room: row.id.clone(),
+            live: Arc::clone(&hls),
+            reader: stage.programme().recorder(),
+            status: stage.status(),
+            recorder: self.recorder.clone(),
+            clock: self.clock,
+        };
+        self.tasks.spawn(packager.run(self.stop.clone()));
         let room = Arc::new(Room {
             id: row.id.clone(),
             absence,
@@ -295,6 +312,7 @@ impl Rooms {
             hub,
             grants,
             fanout,
+            hls,
             row: Mutex::new(row),
             changes: tokio::sync::Mutex::default(),
             status: status.clone(),

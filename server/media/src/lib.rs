@@ -12,6 +12,7 @@ pub mod fmp4;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hls;
 pub mod rtmp;
 pub mod time;
 pub mod websocket;

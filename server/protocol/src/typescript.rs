@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, ballot, error, room, studio};
+use crate::{api, app, ballot, error, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -65,6 +65,9 @@ pub fn declarations() -> String {
     all.add::<ballot::BallotSettingsPatch>();
     all.add::<ballot::BallotState>();
     all.add::<ballot::VoteRequest>();
+    all.add::<replay::ReplayView>();
+    all.add::<replay::Replay>();
+    all.add::<replay::ReplayDanmakuPage>();
     all.add::<error::ApiError>();
     // The room socket.
     all.add::<room::ClientMessage>();

@@ -12,6 +12,7 @@ pub mod extract;
 mod layers;
 mod openapi;
 mod pages;
+mod replays;
 mod rooms;
 mod server;
 
@@ -61,6 +62,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
         .route("/rooms/{room}/tokens", post(rooms::watch_token))
         .route("/rooms/{room}/socket", get(rooms::open_socket))
+        .route("/rooms/{room}/replays", get(replays::list))
+        .route("/replays/{replay}", get(replays::get).delete(replays::delete))
+        .route("/replays/{replay}/danmaku", get(replays::danmaku))
         .route("/setup", post(accounts::set_up))
         .route("/server", get(server::info))
         .route("/openapi.json", get(|| async { Json(openapi::document()) }))

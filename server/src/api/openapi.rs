@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, rooms, server};
+use super::{absence, accounts, replays, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,6 +36,10 @@ use super::{absence, accounts, rooms, server};
         rooms::admit,
         rooms::watch_token,
         rooms::open_socket,
+        replays::list,
+        replays::get,
+        replays::delete,
+        replays::danmaku,
         accounts::set_up,
         server::info,
     ),

@@ -44,7 +44,7 @@ pub fn router(app: &Arc<App>) -> Router {
 
 /// Media carries no cookies and is the same for everybody, so pages of any origin may play it; a room that
 /// is not free asks for a token in the address.
-const ANY_ORIGIN: (header::HeaderName, HeaderValue) =
+pub(crate) const ANY_ORIGIN: (header::HeaderName, HeaderValue) =
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 
 async fn live(State(app): State<Arc<App>>, Path(file): Path<String>, request: Request) -> Response {
@@ -73,7 +73,7 @@ async fn live(State(app): State<Arc<App>>, Path(file): Path<String>, request: Re
     response
 }
 
-fn preflight() -> Response {
+pub(crate) fn preflight() -> Response {
     let methods = (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
     let headers = (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range"));
     (StatusCode::NO_CONTENT, [methods, headers]).into_response()
@@ -100,14 +100,14 @@ impl Wanted {
 }
 
 /// Finds the room and the viewer's right to watch it.
-async fn admit(
+pub(crate) async fn admit(
     app: &Arc<App>,
     room: &RoomId,
     protocol: Protocol,
     parts: &Parts,
 ) -> Result<(Arc<Room>, Grant), Failure> {
     let room = app.rooms.get(room).await?.ok_or_else(Failure::no_room)?;
-    if protocol == Protocol::HttpFlv && !room.on_air() {
+    if matches!(protocol, Protocol::HttpFlv | Protocol::Hls) && !room.on_air() {
         return Err(Failure::with_status(
             StatusCode::NOT_FOUND,
             ErrorCode::OffAir,

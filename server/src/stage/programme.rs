@@ -251,7 +251,14 @@ impl Programme {
         };
         // Between streams a reader waits for the next one and is not told of the last one's end.
         let stream = if running { Some(stream) } else { None };
-        Reader { programme: Arc::clone(self), head, stream, next: None }
+        Reader { programme: Arc::clone(self), head, stream, next: None, patient: false }
+    }
+
+    /// A reader that wants everything, for recording: it begins with the oldest key frame in the ring and skips only
+    /// what the ring does not hold any more.
+    #[must_use]
+    pub fn recorder(self: &Arc<Self>) -> Reader {
+        Reader { patient: true, ..self.reader() }
     }
 
     /// Changes with every chunk and with the end of a stream: for tasks that serve many readers.
@@ -276,6 +283,8 @@ pub struct Reader {
     stream: Option<u64>,
     /// Number of the chunk to read next; none while a key frame is awaited.
     next: Option<u64>,
+    /// Takes everything, however late.
+    patient: bool,
 }
 
 impl Reader {
@@ -312,6 +321,7 @@ impl Reader {
                 self.stream = None;
                 return Some(ReadItem::End);
             }
+            None if self.patient => ring.chunks.iter().find(|c| c.key)?.number,
             None => ring.newest_key?,
         };
         if at >= ring.next {
@@ -327,11 +337,15 @@ impl Reader {
         if at < front.number {
             // Overtaken by the ring's bound: go on at the newest key frame, or wait for the next.
             self.next = ring.newest_key;
+            if self.patient {
+                self.next = ring.chunks.iter().find(|c| c.key).map(|c| c.number);
+            }
             let to = self.next.unwrap_or(ring.next);
             return Some(ReadItem::Skipped { chunks: to - at });
         }
         let chunk = ring.chunks.get(usize::try_from(at - front.number).ok()?)?;
         if let Some(key) = ring.newest_key
+            && !self.patient
             && self.next.is_some()
             && key > at
             && newest.at.since(chunk.at) > self.programme.max_age
@@ -408,6 +422,26 @@ mod tests {
         assert!(p.newest().is_none());
         push(&p, &c, 0, true, 100);
         assert_eq!((chunk(late.try_next()), chunk(early.try_next())), (12, 12));
+    }
+
+    #[test]
+    fn a_recorder_gets_everything_that_the_ring_holds() {
+        let p = Arc::new(Programme::new(1, 60_000, READER_AGE));
+        let c = config();
+        for i in 0..4 {
+            push(&p, &c, i * 5000, i % 2 == 0, 10_000);
+        }
+        let mut r = p.recorder();
+        assert_eq!(chunk(r.try_next()), 3, "the oldest key frame that is left");
+        assert_eq!(chunk(r.try_next()), 4);
+        push(&p, &c, 20_000, true, 10_000);
+        push(&p, &c, 40_000, true, 10_000);
+        assert_eq!((chunk(r.try_next()), chunk(r.try_next())), (5, 6), "however late");
+        for i in 0..8 {
+            push(&p, &c, 50_000 + i, i % 2 == 1, 10_000);
+        }
+        let Some(ReadItem::Skipped { chunks }) = r.try_next() else { panic!("what is gone is told") };
+        assert_eq!(chunk(r.try_next()), 7 + chunks);
     }
 
     #[test]

@@ -152,6 +152,19 @@ impl Store {
         .await
     }
 
+    /// An account.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.read(move |c| {
+            c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1")?
+                .query_row([id.as_str()], |r| account_at(r, 0))
+                .optional()
+        })
+        .await
+    }
+
     /// The account of a name, for a log-in.
     ///
     /// # Errors

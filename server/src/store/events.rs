@@ -57,7 +57,7 @@ pub struct EventPage {
     pub complete: bool,
 }
 
-fn event(r: &Row<'_>) -> rusqlite::Result<RoomEvent> {
+pub(super) fn event(r: &Row<'_>) -> rusqlite::Result<RoomEvent> {
     let body = serde_json::from_str(r.get_ref(3)?.as_str()?)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, Box::new(e)))?;
     Ok(RoomEvent { id: id_at(r, 0)?, at: WallTime(r.get(2)?), body })

@@ -3,12 +3,15 @@
 export type Route =
   | { readonly screen: "hall" }
   | { readonly screen: "watch"; readonly room: string }
+  | { readonly screen: "replay"; readonly replay: string }
   | { readonly screen: "studio" }
   | { readonly screen: "account" }
   | { readonly screen: "missing" };
 
 /** Room ids as the server forms them. */
 const ROOM = /^[a-z0-9-]{4,32}$/;
+/** Recordings are named like their streams: by UUIDs. */
+const REPLAY = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function parseRoute(path: string): Route {
   const parts = path.split("/").filter((p) => p !== "");
@@ -16,6 +19,9 @@ export function parseRoute(path: string): Route {
   if (first === undefined || (first === "index.html" && parts.length === 1)) return { screen: "hall" };
   if (first === "watch" && second !== undefined && parts.length === 2 && ROOM.test(second)) {
     return { screen: "watch", room: second };
+  }
+  if (first === "replay" && second !== undefined && parts.length === 2 && REPLAY.test(second)) {
+    return { screen: "replay", replay: second };
   }
   if (parts.length === 1 && (first === "studio" || first === "account")) return { screen: first };
   // Where the server sends its new operator.

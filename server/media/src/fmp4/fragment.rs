@@ -33,18 +33,18 @@ pub struct Fragment<'a> {
     pub sample_rate: u32,
 }
 
-const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+pub(super) const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
 const TFHD_DURATION: u32 = 0x08;
 const TFHD_FLAGS: u32 = 0x20;
-const TRUN_DATA_OFFSET: u32 = 0x001;
-const TRUN_DURATION: u32 = 0x100;
-const TRUN_SIZE: u32 = 0x200;
-const TRUN_FLAGS: u32 = 0x400;
-const TRUN_COMPOSITION: u32 = 0x800;
+pub(super) const TRUN_DATA_OFFSET: u32 = 0x001;
+pub(super) const TRUN_DURATION: u32 = 0x100;
+pub(super) const TRUN_SIZE: u32 = 0x200;
+pub(super) const TRUN_FLAGS: u32 = 0x400;
+pub(super) const TRUN_COMPOSITION: u32 = 0x800;
 /// Depends on nothing: decoding can start here.
-const SAMPLE_SYNC: u32 = 0x0200_0000;
+pub(super) const SAMPLE_SYNC: u32 = 0x0200_0000;
 /// Depends on others, and is no sync sample.
-const SAMPLE_DEPENDS: u32 = 0x0101_0000;
+pub(super) const SAMPLE_DEPENDS: u32 = 0x0101_0000;
 /// Seconds from 1900, where NTP counts from, to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
@@ -55,7 +55,8 @@ impl Fragment<'_> {
         let video_size = self.video.map_or(0, |v| v.frame.data.len());
         let audio_size: usize = self.audio.iter().map(|a| a.data.len()).sum();
         let mut b = Boxes::with_capacity(256 + 4 * self.audio.len() + video_size + audio_size);
-        self.producer_time(&mut b);
+        let video: Option<&[VideoSample<'_>]> = self.video.as_ref().map(std::slice::from_ref);
+        producer_time(&mut b, self.wall, video.unwrap_or_default(), self.audio, self.sample_rate);
         let moof = b.out.len();
         // Where the data offsets stand, to be filled in when the size of the moof is known.
         let (mut video_offset, mut audio_offset) = (None, None);
@@ -84,27 +85,33 @@ impl Fragment<'_> {
         });
         b.out.freeze()
     }
-
-    /// ISO/IEC 14496-12, 8.16.5.
-    fn producer_time(&self, b: &mut Boxes) {
-        const WHEN_FINALISED: u32 = 2;
-        let Some(wall) = self.wall else { return };
-        let (track, media) = match (self.video, self.audio.first()) {
-            (Some(video), _) => (VIDEO_TRACK, units(video.frame.dts, VIDEO_TIMESCALE)),
-            (None, Some(audio)) => (AUDIO_TRACK, units(audio.pts, self.sample_rate)),
-            (None, None) => return,
-        };
-        let seconds = wall.as_secs().wrapping_add(NTP_OFFSET) << 32;
-        let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
-        b.full(b"prft", 1, WHEN_FINALISED, |b| {
-            b.u32(track);
-            b.u64(seconds | fraction);
-            b.u64(media);
-        });
-    }
 }
 
-fn units(time: MediaTime, scale: u32) -> u64 {
+/// ISO/IEC 14496-12, 8.16.5.
+pub(super) fn producer_time(
+    b: &mut Boxes,
+    wall: Option<Duration>,
+    video: &[VideoSample<'_>],
+    audio: &[AudioFrame],
+    sample_rate: u32,
+) {
+    const WHEN_FINALISED: u32 = 2;
+    let Some(wall) = wall else { return };
+    let (track, media) = match (video.first(), audio.first()) {
+        (Some(video), _) => (VIDEO_TRACK, units(video.frame.dts, VIDEO_TIMESCALE)),
+        (None, Some(audio)) => (AUDIO_TRACK, units(audio.pts, sample_rate)),
+        (None, None) => return,
+    };
+    let seconds = wall.as_secs().wrapping_add(NTP_OFFSET) << 32;
+    let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
+    b.full(b"prft", 1, WHEN_FINALISED, |b| {
+        b.u32(track);
+        b.u64(seconds | fraction);
+        b.u64(media);
+    });
+}
+
+pub(super) fn units(time: MediaTime, scale: u32) -> u64 {
     u64::try_from(time.to_scale(scale)).unwrap_or(0)
 }
 
@@ -131,7 +138,7 @@ fn video_track(b: &mut Boxes, VideoSample { frame, duration }: VideoSample<'_>) 
 }
 
 /// Gives the place of the data offset.
-fn audio_track(b: &mut Boxes, frames: &[AudioFrame], sample_rate: u32) -> usize {
+pub(super) fn audio_track(b: &mut Boxes, frames: &[AudioFrame], sample_rate: u32) -> usize {
     const SAMPLES: u32 = 1024;
     let start = frames.first().map_or(0, |frame| units(frame.pts, sample_rate));
     let flags = DEFAULT_BASE_IS_MOOF | TFHD_DURATION | TFHD_FLAGS;
@@ -151,7 +158,7 @@ fn audio_track(b: &mut Boxes, frames: &[AudioFrame], sample_rate: u32) -> usize 
     place
 }
 
-fn track_header(b: &mut Boxes, track: u32, flags: u32, start: u64, defaults: impl FnOnce(&mut Boxes)) {
+pub(super) fn track_header(b: &mut Boxes, track: u32, flags: u32, start: u64, defaults: impl FnOnce(&mut Boxes)) {
     b.full(b"tfhd", 0, flags, |b| {
         b.u32(track);
         defaults(b);

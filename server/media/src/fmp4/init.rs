@@ -57,7 +57,7 @@ enum Track<'a> {
     Audio(&'a AudioConfig),
 }
 
-fn matrix(b: &mut Boxes) {
+pub(super) fn matrix(b: &mut Boxes) {
     for value in [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000] {
         b.u32(value);
     }
@@ -130,7 +130,7 @@ fn track(b: &mut Boxes, track: &Track<'_>) {
     });
 }
 
-fn avc1(b: &mut Boxes, video: &VideoConfig) {
+pub(super) fn avc1(b: &mut Boxes, video: &VideoConfig) {
     const DPI_72: u32 = 0x0048_0000;
     b.plain(b"avc1", |b| {
         b.zeros(6);
@@ -150,7 +150,7 @@ fn avc1(b: &mut Boxes, video: &VideoConfig) {
     });
 }
 
-fn mp4a(b: &mut Boxes, audio: &AudioConfig) {
+pub(super) fn mp4a(b: &mut Boxes, audio: &AudioConfig) {
     b.plain(b"mp4a", |b| {
         b.zeros(6);
         b.u16(1);

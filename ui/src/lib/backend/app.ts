@@ -126,6 +126,15 @@ export class AppBackend implements Backend {
     return new URL(`/watch/${room}`, this.#info?.server_url ?? "http://localhost").href;
   }
 
+  replayLink(replay: string): string {
+    return new URL(`/replay/${replay}`, this.#info?.server_url ?? "http://localhost").href;
+  }
+
+  /** The window is fed by the process behind it. */
+  hlsUrl(): undefined {
+    return undefined;
+  }
+
   openRoom(room: string, handlers: RoomHandlers): RoomConnection {
     let over = false;
     let joined = false;

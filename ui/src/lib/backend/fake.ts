@@ -7,6 +7,7 @@ import type {
   Broadcast,
   Devices,
   EncoderReport,
+  ReplayView,
   RoomView,
   ServerMessage,
   Share,
@@ -52,6 +53,21 @@ const ROOMS: RoomView[] = [
   room("piano", "练琴", "小满", { viewers: 3, stage: "lost", category: "音乐" }),
   room("sleepy", "明早见", "石头", { viewers: 0, stage: "off", live_since: null }),
 ];
+
+const REPLAYS: ReplayView[] = [
+  { minutes: 24 * 60, title: "深夜手冲 · 听雨聊天", played: 84, away: 12, problem: null },
+  { minutes: 3 * 24 * 60, title: "开箱新磨豆机", played: 47, away: 0, problem: "disk_full" } as const,
+].map(({ minutes, title, played, away, problem }, i) => ({
+  id: `0192f0c1-0000-7000-8000-00000000000${String(i)}`,
+  room: "rain-cafe",
+  title,
+  started_at: Date.now() - minutes * MINUTE,
+  ended_at: Date.now() - (minutes - played - away) * MINUTE,
+  played_ms: played * MINUTE,
+  whole_ms: (played + away) * MINUTE,
+  away_ms: away * MINUTE,
+  owner: { bytes: 1_580_000_000, problem },
+}));
 
 const SAID: [string, string][] = [
   ["夜航船", "来了来了 今天冲哪支豆子"],
@@ -230,6 +246,7 @@ export class FakeBackend implements Backend {
     const id = /^\/rooms\/([a-z0-9-]+)$/.exec(path)?.[1];
     let answer: unknown = {};
     if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
+    else if (path.endsWith("/replays")) answer = REPLAYS;
     else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
     else if (path.endsWith("/owner")) {
       answer = {
@@ -272,6 +289,12 @@ export class FakeBackend implements Backend {
   }
   roomLink(id: string): string {
     return `http://192.168.1.20:8080/watch/${id}`;
+  }
+  replayLink(id: string): string {
+    return `http://192.168.1.20:8080/replay/${id}`;
+  }
+  hlsUrl(): undefined {
+    return undefined;
   }
 
   openRoom(id: string, handlers: RoomHandlers): RoomConnection {

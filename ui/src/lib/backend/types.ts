@@ -82,5 +82,9 @@ export interface Backend {
   openMedia(room: string, handlers: MediaHandlers): MediaConnection;
   /** Address of a room's page, for sharing. */
   roomLink(room: string): string;
+  /** Address of a replay's page, for sharing. */
+  replayLink(replay: string): string;
+  /** Address of a room's programme over HLS, where the page may play it by itself. */
+  hlsUrl(room: string): string | undefined;
   readonly studio: StudioBackend | undefined;
 }

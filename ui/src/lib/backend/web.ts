@@ -113,6 +113,14 @@ export class WebBackend implements Backend {
     return new URL(`/watch/${room}`, location.href).href;
   }
 
+  replayLink(replay: string): string {
+    return new URL(`/replay/${replay}`, location.href).href;
+  }
+
+  hlsUrl(room: string): string {
+    return `/live/${room}/index.m3u8`;
+  }
+
   openRoom(room: string, handlers: RoomHandlers): RoomConnection {
     const link = new RoomLink({ token: this.#token, random: Math.random });
     let socket: WebSocket | undefined;

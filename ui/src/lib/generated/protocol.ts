@@ -666,6 +666,19 @@ away: Away | null,
 viewers: number, };
 
 /**
+ * What a recording's owner knows of it.
+ */
+export type OwnerOfReplay = {
+/**
+ * Bytes on the server's disk.
+ */
+bytes: number,
+/**
+ * Why it is not complete.
+ */
+problem: RecordingProblem | null, };
+
+/**
  * An account as others see it.
  */
 export type Person = {
@@ -682,6 +695,216 @@ name: string, };
  * Size and rate of the stream.
  */
 export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
+
+/**
+ * Why a recording is not complete.
+ */
+export type RecordingProblem = "disk_full" | "disk_failed" | "too_slow";
+
+/**
+ * A recording: `GET /replays/ID`.
+ */
+export type Replay = {
+/**
+ * When the streamer left and came back.
+ */
+moments: Array<ReplayMoment>,
+/**
+ * The cut map: what of the whole is played in the replay.
+ */
+spans: Array<ReplaySpan>,
+/**
+ * The replay.
+ */
+replay: ReplayVersion,
+/**
+ * The whole, for its owner.
+ */
+full: ReplayVersion | null,
+/**
+ * The stream's id.
+ */
+id: StreamId,
+/**
+ * The room.
+ */
+room: RoomId,
+/**
+ * As the room was called then.
+ */
+title: string,
+/**
+ * When the stream began.
+ */
+started_at: WallTime,
+/**
+ * When it ended; none while it is being recorded, which only its owner sees.
+ */
+ended_at: WallTime | null,
+/**
+ * How long the replay is.
+ */
+played_ms: number,
+/**
+ * How long the stream was.
+ */
+whole_ms: number,
+/**
+ * How much of it the streamer was away.
+ */
+away_ms: number,
+/**
+ * What the owner knows besides.
+ */
+owner: OwnerOfReplay | null, };
+
+/**
+ * A danmaku where it is played.
+ */
+export type ReplayDanmaku = {
+/**
+ * When.
+ */
+played_ms: number,
+/**
+ * What was written.
+ */
+danmaku: Danmaku, };
+
+/**
+ * Some danmaku of a recording, in order.
+ */
+export type ReplayDanmakuPage = {
+/**
+ * Those that are played.
+ */
+danmaku: Array<ReplayDanmaku>,
+/**
+ * For `?from=`, if there are more.
+ */
+next: number | null, };
+
+/**
+ * A file to download.
+ */
+export type ReplayDownload = {
+/**
+ * Its address, on the server.
+ */
+url: string,
+/**
+ * Width of its pictures.
+ */
+width: number,
+/**
+ * Height of its pictures.
+ */
+height: number,
+/**
+ * How long it is.
+ */
+length_ms: number, };
+
+/**
+ * The streamer left, or came back.
+ */
+export type ReplayMoment = {
+/**
+ * Which of the two.
+ */
+kind: ReplayMomentKind,
+/**
+ * When, in the whole recording.
+ */
+whole_ms: number,
+/**
+ * When, by the clock.
+ */
+at: WallTime, };
+
+/**
+ * What happened at a moment.
+ */
+export type ReplayMomentKind = "left" | "back";
+
+/**
+ * A stretch of the whole recording that is played as one.
+ */
+export type ReplaySpan = {
+/**
+ * Where it begins in the whole.
+ */
+from_ms: number,
+/**
+ * Where it ends there.
+ */
+to_ms: number,
+/**
+ * Where it begins in what is played.
+ */
+played_ms: number, };
+
+/**
+ * A version of a recording that can be watched.
+ */
+export type ReplayVersion = {
+/**
+ * The address of its HLS playlist, on the server.
+ */
+playlist: string,
+/**
+ * How long the playlist is.
+ */
+length_ms: number,
+/**
+ * What the player must play of the playlist, and where; none: all of it.
+ */
+spans: Array<ReplaySpan> | null,
+/**
+ * Files to download.
+ */
+downloads: Array<ReplayDownload>, };
+
+/**
+ * A recording in a list.
+ */
+export type ReplayView = {
+/**
+ * The stream's id.
+ */
+id: StreamId,
+/**
+ * The room.
+ */
+room: RoomId,
+/**
+ * As the room was called then.
+ */
+title: string,
+/**
+ * When the stream began.
+ */
+started_at: WallTime,
+/**
+ * When it ended; none while it is being recorded, which only its owner sees.
+ */
+ended_at: WallTime | null,
+/**
+ * How long the replay is.
+ */
+played_ms: number,
+/**
+ * How long the stream was.
+ */
+whole_ms: number,
+/**
+ * How much of it the streamer was away.
+ */
+away_ms: number,
+/**
+ * What the owner knows besides.
+ */
+owner: OwnerOfReplay | null, };
 
 /**
  * What an account may do. A viewer who makes a room is a streamer from then on.

@@ -3,6 +3,7 @@
  * nothing.
  */
 import { type Action, type Media, PlayerMachine, type Status, TUNING, WEBKIT_TUNING } from "./machine";
+import { mediaSourceClass } from "./source";
 
 /** What the player tells its owner. */
 export interface PlayerEvents {
@@ -14,20 +15,11 @@ export interface PlayerEvents {
   soundRefused(): void;
 }
 
-interface WithManaged {
-  ManagedMediaSource?: typeof MediaSource;
-}
-
 const TICK = 100;
 
 /** WebKit says so, and Chromium says it too, but names itself besides. */
 function isWebKit(): boolean {
   return /AppleWebKit/.test(navigator.userAgent) && !/Chrom(e|ium)\//.test(navigator.userAgent);
-}
-
-function mediaSourceClass(): typeof MediaSource | undefined {
-  if (typeof MediaSource !== "undefined") return MediaSource;
-  return (globalThis as WithManaged).ManagedMediaSource;
 }
 
 /** Plays what it is fed on a media element. */
