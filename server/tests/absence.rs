@@ -6,6 +6,8 @@ mod common;
 
 use common::publisher::{Clip, Live};
 use common::{PATIENCE, Site, Socket, site};
+use mujian_media::frame::FeedItem;
+use mujian_media::time::MediaTime;
 use mujian_protocol::room::Stage;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -145,6 +147,53 @@ async fn who_leaves_before_the_stream_begins_it_away_also_after_a_restart() {
     drop(live);
     let site = site.restart().await;
     let _live = Live::start(site.server.as_ref().unwrap(), id(&room), Clip::encode(SMALL, "")).await;
+}
+
+/// What a publisher says in its stream is stored like what is said by a call; a call does not open the gate that
+/// the publisher closed by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_publishers_say_in_their_streams_is_stored_too() {
+    let site = site().await;
+    let owner = site.person("owner").await;
+    let room = site.room(&owner).await;
+    let live = Live::start_marking(site.server.as_ref().unwrap(), id(&room), Clip::encode(SMALL, "")).await;
+    let store = &site.server.as_ref().unwrap().app().store;
+    let stored = |wanted: Option<&'static str>| {
+        let (store, id) = (store.clone(), live.room.id.clone());
+        async move {
+            let wait = async {
+                loop {
+                    let away = store.room(id.clone()).await.unwrap().unwrap().away;
+                    if away.as_ref().map(|a| a.leave_id.as_str()) == wanted {
+                        return;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{wanted:?} is stored in time"));
+        }
+    };
+    let away =
+        |id: &str| FeedItem::AwayMark { leave_id: id.parse().unwrap(), last: MediaTime::ZERO, keep_sound: false };
+    let back = |id: &str| FeedItem::BackMark { leave_id: id.parse().unwrap() };
+    live.mark(away("one"));
+    stored(Some("one")).await;
+    shows(&live, Stage::Away).await;
+    live.mark(back("one"));
+    stored(None).await;
+    shows(&live, Stage::Live).await;
+
+    // On both ways, then back by a call alone: the room's fact is over, the picture waits for the publisher's word.
+    assert_eq!(call(&site, &room, "leave", &owner, json!({"leave_id": "two"})).await.0, 200);
+    live.mark(away("two"));
+    assert_eq!(call(&site, &room, "back", &owner, json!({"leave_id": "two"})).await.1["away"], Value::Null);
+    stored(None).await;
+    live.mark(away("three"));
+    stored(Some("three")).await;
+    live.mark(back("three"));
+    stored(None).await;
+    shows(&live, Stage::Live).await;
+    assert_eq!(site.get(&format!("/rooms/{}", id(&room)), None).await.1["stage"], "live");
 }
 
 /// A disk that does not take it: the picture is off, whoever left is told, and it is stored as soon as that goes.

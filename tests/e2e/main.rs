@@ -7,6 +7,7 @@ mod corpus;
 mod harness;
 mod hls;
 mod hostile;
+mod leave;
 mod loss;
 mod measure;
 mod publish;

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod desk;
 pub mod ffmpeg;
 pub mod flv;
+pub mod fmp4;
 pub mod live;
 pub mod measure;
 pub mod picture;

@@ -220,6 +220,12 @@ impl Server {
         format!("{}/live/{}.flv", self.url(), room.id)
     }
 
+    /// Where pages and the app watch.
+    #[must_use]
+    pub fn fmp4_url(&self, room: &Room) -> String {
+        format!("ws://{}/live/{}.mp4", self.http, room.id)
+    }
+
     /// The room's page.
     #[must_use]
     pub fn watch_url(&self, room: &Room) -> String {

@@ -63,6 +63,8 @@ pub(super) struct Switcher {
     /// From when on the live picture was awaited, while it is not shown.
     waiting_since: Now,
     sound_at: Option<Now>,
+    /// The sound was kept while the streamer was away, and goes on until the picture is back too.
+    sound_kept: bool,
     last: Shown,
 }
 
@@ -78,12 +80,14 @@ impl Switcher {
             picture_at: Now::default(),
             waiting_since: Now::default(),
             sound_at: None,
+            sound_kept: false,
             last: OFF,
         }
     }
 
     /// A publisher came.
     pub(super) fn came(&mut self, now: Now) {
+        self.sound_kept = false;
         self.running = true;
         self.present = true;
         self.need_key = true;
@@ -93,6 +97,7 @@ impl Switcher {
 
     /// The publisher's connection is lost.
     pub(super) fn lost(&mut self) {
+        self.sound_kept = false;
         self.present = false;
         self.need_key = true;
         self.sound_at = None;
@@ -106,6 +111,7 @@ impl Switcher {
 
     /// The streamer's "back" has come through the delay line.
     pub(super) fn back(&mut self, now: Now) {
+        self.sound_kept = self.away == Some(true);
         self.away = None;
         self.waiting_since = now;
     }
@@ -141,6 +147,7 @@ impl Switcher {
             return false;
         }
         self.live = true;
+        self.sound_kept = false;
         self.need_key = false;
         self.picture_at = now;
         true
@@ -190,7 +197,7 @@ impl Switcher {
             Stage::Live => slate(kind, Stage::Lost, sound),
             // A slate that is shown already goes on as what it is, until a key frame comes.
             shown => match self.last.picture {
-                Picture::Slate(kind) => slate(kind, shown, false),
+                Picture::Slate(kind) => slate(kind, shown, self.sound_kept && self.present),
                 Picture::Nothing | Picture::Live => slate(SlateKind::Moment, shown, false),
             },
         }
@@ -198,6 +205,7 @@ impl Switcher {
 
     fn interrupt(&mut self) {
         self.live = false;
+        self.sound_kept = false;
         self.need_key = true;
     }
 
@@ -247,6 +255,32 @@ impl Switcher {
             Some(self.picture_at.plus(SLATE_AFTER))
         } else {
             Some(self.waiting_since.plus(SLATE_AFTER))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Now {
+        Now::from_origin(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn kept_sound_goes_on_until_the_picture_is_back() {
+        for kept in [true, false] {
+            let mut switcher = Switcher::new(None, false);
+            switcher.came(at(0));
+            assert!(switcher.picture(true, at(10)) && switcher.sound(at(10)));
+            switcher.leave(kept);
+            assert_eq!(switcher.sound(at(20)), kept);
+            switcher.back(at(30));
+            // The next key frame is a long way off.
+            assert!(!switcher.picture(false, at(40)));
+            assert_eq!((switcher.sound(at(500)), switcher.shown(at(500)).stage), (kept, Stage::Away));
+            assert!(switcher.sound(at(1040)), "the sound alone, as from any publisher without a picture");
+            assert!(switcher.picture(true, at(1100)) && switcher.sound(at(1100)));
         }
     }
 }

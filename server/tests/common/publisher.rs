@@ -42,6 +42,7 @@ impl Clip {
 
 enum Order {
     Play(Clip),
+    Mark(FeedItem),
     End,
 }
 
@@ -65,28 +66,41 @@ impl Live {
 
     /// The same, where viewers are shown something else than the picture then.
     pub async fn start_as(server: &Running, room: &str, clip: Clip, shown: Stage) -> Self {
+        Self::start_inner(server, room, clip, shown, false).await
+    }
+
+    /// One that marks in its stream where the streamer leaves and comes back.
+    pub async fn start_marking(server: &Running, room: &str, clip: Clip) -> Self {
+        Self::start_inner(server, room, clip, Stage::Live, true).await
+    }
+
+    async fn start_inner(server: &Running, room: &str, clip: Clip, shown: Stage, marks: bool) -> Self {
         let id: RoomId = room.parse().unwrap();
         let room = server.app().rooms.get(&id).await.unwrap().unwrap();
-        let publisher = Publisher {
-            id: "test".into(),
-            program: "test".into(),
-            address: "127.0.0.1".into(),
-            same_as: None,
-            marks: false,
-        };
+        let publisher =
+            Publisher { id: "test".into(), program: "test".into(), address: "127.0.0.1".into(), same_as: None, marks };
         let feed = room.stage.publish(publisher).await.unwrap();
         let (orders, mut inbox) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            let mut clip = clip;
+            let (mut clip, mut next, mut ending) = (clip, None, false);
             let began = tokio::time::Instant::now();
             for round in 0.. {
                 let from = CLIP.times(round);
-                match inbox.try_recv() {
-                    Ok(Order::Play(next)) => clip = next,
-                    Ok(Order::End) => return feed.end().await,
-                    Err(_) => {}
+                if let Some(next) = next.take() {
+                    clip = next;
+                }
+                if ending {
+                    return feed.end().await;
                 }
                 for item in &clip.items {
+                    loop {
+                        match inbox.try_recv() {
+                            Ok(Order::Play(clip)) => next = Some(clip),
+                            Ok(Order::Mark(mark)) => drop(feed.send(mark).await),
+                            Ok(Order::End) => ending = true,
+                            Err(_) => break,
+                        }
+                    }
                     let item = later(item, from);
                     let at = match &item {
                         FeedItem::Video(frame) => frame.dts,
@@ -109,6 +123,11 @@ impl Live {
     /// Goes on with another clip, from the end of this one.
     pub fn play(&self, clip: Clip) {
         let _ = self.orders.send(Order::Play(clip));
+    }
+
+    /// Sends a mark behind what it sent so far.
+    pub fn mark(&self, mark: FeedItem) {
+        let _ = self.orders.send(Order::Mark(mark));
     }
 
     /// Says goodbye at the end of the clip.

@@ -9,18 +9,18 @@ use clap::Parser;
 use mujian_tests::browser::{Browser, Look};
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, fanout, glass, join, lipsync};
+use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
 use mujian_tests::sound::{Skewed, Sound};
-use mujian_tests::{ffmpeg, flv, live};
+use mujian_tests::{ffmpeg, flv, fmp4, live};
 use tokio::process::Command;
 
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `fanout`, `join`, `picture`, `glass`, `broadcaster`, `lipsync`, `lips` (in the browser).
+    /// `fanout`, `join`, `picture`, `glass`, `leave`, `broadcaster`, `lipsync`, `lips` (in the browser).
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 600)]
@@ -56,6 +56,7 @@ async fn main() -> Result<()> {
     measure!("join", joins());
     measure!("picture", click_to_picture());
     measure!("glass", glass_to_glass());
+    measure!("leave", leaving());
     measure!("broadcaster", broadcaster());
     measure!("lipsync", lip_sync(arguments.lipsync_seconds));
     measure!("lips", lip_sync_in_browser());
@@ -140,6 +141,38 @@ async fn glass_to_glass() -> Result<Vec<Row>> {
         Row::fixed("glass to glass, median of 900 pictures", "ms", middle, 300.0, "median at most 300 ms", found),
         Row::fixed("glass to glass, 95th percentile", "ms", high, 450.0, "95th percentile at most 450 ms", Vec::new()),
     ])
+}
+
+/// Twenty times away and back, by the API, at moments that differ.
+async fn leaving() -> Result<Vec<Row>> {
+    let server = quick_server().await?;
+    let room = server.room("bench", "Bench").await?;
+    let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let by_flv = flv::Viewer::open(&server.flv_url(&room)).await?;
+    let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(&room)).await?;
+    leave::settle(&by_flv, &by_fmp4).await?;
+    let mut cycles = Vec::new();
+    for n in 0..20u64 {
+        tokio::time::sleep(Duration::from_millis(n * 137 % 930)).await;
+        cycles.push(leave::cycle(&server, &room, &leave::Press::Api, Duration::from_millis(700)).await?);
+        leave::settle(&by_flv, &by_fmp4).await?;
+    }
+    let mut rows = Vec::new();
+    for (what, seen) in
+        [("HTTP-FLV", leave::seen_by_flv(&by_flv).await?), ("fMP4", leave::seen_by_fmp4(&by_fmp4).await?)]
+    {
+        let found = leave::find(&seen, &cycles, false)?;
+        anyhow::ensure!(found.leaks.is_empty(), "{what}: pictures that were captured while away: {:?}", found.leaks);
+        for (name, runs) in [
+            ("from the press on leave to the placeholder", found.placeholder),
+            ("after back, from the first picture's capture to the viewer", found.live_age),
+        ] {
+            let value = percentile(&runs, 0.95).context("no figures")?;
+            let name = format!("{name}, {what}, 95th percentile of 20");
+            rows.push(Row::fixed(&name, "ms", value, 300.0, "at most 300 ms", runs));
+        }
+    }
+    Ok(rows)
 }
 
 /// Settings of the reference: those of our own libx264 candidate (`mujian_av::encode`) and of the 720p30 preset.

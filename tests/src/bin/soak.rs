@@ -1,4 +1,4 @@
-//! `make soak`: what takes long. A publisher that is away for 20 s, ten minutes of lip sync, thousands of viewers that
+//! `make soak`: what takes long. A thousand times away and back, a publisher that is away for 20 s, ten minutes of lip sync, thousands of viewers that
 //! come and go. The figures are printed and written to `target/soak.json`.
 
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::flv::Viewer;
-use mujian_tests::live;
 use mujian_tests::measure::figures::median;
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, join, lipsync};
+use mujian_tests::measure::{cpu, join, leave, lipsync};
 use mujian_tests::process::source_root;
-use mujian_tests::server::{Server, Setup};
+use mujian_tests::server::{Room, Server, Setup};
+use mujian_tests::{fmp4, live};
 
 /// What to do; everything if nothing is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `outage`, `lipsync`, `churn`.
+    /// `leave`, `outage`, `lipsync`, `churn`.
     parts: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, default_value_t = 600)]
@@ -26,6 +26,15 @@ struct Arguments {
     /// How many viewers come and go.
     #[arg(long, default_value_t = 4000)]
     churn: usize,
+    /// How often streamers leave and come back, all rooms together.
+    #[arg(long, default_value_t = 1000)]
+    leaves: usize,
+    /// In how many rooms at the same time.
+    #[arg(long, default_value_t = 3)]
+    rooms: usize,
+    /// Where the moments of leaving begin to differ; another number gives others.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Where the figures are written.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -39,6 +48,9 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|p| p == part);
     let mut rows = Vec::new();
+    if wanted("leave") {
+        rows.extend(leaves(arguments.leaves, arguments.rooms.max(1), arguments.seed).await?);
+    }
     if wanted("outage") {
         rows.extend(outage().await?);
     }
@@ -54,6 +66,79 @@ async fn main() -> Result<()> {
     write(&out, &rows)?;
     ensure!(rows.iter().all(|row| row.met), "a goal is not met");
     Ok(())
+}
+
+/// Away and back in parallel rooms at random moments: no exit shows a picture that was captured meanwhile.
+async fn leaves(count: usize, rooms: usize, seed: u64) -> Result<Vec<Row>> {
+    let server = Setup::default().config(QUICK).start().await?;
+    let mut series = Vec::new();
+    for n in 0..rooms {
+        let room = server.room(&format!("owner {n}"), "Leaving").await?;
+        series.push((room, count / rooms + usize::from(n < count % rooms), seed.wrapping_mul(1000) + n as u64));
+    }
+    let runs = series.iter().map(|(room, count, seed)| leaves_in(&server, room, *count, *seed));
+    let (mut leaks, mut no_keys, mut late) = (Vec::new(), 0, Vec::new());
+    for found in futures_util::future::join_all(runs).await {
+        for found in found? {
+            leaks.extend(found.leaks);
+            no_keys += found.no_keys;
+            late.extend(found.placeholder);
+        }
+    }
+    let (all, keys) = (leaks.len() as f64, no_keys as f64);
+    let middle = median(&late).context("no cycles")?;
+    Ok(vec![
+        Row::fixed(
+            &format!("{count} times away: pictures captured meanwhile that were seen"),
+            "",
+            all,
+            0.0,
+            "none",
+            leaks,
+        ),
+        Row::fixed(&format!("{count} times back: not at a key frame"), "", keys, 0.0, "none", vec![]),
+        Row::fixed(
+            &format!("{count} times away in {rooms} rooms: from the press to the placeholder, median"),
+            "ms",
+            middle,
+            1000.0,
+            "at most 1000 ms, on a busy machine",
+            vec![],
+        ),
+    ])
+}
+
+/// The cycles of one room, twenty at a time with viewers of their own, so that memory stays bounded.
+async fn leaves_in(server: &Server, room: &Room, count: usize, seed: u64) -> Result<Vec<leave::Found>> {
+    // Xorshift: the same seed gives the same moments.
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Duration::from_millis(state % below)
+    };
+    let _live = live::start(server, room, &["--test-card", "--preset", "540p30"]).await?;
+    let mut all = Vec::new();
+    let mut left = count;
+    while left > 0 {
+        let by_flv = Viewer::open(&server.flv_url(room)).await?;
+        let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(room)).await?;
+        leave::settle(&by_flv, &by_fmp4).await?;
+        let mut cycles = Vec::new();
+        for _ in 0..left.min(20) {
+            tokio::time::sleep(random(700)).await;
+            let stay = Duration::from_millis(200) + random(800);
+            cycles.push(leave::cycle(server, room, &leave::Press::Api, stay).await?);
+            leave::settle(&by_flv, &by_fmp4).await?;
+        }
+        left -= cycles.len();
+        by_flv.check_timeline(70, 36)?;
+        all.push(leave::find(&leave::seen_by_flv(&by_flv).await?, &cycles, false)?);
+        all.push(leave::find(&leave::seen_by_fmp4(&by_fmp4).await?, &cycles, false)?);
+        println!("{}: {left} to go", room.id);
+    }
+    Ok(all)
 }
 
 /// The publisher is killed, and comes back after 20 s: one connection of the viewer, one timeline.

@@ -5,5 +5,6 @@ pub mod fanout;
 pub mod figures;
 pub mod glass;
 pub mod join;
+pub mod leave;
 pub mod lipsync;
 pub mod table;
