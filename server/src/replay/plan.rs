@@ -35,6 +35,8 @@ pub struct Place {
     pub drop: u32,
     /// Silent frames after its own.
     pub tail: u32,
+    /// Frames of its own that are left out, at its end.
+    pub trim: u32,
 }
 
 /// Which segments are played, in order.
@@ -101,9 +103,12 @@ impl Plan {
             {
                 let short = at.to_scale(rate).saturating_sub(next).saturating_add(FRAME / 2) / FRAME;
                 last.tail = short.clamp(0, PAD_MAX) as u32;
-                next += FRAME * i64::from(last.tail);
+                // Sound may also reach further than its pictures are decoded; what follows then begins with silence.
+                let own = entries.get(last.segment).map_or(0, |e| e.sounds.saturating_sub(last.drop));
+                last.trim = (-short).clamp(0, i64::from(own)) as u32;
+                next += FRAME * (i64::from(last.tail) - i64::from(last.trim));
             }
-            let mut place = Place { segment, at, sound_at: next, pad: 0, drop: 0, tail: 0 };
+            let mut place = Place { segment, at, sound_at: next, pad: 0, drop: 0, tail: 0, trim: 0 };
             if entry.sounds > 0 {
                 let off = ideal.saturating_sub(next);
                 let frames = (off.saturating_abs().saturating_add(FRAME / 2) / FRAME).min(PAD_MAX);
@@ -335,21 +340,21 @@ mod tests {
         /// Where sound lags behind its pictures, what is played apart has its own sound from beginning to end.
         #[test]
         fn what_is_played_apart_keeps_its_sound(
-            parts in prop::collection::vec((stage(), 30i64..200), 2..30), lag in 0u32..10,
+            parts in prop::collection::vec((stage(), 30i64..200), 2..30), lag in -9i64..10,
         ) {
             let mut e = entries(&parts, 0);
             for i in 1..e.len() {
-                // The last frames of a segment went out with the next one.
-                e[i - 1].sounds -= lag;
-                e[i].sounds += lag;
-                e[i].sound_at = e[i].sound_at.map(|at| at - FRAME * i64::from(lag));
+                // The last frames of a segment went out with the next one, or the first of the next one with it.
+                let moved = |sounds: u32, by: i64| u32::try_from(i64::from(sounds) + by).unwrap();
+                (e[i - 1].sounds, e[i].sounds) = (moved(e[i - 1].sounds, -lag), moved(e[i].sounds, lag));
+                e[i].sound_at = e[i].sound_at.map(|at| at - FRAME * lag);
             }
             let plan = Plan::apart(&e, |_| RATE);
             let mut next = 0;
             for (i, place) in plan.places.iter().enumerate() {
                 let entry = &e[place.segment];
                 prop_assert_eq!(place.sound_at, next);
-                next += FRAME * (i64::from(entry.sounds + place.pad + place.tail) - i64::from(place.drop));
+                next += FRAME * (i64::from(entry.sounds + place.pad + place.tail) - i64::from(place.drop + place.trim));
                 let away = |i: usize| e[i].stage == Stage::Away;
                 if i + 1 < e.len() && away(i) != away(i + 1) {
                     let end = plan.places[i + 1].at.to_scale(RATE);

@@ -136,6 +136,7 @@ impl Opened {
         (0..place.pad).for_each(|_| sound(silence.clone(), &mut audio));
         let times = Times::new(place.at, entry);
         let (mut start, mut heard) = (0, 0);
+        let last_heard = entry.sounds.saturating_sub(place.trim);
         for length in &entry.parts {
             let part = data.slice(start..start + *length as usize);
             start += *length as usize;
@@ -152,7 +153,7 @@ impl Opened {
             }
             for a in &places.audio {
                 heard += 1;
-                if heard > place.drop {
+                if heard > place.drop && heard <= last_heard {
                     sound(bytes(a.offset, a.size)?, &mut audio);
                 }
             }

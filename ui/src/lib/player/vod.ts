@@ -129,6 +129,7 @@ export class VodPlayer {
     this.#timer = setInterval(() => this.#pump(), TICK);
     const { signal } = this.#abort;
     this.#video.addEventListener("seeking", () => this.#seeking(), { signal });
+    this.#video.addEventListener("waiting", () => this.#nudge(), { signal });
     this.#video.addEventListener("error", () => this.#fail(this.#video.error), { signal });
     this.#set("ready");
     this.#pump();
