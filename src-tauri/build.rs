@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "media_close",
     "studio_devices",
     "studio_encoders",
+    "studio_pick_file",
     "studio_get",
     "studio_set",
     "studio_go_live",

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::account::{Accounts, SetupCode};
+use crate::api::hosts::{self, Hosts, Listener};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limit::Limiter;
@@ -44,11 +45,15 @@ pub struct App {
     pub setup: SetupCode,
     /// How often things may be done.
     pub limits: Limits,
+    /// The names by which the server may be called.
+    pub hosts: Hosts,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Tasks that the server waits for when it stops.
     pub tasks: TaskTracker,
     rtmp_port: AtomicU16,
+    /// Where RTMP is taken from other computers, while the server is shared; 0: it is not.
+    shared_rtmp_port: AtomicU16,
 }
 
 /// The limiters.
@@ -85,6 +90,7 @@ impl App {
         let recorder = Recorder::new(store.clone(), clock, tasks.clone(), config.recordings.record.then_some(folder));
         let rooms = Rooms::new(store.clone(), clock, config.clone(), slates, recorder, stop.clone(), tasks.clone());
         Self {
+            hosts: Hosts::new(&config, hosts::computer().as_deref()),
             config,
             clock,
             store,
@@ -99,13 +105,21 @@ impl App {
             stop,
             tasks,
             rtmp_port: AtomicU16::new(0),
+            shared_rtmp_port: AtomicU16::new(0),
         }
     }
 
-    /// The port that takes RTMP.
+    /// The port that takes RTMP from whoever reached the server by `listener`.
     #[must_use]
-    pub fn rtmp_port(&self) -> u16 {
-        self.rtmp_port.load(Ordering::Relaxed)
+    pub fn rtmp_port(&self, listener: Listener) -> u16 {
+        match self.shared_rtmp_port.load(Ordering::Relaxed) {
+            shared if shared != 0 && !listener.loopback => shared,
+            _ => self.rtmp_port.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn set_shared_rtmp_port(&self, port: u16) {
+        self.shared_rtmp_port.store(port, Ordering::Relaxed);
     }
 
     pub(crate) fn set_rtmp_port(&self, port: u16) {

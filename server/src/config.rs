@@ -26,10 +26,17 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// The host name that publishers are told; without it, the one the request came to.
     pub public_host: Option<String>,
+    /// Names by which the server may be called, besides its addresses, `public_host` and this computer's
+    /// own name. Requests for other names are refused: see [`crate::api::hosts`].
+    pub allowed_hosts: Vec<String>,
     /// Most HTTP connections at a time, viewers included.
     pub max_connections: usize,
     /// Most of them from one address; proxies that are trusted may hold all.
     pub max_connections_per_address: usize,
+    /// Most RTMP connections at a time: programs that publish, or try to.
+    pub max_rtmp_connections: usize,
+    /// Most of them from one address.
+    pub max_rtmp_connections_per_address: usize,
     /// What is recorded, and for how long it is kept.
     pub recordings: Recordings,
     /// How often things may be done.
@@ -81,6 +88,10 @@ pub struct Limits {
     pub votes: Rate,
     /// Any call from one address.
     pub requests: Rate,
+    /// New RTMP connections from one address.
+    pub rtmp_connections: Rate,
+    /// Wrong stream keys from one address.
+    pub wrong_stream_keys: Rate,
     /// Most rooms that one account owns.
     pub rooms_owned: u32,
 }
@@ -104,6 +115,8 @@ impl Default for Limits {
             danmaku: Rate { burst: 6, per_hour: 3600 },
             votes: Rate { burst: 10, per_hour: 1800 },
             requests: Rate { burst: 600, per_hour: 180_000 },
+            rtmp_connections: Rate { burst: 120, per_hour: 7200 },
+            wrong_stream_keys: Rate { burst: 30, per_hour: 600 },
             rooms_owned: 50,
         }
     }
@@ -120,8 +133,11 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             public_host: None,
+            allowed_hosts: Vec::new(),
             max_connections: 20_000,
             max_connections_per_address: 5_000,
+            max_rtmp_connections: 1_000,
+            max_rtmp_connections_per_address: 64,
             recordings: Recordings::default(),
             limits: Limits::default(),
             print_setup_code: false,
@@ -204,6 +220,21 @@ impl Config {
         if self.max_connections_per_address == 0 {
             return Err(ConfigError::Value("max_connections_per_address is 0; take 1 or more.".into()));
         }
+        for (name, value) in [
+            ("max_rtmp_connections", self.max_rtmp_connections),
+            ("max_rtmp_connections_per_address", self.max_rtmp_connections_per_address),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Value(format!("{name} is 0; take 1 or more.")));
+            }
+        }
+        for host in self.allowed_hosts.iter().chain(&self.public_host) {
+            if crate::api::hosts::name_of(host).as_deref() != Some(&host.to_ascii_lowercase()) {
+                return Err(ConfigError::Value(format!(
+                    "\"{host}\" is no host name; write it as live.example.org, without https:// and without a port."
+                )));
+            }
+        }
         for origin in &self.allowed_origins {
             let good = url::Url::parse(origin)
                 .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.origin().ascii_serialization() == *origin);
@@ -220,6 +251,8 @@ impl Config {
             ("danmaku", self.limits.danmaku),
             ("votes", self.limits.votes),
             ("requests", self.limits.requests),
+            ("rtmp_connections", self.limits.rtmp_connections),
+            ("wrong_stream_keys", self.limits.wrong_stream_keys),
         ] {
             if rate.burst == 0 || rate.per_hour == 0 {
                 return Err(ConfigError::Value(format!("limits.{name} has a 0; take 1 or more.")));
@@ -268,6 +301,11 @@ mod tests {
             ("http = 'nonsense'", "http"),
             ("grace_seconds = 0", "grace_seconds"),
             ("allowed_origins = ['https://a.example/path']", "allowed_origins"),
+            ("allowed_hosts = ['https://a.example']", "https://a.example"),
+            ("allowed_hosts = ['a.example:8080']", "a.example:8080"),
+            ("public_host = 'a b'", "a b"),
+            ("max_rtmp_connections = 0", "max_rtmp_connections"),
+            ("[limits]\nwrong_stream_keys = { burst = 0, per_hour = 1 }", "limits.wrong_stream_keys"),
             ("[limits]\nrooms = { burst = 0, per_hour = 1 }", "limits.rooms"),
         ] {
             let message = Config::parse(text).unwrap_err().to_string();

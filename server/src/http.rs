@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::api::hosts::Listener;
 use crate::app::App;
 use crate::egress;
 use crate::limit::address_key;
@@ -170,6 +171,7 @@ impl Acceptor {
 
     /// Accepts until `stop`, then lets running requests finish for a moment.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let way = Listener { loopback: listener.local_addr().is_ok_and(|a| a.ip().to_canonical().is_loopback()) };
         loop {
             // Without a free place the kernel's queue holds newcomers, and refuses them when full.
             let slot = tokio::select! {
@@ -191,7 +193,7 @@ impl Acceptor {
                     metrics::gauge!("mujian_http_connections").increment(1.0);
                     let stream = Stream { tcp, _slot: slot, _place: place };
                     let (app, router) = (Arc::clone(&self.app), self.router.clone());
-                    self.tasks.spawn(connection(app, stream, peer, router, stop.clone()));
+                    self.tasks.spawn(connection(app, stream, (peer, way), router, stop.clone()));
                 }
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
@@ -224,14 +226,21 @@ fn tune(tcp: &TcpStream) {
     let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
-async fn connection(app: Arc<App>, stream: Stream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn connection(
+    app: Arc<App>,
+    stream: Stream,
+    (peer, way): (SocketAddr, Listener),
+    router: Router,
+    stop: CancellationToken,
+) {
     let taken = tokio::select! {
-        taken = egress::take_directly(&app, stream, peer) => taken,
+        taken = egress::take_directly(&app, stream, peer, way) => taken,
         () = stop.cancelled() => return,
     };
     let Some(stream) = taken else { return };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(way);
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = hyper::server::conn::http1::Builder::new()

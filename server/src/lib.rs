@@ -31,8 +31,6 @@ pub mod worker;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 pub use crate::config::Config;
@@ -40,11 +38,6 @@ pub use crate::server::{Extra, Running, Server, StartError};
 
 /// Everything that is served over HTTP.
 fn router(app: &Arc<App>) -> Router {
-    api::around(api::router(app).merge(egress::router(app)).merge(hls::router(app)).merge(replay::serve::router(app)))
-}
-
-/// Takes publishers.
-fn spawn_ingest(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener) {
-    let (rooms, clock, stop) = (Arc::clone(&app.rooms), app.clock, app.stop.clone());
-    tasks.spawn(ingest::run(listener, rooms, ingest::IngestConfig::default(), clock, tasks.clone(), stop));
+    let media = egress::router(app).merge(hls::router(app)).merge(replay::serve::router(app));
+    api::around(app, api::router(app).merge(media))
 }

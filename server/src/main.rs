@@ -26,6 +26,10 @@ struct Options {
     /// Where to take RTMP [default: 0.0.0.0:1935]; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     rtmp: Option<SocketAddr>,
+    /// A name by which the server may be called, besides its addresses and its computer's own name; may
+    /// be given several times
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Form of the log, which goes to stderr; MUJIAN_LOG filters it (as "info,mujian_server=debug")
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
@@ -43,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   mujian-server                                       serve on port 8080, RTMP on 1935, data in ./mujian-data
   mujian-server --data /var/lib/mujian --http 127.0.0.1:9000
   mujian-server --config mujian.toml --log-format json
+  mujian-server --allow-host live.example.org         also answer to a name, as http://live.example.org:8080
   mujian-server --http 127.0.0.1:0 --rtmp 127.0.0.1:0 any free ports; the line \"ready ...\" tells which
 
 When it can serve, one line goes to stdout: ready http=ADDR rtmp=ADDR
@@ -92,6 +97,7 @@ async fn run(options: Options) -> Result<(), StartError> {
     config.data = options.data.unwrap_or(config.data);
     config.http = options.http.unwrap_or(config.http);
     config.rtmp = options.rtmp.unwrap_or(config.rtmp);
+    config.allowed_hosts.extend(options.allow_host);
     config.print_setup_code = true;
     config.worker_program = std::env::current_exe().ok();
     // Signals count from the first moment on: one that comes while starting is not lost.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
-use mujian_protocol::api::{OwnedRoom, RoomView, WaitingPublisher};
+use mujian_protocol::api::{OwnedRoom, RefusedPublisher, RoomView, WaitingPublisher};
 use mujian_protocol::room::{Away, EventId, Stage};
 use mujian_protocol::{RoomId, WallTime};
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::egress::Fanout;
 use crate::grant::Grants;
 use crate::hls;
-use crate::ingest::{Denied, Publishers};
+use crate::ingest::{Admission, Denied, Publishers};
 use crate::replay::Recorder;
 use crate::room::{Hub, Past, RoomStatus};
 use crate::slate::SlateSource;
@@ -56,23 +56,15 @@ pub struct Room {
     changes: tokio::sync::Mutex<()>,
     status: watch::Receiver<StageStatus>,
     waiting: Mutex<VecDeque<WaitingPublisher>>,
+    refused: Mutex<VecDeque<RefusedPublisher>>,
+    /// Changes whenever the stream key does.
+    key_renewed: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Room {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Room").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// A stream key was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// There is no such room, or the key is another. Not told which: ids can be guessed.
-    #[error("The room or its stream key is wrong. Copy both again from the studio.")]
-    Wrong,
-    /// The database failed.
-    #[error("The server's database failed. Try again in a moment.")]
-    Store(#[from] StoreError),
 }
 
 impl Room {
@@ -107,7 +99,8 @@ impl Room {
         Ok(())
     }
 
-    /// Replaces the stream key. The old one opens nothing any more once this returns.
+    /// Replaces the stream key. The old one opens nothing any more once this returns, and whoever
+    /// publishes with it is cut off.
     ///
     /// # Errors
     /// The database failed.
@@ -115,17 +108,27 @@ impl Room {
         let _turn = self.changes.lock().await;
         if let Some(row) = store.set_stream_key(self.id.clone(), key).await? {
             *self.row.lock() = row;
+            self.key_renewed.send_replace(());
         }
         Ok(())
+    }
+
+    /// Whether this is the stream key now.
+    #[must_use]
+    pub fn key_is(&self, key: &str) -> bool {
+        self.row.lock().stream_key.as_bytes().ct_eq(key.as_bytes()).into()
     }
 
     /// Publishers that were refused lately and may be let in.
     #[must_use]
     pub fn waiting(&self, now: WallTime) -> Vec<WaitingPublisher> {
-        let mut waiting = self.waiting.lock();
-        let life = i64::try_from(WAITING_LIFE.as_millis()).unwrap_or(i64::MAX);
-        waiting.retain(|p| now.millis().saturating_sub(p.at.millis()) < life);
-        waiting.iter().rev().cloned().collect()
+        recent(&mut self.waiting.lock(), now, |p| p.at)
+    }
+
+    /// Publishers that were sent away lately because of what they send.
+    #[must_use]
+    pub fn refused(&self, now: WallTime) -> Vec<RefusedPublisher> {
+        recent(&mut self.refused.lock(), now, |p| p.at)
     }
 
     /// Lets a refused publisher in. False: nobody of this id waits.
@@ -138,12 +141,29 @@ impl Room {
     }
 
     fn note_waiting(&self, publisher: WaitingPublisher) {
-        let mut waiting = self.waiting.lock();
-        waiting.retain(|p| p.id != publisher.id);
-        waiting.push_back(publisher);
-        if waiting.len() > WAITING {
-            waiting.pop_front();
-        }
+        note(&mut self.waiting.lock(), publisher, |a, b| a.id == b.id);
+    }
+
+    fn note_refused(&self, publisher: RefusedPublisher) {
+        // A program that comes again by itself, every few seconds, is told of once.
+        note(&mut self.refused.lock(), publisher, |a, b| {
+            (&a.program, &a.address, &a.reason) == (&b.program, &b.address, &b.reason)
+        });
+    }
+}
+
+/// Those of the last minutes, newest first.
+fn recent<T: Clone>(list: &mut VecDeque<T>, now: WallTime, at: impl Fn(&T) -> WallTime) -> Vec<T> {
+    let life = i64::try_from(WAITING_LIFE.as_millis()).unwrap_or(i64::MAX);
+    list.retain(|p| now.millis().saturating_sub(at(p).millis()) < life);
+    list.iter().rev().cloned().collect()
+}
+
+fn note<T>(list: &mut VecDeque<T>, new: T, same: impl Fn(&T, &T) -> bool) {
+    list.retain(|old| !same(old, &new));
+    list.push_back(new);
+    if list.len() > WAITING {
+        list.pop_front();
     }
 }
 
@@ -271,16 +291,6 @@ impl Rooms {
         }
     }
 
-    /// Lets a publisher pass that has the room's key.
-    ///
-    /// # Errors
-    /// The room or the key is wrong, or the database failed.
-    pub async fn check_stream_key(&self, id: &RoomId, key: &str) -> Result<Arc<Room>, KeyError> {
-        let room = self.get(id).await?.ok_or(KeyError::Wrong)?;
-        let right = room.row.lock().stream_key.as_bytes().ct_eq(key.as_bytes());
-        if bool::from(right) { Ok(room) } else { Err(KeyError::Wrong) }
-    }
-
     fn start(&self, row: RoomRow, past: Past) -> Arc<Room> {
         let mut config = StageConfig::new(row.id.clone());
         config.grace = self.config.grace();
@@ -317,6 +327,8 @@ impl Rooms {
             changes: tokio::sync::Mutex::default(),
             status: status.clone(),
             waiting: Mutex::default(),
+            refused: Mutex::default(),
+            key_renewed: watch::Sender::new(()),
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
         self.tasks.spawn(absence::follow(Arc::downgrade(&room), self.stop.clone()));
@@ -379,18 +391,41 @@ async fn tell_status(mut status: watch::Receiver<StageStatus>, hub: Hub, stop: C
     }
 }
 
-impl Publishers for Rooms {
-    type Room = Arc<Room>;
+/// A room that somebody publishes to, held in memory, and whether their key is still good.
+pub struct Admitted {
+    room: Arc<Room>,
+    key_renewed: watch::Receiver<()>,
+}
 
-    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<(StageHandle, Arc<Room>), Denied> {
-        match self.check_stream_key(room, key.expose()).await {
-            Ok(room) => Ok((room.stage.clone(), room)),
-            // Not told which of the two is wrong: ids can be guessed.
-            Err(KeyError::Wrong) => Err(Denied::WrongKey),
-            Err(KeyError::Store(error)) => {
-                tracing::error!(%room, %error, "A stream key could not be checked.");
-                Err(Denied::Unavailable)
-            }
+impl Admission for Admitted {
+    async fn revoked(&mut self) {
+        if self.key_renewed.changed().await.is_err() {
+            // The room holds the other end, and this holds the room.
+            std::future::pending::<()>().await;
         }
+    }
+
+    async fn not_taken(&self, publisher: RefusedPublisher) {
+        self.room.note_refused(publisher.clone());
+        self.room.hub.refused(publisher).await;
+    }
+}
+
+impl Publishers for Rooms {
+    type Room = Admitted;
+
+    async fn authorise(&self, id: &RoomId, key: &Secret) -> Result<(StageHandle, Admitted), Denied> {
+        let unavailable = |error: StoreError| {
+            tracing::error!(room = %id, %error, "A stream key could not be checked.");
+            Denied::Unavailable
+        };
+        // Not told which of the two is wrong: ids can be guessed.
+        let room = self.get(id).await.map_err(unavailable)?.ok_or(Denied::WrongKey)?;
+        // Before the key is looked at, so that no renewal falls between the two.
+        let key_renewed = room.key_renewed.subscribe();
+        if !room.key_is(key.expose()) {
+            return Err(Denied::WrongKey);
+        }
+        Ok((room.stage.clone(), Admitted { room, key_renewed }))
     }
 }

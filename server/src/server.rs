@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::http::Acceptor;
+use crate::ingest::{Ingest, IngestConfig};
+use crate::rooms::Rooms;
 use crate::slate::SlateSource;
 use crate::store::{OpenError, Store, StoreError};
 
@@ -130,9 +132,11 @@ impl Server {
         let acceptor = Acceptor::new(&app);
         acceptor.tasks.spawn(acceptor.clone().serve(http, app.stop.clone()));
         acceptor.tasks.spawn(make_slates(Arc::clone(&app)));
-        crate::spawn_ingest(&app, &acceptor.tasks, rtmp);
+        let config = IngestConfig::of(&app.config);
+        let ingest = Ingest::new(Arc::clone(&app.rooms), config, app.clock, acceptor.tasks.clone());
+        acceptor.tasks.spawn(ingest.clone().serve(rtmp, app.stop.clone()));
         tracing::info!(http = %http_address, rtmp = %rtmp_address, "The server listens.");
-        Ok(Running { http: http_address, rtmp: rtmp_address, app, acceptor })
+        Ok(Running { http: http_address, rtmp: rtmp_address, app, acceptor, ingest })
     }
 }
 
@@ -156,6 +160,13 @@ async fn bind(what: &'static str, flag: &'static str, address: SocketAddr) -> Re
     })
 }
 
+async fn bind_or_free(what: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    match bind(what, flag, address).await {
+        Err(StartError::PortInUse { .. }) => bind(what, flag, SocketAddr::new(address.ip(), 0)).await,
+        other => other,
+    }
+}
+
 /// A server that serves. Dropping it does not stop it; [`Running::shutdown`] does.
 pub struct Running {
     /// Where HTTP is served.
@@ -164,6 +175,7 @@ pub struct Running {
     pub rtmp: SocketAddr,
     app: Arc<App>,
     acceptor: Acceptor,
+    ingest: Ingest<Rooms>,
 }
 
 impl Running {
@@ -179,16 +191,21 @@ impl Running {
         self.app.setup.code()
     }
 
-    /// Listens for HTTP at another address too, as when a streamer shares a hosted server.
+    /// Listens at other addresses too, as when a streamer shares a hosted server: for viewers and for
+    /// programs that publish. A port that is taken is replaced by any free one.
     ///
     /// # Errors
-    /// The port is in use or cannot be opened.
-    pub async fn listen_also(&self, address: SocketAddr) -> Result<Extra, StartError> {
-        let listener = bind("HTTP", "http", address).await?;
-        let address = listener.local_addr().unwrap_or(address);
+    /// An address cannot be listened on.
+    pub async fn listen_also(&self, http: SocketAddr, rtmp: SocketAddr) -> Result<Extra, StartError> {
+        let web = bind_or_free("HTTP", "http", http).await?;
+        let publishers = bind_or_free("RTMP", "rtmp", rtmp).await?;
+        let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let (http, rtmp) = (address(&web, http), address(&publishers, rtmp));
         let stop = self.app.stop.child_token();
-        self.acceptor.tasks.spawn(self.acceptor.clone().serve(listener, stop.clone()));
-        Ok(Extra { address, stop })
+        self.app.set_shared_rtmp_port(rtmp.port());
+        self.acceptor.tasks.spawn(self.acceptor.clone().serve(web, stop.clone()));
+        self.acceptor.tasks.spawn(self.ingest.clone().serve(publishers, stop.clone()));
+        Ok(Extra { http, rtmp, app: Arc::clone(&self.app), stop })
     }
 
     /// Stops: nothing new is taken, sockets are told, what runs may finish for a few seconds, and the
@@ -210,16 +227,19 @@ impl Running {
     }
 }
 
-/// An address listened on besides the first. Dropping it ends that, with its connections.
-#[derive(Debug)]
+/// Addresses listened on besides the first. Dropping it ends that, with their connections.
 pub struct Extra {
-    /// The address, with its real port.
-    pub address: SocketAddr,
+    /// Where HTTP is served, with its real port.
+    pub http: SocketAddr,
+    /// Where RTMP is taken, with its real port.
+    pub rtmp: SocketAddr,
+    app: Arc<App>,
     stop: CancellationToken,
 }
 
 impl Drop for Extra {
     fn drop(&mut self) {
+        self.app.set_shared_rtmp_port(0);
         self.stop.cancel();
     }
 }

@@ -5,7 +5,10 @@
 mod common;
 
 use common::{site, site_with};
+use mujian_media::rtmp::Secret;
+use mujian_protocol::RoomId;
 use mujian_server::config::Rate;
+use mujian_server::ingest::{Denied, Publishers};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -120,6 +123,7 @@ async fn rooms() {
         (Method::POST, "stream_key"),
         (Method::POST, "end"),
         (Method::GET, "publishers"),
+        (Method::GET, "publishers/refused"),
         (Method::POST, "publishers/x/admit"),
     ] {
         let path = format!("/rooms/{id}/{path}");
@@ -150,9 +154,11 @@ async fn rooms() {
     assert_ne!(new, key);
     let rooms = &site.server.as_ref().unwrap().app().rooms;
     let room = id.parse().unwrap();
-    assert!(rooms.check_stream_key(&room, key).await.is_err());
-    assert!(rooms.check_stream_key(&room, new).await.is_ok());
-    assert!(rooms.check_stream_key(&"nowhere".parse().unwrap(), new).await.is_err());
+    let opens = async |room: &RoomId, key: &str| rooms.authorise(room, &Secret::new(key)).await.map(|_| ());
+    assert_eq!(opens(&room, key).await, Err(Denied::WrongKey));
+    assert_eq!(opens(&room, new).await, Ok(()));
+    // Not told apart: ids can be guessed.
+    assert_eq!(opens(&"nowhere".parse().unwrap(), new).await, Err(Denied::WrongKey));
 
     let (status, body) = site.post(&format!("{path}/end"), Some(&owner), json!({})).await;
     assert_eq!((status.as_u16(), code(&body)), (409, "off_air"));
@@ -220,10 +226,10 @@ async fn a_host_has_its_operator_before_anything_listens() {
         reqwest::Client::new().get(&me).bearer_auth(&session.token).send().await.unwrap().json().await.unwrap();
     assert_eq!((&body["role"], &body["name"]), (&json!("operator"), &json!("streamer")));
     // Shared: another address, until that is over.
-    let extra = running.listen_also("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let health = format!("http://{}/healthz", extra.address);
+    let extra = running.listen_also("127.0.0.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let health = format!("http://{}/healthz", extra.http);
     assert_eq!(reqwest::get(&health).await.unwrap().status(), 200);
-    let address = extra.address;
+    let address = extra.http;
     drop(extra);
     let deadline = tokio::time::Instant::now() + common::PATIENCE;
     while tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -361,4 +367,67 @@ async fn one_address_does_not_get_every_connection() {
     while reqwest::get(format!("{}/healthz", site.base)).await.is_err() {
         assert!(tokio::time::Instant::now() < deadline, "the place is not free again");
     }
+}
+
+/// A page that made its own name lead here is told apart by that name.
+#[tokio::test]
+async fn only_names_that_were_meant_for_the_server_are_answered() {
+    let site = site_with(|c| c.allowed_hosts = vec!["live.example.org".into()]).await;
+    let server = site.server.as_ref().unwrap();
+    let port = server.http.port();
+    let shared = server.listen_also(([0, 0, 0, 0], 0).into(), ([0, 0, 0, 0], 0).into()).await.unwrap();
+    let ask = async |base: &str, path: &str, host: &str| {
+        let response = site.client.get(format!("{base}{path}")).header("Host", host).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let other = format!("http://127.0.0.1:{}", shared.http.port());
+    for host in ["localhost".into(), format!("127.0.0.1:{port}"), "[::1]:80".into(), "live.example.org".to_owned()] {
+        for base in [&site.base, &other] {
+            assert_eq!(ask(base, "/api/v1/server", &host).await.0, 200, "{host}");
+        }
+    }
+    // An address of this computer: only where others may come from.
+    assert_eq!(ask(&site.base, "/api/v1/server", "192.168.1.7:8080").await.0, 421);
+    assert_eq!(ask(&other, "/api/v1/server", "192.168.1.7:8080").await.0, 200);
+    for path in ["/api/v1/server", "/api/v1/rooms/nowhere/socket", "/", "/live/nowhere.flv", "/live/nowhere.mp4"] {
+        for base in [&site.base, &other] {
+            let (status, text) = ask(base, path, "evil.example:8080").await;
+            assert_eq!(status, 421, "{path}");
+            assert!(text.contains("evil.example") && text.contains("allowed_hosts"), "{path}: {text}");
+        }
+    }
+    assert_eq!(ask(&site.base, "/healthz", "anything").await.0, 200);
+}
+
+/// Publishers from elsewhere are told the port that is open to them.
+#[tokio::test]
+async fn a_shared_server_tells_each_the_address_that_it_can_publish_to() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let server = site.server.as_ref().unwrap();
+    let path = format!("/api/v1/rooms/{}/owner", room["id"].as_str().unwrap());
+    let told = async |port: u16| {
+        let request = site.client.get(format!("http://127.0.0.1:{port}{path}")).bearer_auth(&a);
+        let room: Value = request.send().await.unwrap().json().await.unwrap();
+        room["rtmp_url"].as_str().unwrap().to_owned()
+    };
+    let own = format!(":{}/", server.rtmp.port());
+    assert!(told(server.http.port()).await.contains(&own));
+    let shared = server.listen_also(([0, 0, 0, 0], 0).into(), ([0, 0, 0, 0], 0).into()).await.unwrap();
+    assert!(told(shared.http.port()).await.contains(&format!(":{}/", shared.rtmp.port())));
+    assert!(told(server.http.port()).await.contains(&own));
+    // It is taken there; and no longer once it is not shared.
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", shared.rtmp.port())).await.is_ok());
+    let (http, rtmp) = (shared.http.port(), shared.rtmp.port());
+    drop(shared);
+    let closed = async {
+        for port in [http, rtmp] {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, closed).await.expect("closed");
+    assert!(told(server.http.port()).await.contains(&own));
 }

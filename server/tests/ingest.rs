@@ -11,10 +11,11 @@ use mujian_media::frame::{FeedItem, VideoFrame};
 use mujian_media::rtmp::{Secret, client};
 use mujian_media::time::{MediaTime, Now};
 use mujian_media::{aac, avc};
+use mujian_protocol::api::RefusedPublisher;
 use mujian_protocol::room::Stage;
 use mujian_protocol::{LeaveId, RoomId, WallTime};
 use mujian_server::clock::Clock;
-use mujian_server::ingest::{self, Denied, IngestConfig, Publishers};
+use mujian_server::ingest::{self, Admission, Denied, IngestConfig, Publishers};
 use mujian_server::slate::SlateSource;
 use mujian_server::stage::{self, Chunk, Leave, ReadItem, StageConfig, StageHandle, StageStatus, Told};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,14 +28,31 @@ use tokio_util::task::TaskTracker;
 const PATIENCE: Duration = Duration::from_secs(30);
 const KEY: &str = "correct-horse";
 
-struct OneRoom(StageHandle);
+/// What the owner is told, and when the key is another.
+#[derive(Clone)]
+struct Owner {
+    refused: watch::Sender<Option<RefusedPublisher>>,
+    renewed: watch::Receiver<()>,
+}
+
+impl Admission for Owner {
+    async fn revoked(&mut self) {
+        self.renewed.changed().await.unwrap();
+    }
+
+    async fn not_taken(&self, publisher: RefusedPublisher) {
+        self.refused.send_replace(Some(publisher));
+    }
+}
+
+struct OneRoom(StageHandle, Owner);
 
 impl Publishers for OneRoom {
-    type Room = ();
+    type Room = Owner;
 
-    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<(StageHandle, ()), Denied> {
+    async fn authorise(&self, room: &RoomId, key: &Secret) -> Result<(StageHandle, Owner), Denied> {
         match (room.as_str(), key.expose()) {
-            ("room-1", KEY) => Ok((self.0.clone(), ())),
+            ("room-1", KEY) => Ok((self.0.clone(), self.1.clone())),
             ("room-1", _) => Err(Denied::WrongKey),
             (other, _) => Err(Denied::UnknownRoom(other.to_owned())),
         }
@@ -44,6 +62,8 @@ impl Publishers for OneRoom {
 struct Ingest {
     address: SocketAddr,
     stage: StageHandle,
+    refused: watch::Receiver<Option<RefusedPublisher>>,
+    renewed: watch::Sender<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -59,9 +79,12 @@ impl Ingest {
         let clock = Clock::start();
         let stage = stage::spawn(StageConfig::new("room-1".parse().unwrap()), SlateSource::built_in().unwrap(), clock);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let rooms = Arc::new(OneRoom(stage.clone()));
-        tasks.spawn(ingest::run(listener, rooms, config, clock, tasks.clone(), stop.clone()));
-        Self { address, stage, tasks, stop }
+        let (told, refused) = watch::channel(None);
+        let (renewed, renewal) = watch::channel(());
+        let rooms = Arc::new(OneRoom(stage.clone(), Owner { refused: told, renewed: renewal }));
+        let ingest = ingest::Ingest::new(rooms, config, clock, tasks.clone());
+        tasks.spawn(ingest.serve(listener, stop.clone()));
+        Self { address, stage, refused, renewed, tasks, stop }
     }
 
     fn url(&self, name: &str) -> String {
@@ -427,7 +450,7 @@ async fn marks_in_the_stream_are_obeyed_and_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_codec_ends_it_with_a_sentence() {
-    let ingest = Ingest::start().await;
+    let mut ingest = Ingest::start().await;
     let (mut own, _) = Own::connect(&ingest, None).await;
     // An HEVC sequence header in Enhanced RTMP's signalling, as a message of our own making.
     let mut body = bytes::BytesMut::new();
@@ -438,7 +461,28 @@ async fn another_codec_ends_it_with_a_sentence() {
     own.tcp.write_all(&body).await.unwrap();
     let sentence = refused(own.event().await, "NetStream.Publish.Failed");
     assert!(sentence.contains("HEVC") && sentence.contains("H.264"), "{sentence}");
+    // Programs that do not show it are not the only ones who know.
+    let told = tokio::time::timeout(PATIENCE, ingest.refused.wait_for(Option::is_some)).await.expect("in time");
+    let told = told.unwrap().clone().unwrap();
+    assert_eq!((told.reason, told.address.as_str()), (sentence, "127.0.0.1"));
     ingest.until("nothing goes out", |s| s.stage == Stage::Off && s.publisher.is_none()).await;
+    ingest.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_key_cuts_off_whoever_has_the_old_one() {
+    let ingest = Ingest::start().await;
+    let (mut own, event) = Own::connect(&ingest, Some("app-1")).await;
+    assert_eq!(event, client::Event::Publishing);
+    own.send(&configs()).await;
+    ingest.until("it publishes", |s| s.publisher.is_some()).await;
+    ingest.renewed.send_replace(());
+    let sentence = refused(own.event().await, "NetStream.Publish.Denied");
+    assert!(sentence.contains("renewed") && sentence.contains("studio"), "{sentence}");
+    // A loss and not an end: viewers wait for whoever comes with the new key.
+    ingest.until("it is out", |s| s.publisher.is_none()).await;
+    let (_again, event) = Own::connect(&ingest, Some("app-1")).await;
+    assert_eq!(event, client::Event::Publishing);
     ingest.stop().await;
 }
 

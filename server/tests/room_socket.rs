@@ -58,6 +58,22 @@ async fn danmaku_reaches_everybody_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn the_studio_is_no_audience() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let mut studio = site.socket(id(&room)).await;
+    studio.send(json!({"type": "hello", "version": 1, "token": a, "watching": false})).await;
+    assert_eq!(studio.next_of("welcome").await["room"]["viewers"], 0);
+    let mut guest = site.socket(id(&room)).await;
+    assert_eq!(guest.hello(None, None).await["room"]["viewers"], 1);
+    assert_eq!(studio.next_of("presence").await["viewers"], 1);
+    // The same person, who also looks at the room's page.
+    let mut page = site.socket(id(&room)).await;
+    assert_eq!(page.hello(Some(&a), None).await["room"]["viewers"], 2);
+}
+
+#[tokio::test]
 async fn the_same_danmaku_sent_again_counts_once() {
     let site = site().await;
     let a = site.person("a").await;

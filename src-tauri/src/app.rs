@@ -1,6 +1,5 @@
 //! The app behind its window, and without one: server, account, studio, and what was going on.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +21,8 @@ use crate::host::client::{HostOptions, Hosted};
 use crate::host::control::Request;
 use crate::host::info::HostInfo;
 use crate::host::share;
+use crate::instance::Only;
 use crate::own_room;
-use crate::paths;
 use crate::studio::rig::Rig;
 use crate::studio::{Studio, Target};
 
@@ -62,17 +61,15 @@ pub struct App {
     /// What is stored as meant to run.
     intended: Mutex<Option<Intent>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
-    _only: File,
+    only: Only,
 }
 
 impl App {
-    /// Opens the data, finds or starts the server, and goes on with a broadcast that was cut off.
+    /// Opens the data in a folder that is this process's ([`instance::take`](crate::instance::take)), finds or starts the server, and goes on with a broadcast that was cut off.
     ///
     /// # Errors
-    /// A sentence for a person: the data folder, another app on it, the server.
-    pub async fn start(options: AppOptions, rig: Box<dyn Rig>) -> Result<Arc<Self>, ApiError> {
-        paths::prepare(&options.data)?;
-        let only = only_one(&options)?;
+    /// A sentence for a person: the data folder, the server.
+    pub async fn start(options: AppOptions, only: Only, rig: Box<dyn Rig>) -> Result<Arc<Self>, ApiError> {
         let cache = Cache::open(&options.data)?;
         let (api, hosted, server) = match options.server {
             Some(url) => {
@@ -101,7 +98,7 @@ impl App {
         let intent = cache.intent()?.filter(|intent| intent.server == server);
         let resumed = intent.is_some();
         let (intended, tasks) = (Mutex::default(), Mutex::default());
-        let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, _only: only });
+        let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, only });
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
         if let Some(hosted) = &app.hosted {
@@ -121,6 +118,12 @@ impl App {
     #[must_use]
     pub const fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The right to the data folder: who else wants it asks there.
+    #[must_use]
+    pub const fn only(&self) -> &Only {
+        &self.only
     }
 
     /// The broadcaster's session.
@@ -363,25 +366,6 @@ pub fn target(
 #[must_use]
 pub const fn is_on_air(broadcast: &Broadcast) -> bool {
     !matches!(broadcast, Broadcast::Idle | Broadcast::Failed { .. })
-}
-
-/// One app at a time uses a data folder. The lock ends with the process, however it ends.
-fn only_one(options: &AppOptions) -> Result<File, ApiError> {
-    let path = options.data.join("app.lock");
-    let sentence = |what: String| ApiError::new(ErrorCode::Storage, what);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|e| sentence(format!("{} cannot be written ({e}).", path.display())))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(sentence(
-            "Mujian is open already. Use its window, or give this one a data folder of its own with --data.".into(),
-        )),
-        Err(TryLockError::Error(e)) => Err(sentence(format!("{} cannot be locked ({e}).", path.display()))),
-    }
 }
 
 fn base_of(info: &HostInfo) -> Result<Url, ApiError> {

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod encode;
 pub mod exit;
 pub mod host;
+pub mod instance;
 pub mod own_room;
 pub mod paths;
 pub mod shell;

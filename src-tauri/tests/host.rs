@@ -97,8 +97,11 @@ async fn sharing_opens_another_address_and_closes_it() {
     let dir = tempfile::tempdir().unwrap();
     let hosted = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap();
     let shared = hosted.ask(Request::Share).await.unwrap().shared.unwrap();
-    assert!(shared.ip().is_unspecified(), "on every address of this computer");
-    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, shared.port()));
+    assert!(
+        shared.http.ip().is_unspecified() && shared.rtmp.ip().is_unspecified(),
+        "on every address of this computer"
+    );
+    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, shared.http.port()));
     let health = |at| reqwest::get(format!("http://{at}/healthz"));
     assert_eq!(health(here).await.unwrap().status(), 200);
     assert_eq!(hosted.ask(Request::Unshare).await.unwrap(), Answer::default());

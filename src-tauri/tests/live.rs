@@ -237,7 +237,7 @@ async fn a_room_is_joined_and_joined_again() {
     let api = Api::new(format!("http://{}/", wire.at).parse().unwrap()).unwrap();
     api.set_session(stand.api.token(), None);
     let (told, mut heard) = mpsc::unbounded_channel();
-    let room = Room::join(api, &stand.id(), move |message| told.send(message).is_ok());
+    let room = Room::join(api, &stand.id(), true, move |message| told.send(message).is_ok());
     let mut next = async || tokio::time::timeout(LIMIT, heard.recv()).await.unwrap().unwrap();
     let joined = RoomChannelMessage::State { state: LinkState::Joined };
     while next().await != joined {}
@@ -269,7 +269,7 @@ async fn a_room_is_joined_and_joined_again() {
     assert_eq!(room.send(say("lost")).unwrap_err().code, ErrorCode::Unreachable);
     // Somebody else goes on talking meanwhile.
     let (told, mut other) = mpsc::unbounded_channel();
-    let direct = Room::join(stand.api.clone(), &stand.id(), move |m| told.send(m).is_ok());
+    let direct = Room::join(stand.api.clone(), &stand.id(), true, move |m| told.send(m).is_ok());
     while other.recv().await.unwrap() != joined {}
     direct.send(say("two")).unwrap();
     wire.whole.send_replace(true);

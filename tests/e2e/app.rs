@@ -6,11 +6,14 @@ use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
 use mujian_tests::flv::Viewer;
 use mujian_tests::measure::lipsync;
-use mujian_tests::wait;
+use mujian_tests::process::{Program, ours};
+use mujian_tests::{ffmpeg, picture, tone, wait};
 use serde_json::Value;
+use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
 const STAGE: &str = "//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']";
+const HALL: &str = "//a[contains(., 'Hall')] | //button[contains(., 'Hall')]";
 const GO_LIVE: &str = "//button[contains(., 'Go live')]";
 
 /// The first room of a server, as the API tells it.
@@ -33,7 +36,7 @@ async fn wait_stage(server: &str, stage: &str) -> Result<Value> {
 async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     let desk = Desk::new().await?;
     let app = desk.open_app().await?;
-    app.click(STAGE).await?;
+    // It opens at the studio, with the picture that would go out.
     app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
     app.click(GO_LIVE).await?;
     let server = desk.hosted().await?;
@@ -50,7 +53,7 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     assert!(found.worst.abs() < 45.0, "lip sync {:.1} ms", found.worst);
 
     // The hall shows it, the room plays it, and a danmaku goes round.
-    app.click("//a[contains(., 'Hall')] | //button[contains(., 'Hall')]").await?;
+    app.click(HALL).await?;
     app.click(&format!("a[href$='{id}']")).await?;
     app.wait("document.querySelector('video') && document.querySelector('video').currentTime > 2", SOON).await?;
     assert_eq!(app.eval("document.querySelector('video').videoWidth > 0").await?, true);
@@ -63,5 +66,130 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     app.click("//button[normalize-space(.) = 'End']").await?;
     app.click("//dialog//button[normalize-space(.) = 'End']").await?;
     wait_stage(&server, "off").await?;
+    Ok(())
+}
+
+/// The whole screen, small and grey.
+async fn screen(desk: &Desk) -> Result<Vec<u8>> {
+    let file = tempfile::Builder::new().suffix(".png").tempfile()?;
+    desk.screen.picture(file.path()).await?;
+    ffmpeg::grey(file.path(), 96, 64).await?.pop().context("no picture of the screen")
+}
+
+/// The left edge of the window, where nothing moves: 60 of its pixels of the screen's 1440, 720 of 960.
+fn rail(screen: &[u8]) -> Vec<u8> {
+    screen.chunks(96).take(48).flat_map(|row| row.iter().take(4).copied()).collect()
+}
+
+#[tokio::test]
+async fn a_window_that_is_killed_on_air_comes_back_and_viewers_keep_their_players() -> Result<()> {
+    let desk = Desk::new().await?;
+    let _tone = desk.sound.tone(1500)?;
+    let app = desk.open_watched_app().await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    app.click(GO_LIVE).await?;
+    let server = desk.hosted().await?;
+    let room = wait_stage(&server, "live").await?;
+    let id = room["id"].as_str().context("no id")?.to_owned();
+    let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
+    viewer.more_pictures(60, SOON).await?;
+    app.click(HALL).await?;
+    app.wait("document.querySelector('.cards a') !== null", SOON).await.context("no card in the hall")?;
+    let hall = screen(&desk).await?;
+    app.click(STAGE).await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await?;
+    let studio = screen(&desk).await?;
+
+    let windows = app.processes(|words| words.get(1).is_some_and(|w| w == "window"))?;
+    assert_eq!(windows.len(), 1, "one window, the child of the process that watches: {windows:?}");
+    mujian_tests::process::kill(windows[0]);
+    wait_stage(&server, "lost").await?;
+    // The server, a process of its own, goes on: the slate plays.
+    viewer.more_pictures(20, SOON).await?;
+    let slate_at = viewer.pictures();
+
+    // The window is opened again by itself, and so is the broadcast.
+    wait_stage(&server, "live").await?;
+    viewer.more_pictures(120, SOON).await?;
+    let again = app.processes(|words| words.get(1).is_some_and(|w| w == "window"))?;
+    assert!(again.len() == 1 && again != windows, "another window: {again:?}");
+    assert_eq!(viewer.ended(), None, "the viewer's connection is the one of the beginning");
+    viewer.check_timeline(140, 36)?;
+
+    // In the samples: the tone, then silence under the slate, then the tone again.
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    viewer.save(file.path())?;
+    let packets = ffmpeg::packets(file.path()).await?;
+    let samples = ffmpeg::samples(file.path()).await?;
+    let first_sound = packets.iter().find(|p| !p.video).context("no sound")?.pts;
+    let times: Vec<f64> = packets.iter().filter(|p| p.video).map(|p| p.dts).collect();
+    let slate = ((times[slate_at.min(times.len()) - 1] - first_sound) * 48_000.0) as usize;
+    let piece = |from: usize| &samples[from..(from + 12_000).min(samples.len())];
+    // The card's beep, a tenth of a second with each second, has 1 kHz.
+    let hums = |from: usize| tone::share(piece(from), 48_000.0, 1500.0) > 0.5;
+    assert!(hums(24_000) || hums(36_000), "the microphone before");
+    assert!(tone::rms(piece(slate.saturating_sub(24_000))) < 0.01, "silence under the slate");
+    let end = samples.len() - 12_000;
+    assert!(hums(end) || hums(end - 12_000), "the microphone after");
+
+    // The new window opened at the studio, with the picture that goes out, and says what happened.
+    wait::until("the studio on the screen", SOON, || async {
+        let now = screen(&desk).await?;
+        let (like_studio, like_hall) = (picture::difference(&studio, &now), picture::difference(&hall, &now));
+        anyhow::ensure!(like_studio * 1.5 < like_hall, "{like_studio} from the studio, {like_hall} from the hall");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_second_start_brings_the_first_window_to_the_front() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = desk.open_app().await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    let seen = rail(&screen(&desk).await?);
+    // Something lies over it.
+    let _cover = desk.screen.moving_content(1440, 960)?;
+    wait::until("the window to be covered", SOON, || async {
+        Ok((picture::difference(&seen, &rail(&screen(&desk).await?)) > 0.1).then_some(()))
+    })
+    .await?;
+    let mut second = Program::start(Command::new(ours("mujian")?).envs(desk.environment()))?;
+    assert_eq!(second.ended(SOON).await?.code(), Some(0), "{}", second.words());
+    assert!(second.words().contains("open already"), "{}", second.words());
+    wait::until("the window to be seen again", SOON, || async {
+        let difference = picture::difference(&seen, &rail(&screen(&desk).await?));
+        anyhow::ensure!(difference < 0.03, "it differs by {difference}");
+        Ok(Some(()))
+    })
+    .await?;
+    // One window, one server, one studio: the first.
+    assert_eq!(app.processes(|words| words.get(1).is_some_and(|w| w == "host"))?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_media_file_is_chosen_with_the_systems_dialog() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = desk.open_app().await?;
+    app.wait("document.querySelector('input[value=file]') !== null", SOON).await?;
+    app.eval("document.querySelector('input[value=file]').click()").await?;
+    app.click("//button[contains(., 'Choose a file')]").await?;
+    wait::until("the dialog", SOON, || async {
+        let args = ["-display", &desk.screen.display, "-root", "-tree"];
+        let tree = mujian_tests::process::run("xwininfo", args, SOON).await?;
+        let tree = String::from_utf8_lossy(&tree).into_owned();
+        anyhow::ensure!(tree.contains("Choose a file"), "the windows are:\n{tree}");
+        Ok(Some(()))
+    })
+    .await?;
+    // The page goes on behind it, and does not open a second one.
+    assert_eq!(
+        app.eval(
+            "[...document.querySelectorAll('button')].find((b) => b.textContent.includes('Choose a file')).disabled"
+        )
+        .await?,
+        true
+    );
     Ok(())
 }

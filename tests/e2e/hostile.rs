@@ -99,9 +99,9 @@ async fn rtmp_lies_are_survived_while_a_stream_goes_on() -> Result<()> {
     Ok(())
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
 
-async fn room_socket(server: &Server, room: &Room, origin: Option<&str>) -> Result<Socket> {
+pub(crate) async fn room_socket(server: &Server, room: &Room, origin: Option<&str>) -> Result<Socket> {
     let mut request = format!("ws://{}/api/v1/rooms/{}/socket", server.http, room.id).into_client_request()?;
     if let Some(origin) = origin {
         request.headers_mut().insert("Origin", origin.parse()?);
@@ -172,6 +172,150 @@ async fn the_room_socket_checks_its_origin_and_its_messages() -> Result<()> {
 
     let after = memory(pid)?;
     assert!(after.saturating_sub(before) < BYTES_MAX, "memory grew from {before} to {after}");
+    Ok(())
+}
+
+/// A frame of a client (RFC 6455, 5.2), masked with zeros; `first` is its first byte.
+fn frame(first: u8, length: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match length {
+        0..=125 => bytes.push(0x80 | length as u8),
+        126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        _ => {
+            bytes.push(0x80 | 127);
+            bytes.extend(length.to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// A WebSocket of bare bytes that asks for compression; gives the answer's head too.
+async fn bare_socket(server: &Server, path: &str) -> Result<(TcpStream, String)> {
+    let mut socket = TcpStream::connect(server.http).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+        server.http
+    );
+    socket.write_all(request.as_bytes()).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = tokio::time::timeout(SOON, socket.read_u8()).await.context("no answer")??;
+        head.push(byte);
+    }
+    Ok((socket, String::from_utf8(head)?.to_lowercase()))
+}
+
+#[tokio::test]
+async fn websocket_bombs_and_endless_messages_are_refused() -> Result<()> {
+    const FINAL: u8 = 0x80;
+    const COMPRESSED: u8 = 0x40;
+    const CONTINUED: u8 = 0;
+    const TEXT: u8 = 1;
+    const BINARY: u8 = 2;
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let pid = server.program.pid().context("gone")?;
+    let before = memory(pid)?;
+    // A stored block of deflate, repeated: what it would become does not matter, it must not be looked at.
+    let bomb = [0x72, 0, 0, 0, 0xff, 0xff].repeat(600);
+    let mut endless = frame(TEXT, 100, &[b'x'; 100]);
+    for _ in 0..100_000 {
+        endless.extend(frame(CONTINUED, 100, &[b'x'; 100]));
+    }
+    for path in [format!("/api/v1/rooms/{}/socket", room.id), format!("/live/{}.mp4", room.id)] {
+        let (_, head) = bare_socket(&server, &path).await?;
+        assert!(head.starts_with("http/1.1 101"), "{path}: {head}");
+        assert!(!head.contains("sec-websocket-extensions"), "compression is not agreed to: {path}: {head}");
+        for (what, bytes) in [
+            ("a compressed message", frame(FINAL | COMPRESSED | TEXT, bomb.len() as u64, &bomb)),
+            ("a message of 2^62 bytes", frame(FINAL | BINARY, 1 << 62, &[0; 4096])),
+            ("a message of 1 GiB", frame(FINAL | BINARY, 1 << 30, &vec![0; 1 << 20])),
+            ("a message in endless pieces", endless.clone()),
+            ("a ping of 64 KiB", frame(FINAL | 9, 65_535, &vec![0; 65_535])),
+            ("a frame of no kind", frame(FINAL | 0x0b, 4, b"abcd")),
+            ("a frame without a mask", vec![FINAL | TEXT, 4, b'a', b'b', b'c', b'd']),
+        ] {
+            let (mut socket, _) = bare_socket(&server, &path).await?;
+            // The server may close while this is still being written.
+            let _ =
+                tokio::time::timeout(SOON, socket.write_all(&bytes)).await.with_context(|| format!("{what}: stuck"))?;
+            closed(&mut socket, SOON).await.with_context(|| format!("{what}, {path}"))?;
+        }
+    }
+    let after = memory(pid)?;
+    assert!(after.saturating_sub(before) < BYTES_MAX, "memory grew from {before} to {after}");
+    Ok(())
+}
+
+/// Writes one byte after another, slowly, until the other side closes.
+async fn drip(address: SocketAddr, bytes: &[u8], limit: Duration) -> Result<()> {
+    let mut socket = TcpStream::connect(address).await?;
+    let mut buffer = [0; 4096];
+    let dripping = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        for byte in bytes.iter().cycle() {
+            pace.tick().await;
+            if socket.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            match socket.try_read(&mut buffer) {
+                Ok(0) => return,
+                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(limit, dripping).await.context("the connection stays open")
+}
+
+#[tokio::test]
+async fn who_speaks_too_slowly_is_sent_away_and_others_are_served_meanwhile() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let limit = Duration::from_secs(60);
+    let head = b"GET /api/v1/server HTTP/1.1\r\nHost: localhost\r\nX-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let mut hello = vec![3u8];
+    hello.extend(vec![0; 1536]);
+    let silent = async {
+        let mut socket = TcpStream::connect(server.http).await?;
+        closed(&mut socket, limit).await
+    };
+    let chatty = async {
+        // A publisher who greets and then goes on one byte at a time never gets to publish.
+        let mut socket = greeted(server.rtmp).await?;
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        let trickle = async {
+            loop {
+                pace.tick().await;
+                if socket.write_all(&[0x03]).await.is_err() {
+                    return;
+                }
+                if matches!(socket.try_read(&mut [0; 64]), Ok(0)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(limit, trickle).await.context("the connection stays open")
+    };
+    let path = format!("/rooms/{}", room.id);
+    let (http, rtmp, silent, chatty, served) = tokio::join!(
+        drip(server.http, head, limit),
+        drip(server.rtmp, &hello, limit),
+        silent,
+        chatty,
+        server.call("GET", &path, None, None),
+    );
+    http.context("a request's head")?;
+    rtmp.context("RTMP's handshake")?;
+    silent.context("a connection without a word")?;
+    chatty.context("RTMP's commands")?;
+    assert_eq!(served?.0, 200);
     Ok(())
 }
 

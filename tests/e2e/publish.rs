@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use futures_util::{SinkExt, StreamExt};
 use mujian_tests::ffmpeg::{self, Publish};
 use mujian_tests::flv::Viewer;
 use mujian_tests::process::Program;
-use mujian_tests::server::Server;
+use mujian_tests::server::{Room, Server};
 use mujian_tests::{picture, tone, wait};
 use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::hostile::{Socket, room_socket};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -122,17 +126,85 @@ async fn a_wrong_stream_key_is_refused() -> Result<()> {
 #[tokio::test]
 async fn codecs_that_are_not_taken_are_refused() -> Result<()> {
     let server = Server::start().await?;
-    for (what, coding) in [
-        ("MP3", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -c:a libmp3lame -ar 44100"),
-        ("Sorenson", "-c:v flv1 -c:a aac"),
+    for (what, sentence, coding) in [
+        (
+            "mp3",
+            "The sound is coded as MP3, which this server does not take. Choose AAC",
+            "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -c:a libmp3lame -ar 44100",
+        ),
+        (
+            "sorenson",
+            "The video is coded as Sorenson H.263, which this server does not take. Choose an H.264 encoder",
+            "-c:v flv1 -c:a aac",
+        ),
     ] {
         let room = server.room(&format!("owner-{what}"), "A room").await?;
+        let mut owner = greeted(&server, &room).await?;
         let coding = coding.split_whitespace().map(str::to_owned).collect();
         let mut publisher = Publish { coding, ..Publish::default() }.start(&server.publish_url(&room))?;
         assert!(!publisher.ended(SOON).await?.success(), "{what}");
+        assert!(publisher.words().contains(sentence), "{what}: {}", publisher.words());
         assert_eq!(server.stage(&room).await?, "off", "{what}");
+        // The owner is told as well, at once and when they look later.
+        let told = message(&mut owner, "publisher_refused").await?["publisher"].clone();
+        assert!(told["reason"].as_str().is_some_and(|r| r.starts_with(sentence)), "{what}: {told}");
+        assert_eq!(told["program"], "ffmpeg");
+        let path = format!("/rooms/{}/publishers/refused", room.id);
+        let (_, list) = server.call("GET", &path, Some(&room.token), None).await?;
+        assert_eq!(list, serde_json::json!([told]), "{what}");
     }
     Ok(())
+}
+
+/// The room's socket, as its owner.
+async fn greeted(server: &Server, room: &Room) -> Result<Socket> {
+    let mut socket = room_socket(server, room, None).await?;
+    let hello = serde_json::json!({"type": "hello", "version": 1, "token": room.token, "watching": false});
+    socket.send(Message::text(hello.to_string())).await?;
+    message(&mut socket, "welcome").await?;
+    Ok(socket)
+}
+
+/// The next message of a type.
+async fn message(socket: &mut Socket, kind: &str) -> Result<serde_json::Value> {
+    let reading = async {
+        while let Some(heard) = socket.next().await {
+            if let Message::Text(text) = heard? {
+                let value: serde_json::Value = serde_json::from_str(&text)?;
+                if value["type"] == kind {
+                    return Ok(value);
+                }
+            }
+        }
+        bail!("the socket was closed before {kind}")
+    };
+    tokio::time::timeout(SOON, reading).await.with_context(|| format!("no {kind}"))?
+}
+
+#[tokio::test]
+async fn a_renewed_stream_key_cuts_off_whoever_publishes_with_the_old_one() -> Result<()> {
+    let server = Server::start().await?;
+    let mut room = server.room("owner", "A room").await?;
+    let mut publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(30, SOON).await?;
+    let path = format!("/rooms/{}/stream_key", room.id);
+    let (status, renewed) = server.call("POST", &path, Some(&room.token), None).await?;
+    assert_eq!(status, 200, "{renewed}");
+    // Out at once: viewers see the slate, and it cannot come again.
+    assert!(!publisher.ended(SOON).await?.success(), "it was cut off: {}", publisher.words());
+    server.wait_stage(&room, "lost", SOON).await?;
+    let mut again = Publish::default().start(&server.publish_url(&room))?;
+    assert!(!again.ended(SOON).await?.success());
+    assert!(again.words().contains("renewed"), "{}", again.words());
+    // With the new key the stream goes on, in the same players.
+    room.key = renewed["stream_key"].as_str().context("no key")?.to_owned();
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    viewer.more_pictures(60, SOON).await?;
+    assert_eq!(viewer.ended(), None);
+    viewer.check_timeline(70, 36)
 }
 
 /// mpv without a window, which says its position again and again.

@@ -1,8 +1,11 @@
 //! Bad input at the command line and at the border: each ends in a sentence that says what happened and what to do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::flv::Viewer;
 use mujian_tests::process::{Program, ours};
 use mujian_tests::server::Setup;
 use tokio::process::Command;
@@ -53,20 +56,10 @@ async fn a_newer_database_is_left_alone() -> Result<()> {
     Ok(())
 }
 
-/// A command in a mount namespace of its own, where `folder` is a small file system.
-fn inside_small_disk(folder: &std::path::Path, options: &str, command: &Command) -> Command {
-    let mut outer = Command::new("unshare");
-    outer.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-    outer.arg(format!("mount -t tmpfs -o {options} tmpfs \"$0\" && exec \"$@\"")).arg(folder);
-    outer.arg(command.as_std().get_program()).args(command.as_std().get_args());
-    outer
-}
-
 #[tokio::test]
 async fn a_data_folder_that_cannot_be_written_is_told() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (command, data, _folder) = Setup::default().data(&folder.path().join("data")).command()?;
-    let mut server = Program::start(&mut inside_small_disk(folder.path(), "ro", &command))?;
+    let (mut command, data, _folder) = Setup::default().disk("ro").command()?;
+    let mut server = Program::start(&mut command)?;
     let code = server.ended(SOON).await?.code().context("killed")?;
     assert!(code != 0 && code != 101, "exit code {code}");
     let words = server.words();
@@ -76,13 +69,63 @@ async fn a_data_folder_that_cannot_be_written_is_told() -> Result<()> {
 
 #[tokio::test]
 async fn a_full_disk_is_told_at_the_start() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (command, _, _folder) = Setup::default().data(&folder.path().join("data")).command()?;
-    let mut server = Program::start(&mut inside_small_disk(folder.path(), "size=16k", &command))?;
+    let (mut command, _, _folder) = Setup::default().disk("size=16k").command()?;
+    let mut server = Program::start(&mut command)?;
     let code = server.ended(SOON).await?.code().context("killed")?;
     assert!(code != 0 && code != 101, "exit code {code}");
     let words = server.words().to_lowercase();
     assert!((words.contains("full") || words.contains("space")) && is_a_sentence(&words), "{words}");
+    Ok(())
+}
+
+/// Fills a disk to its last byte; gives the file that does it.
+fn fill(folder: &Path) -> Result<std::path::PathBuf> {
+    use std::io::Write;
+    let path = folder.join("filling");
+    let mut file = std::fs::File::create(&path)?;
+    for size in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    Ok(path)
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_while_it_serves_costs_nothing_that_was_kept() -> Result<()> {
+    let server = Setup::default().disk("size=8m").start().await?;
+    let room = server.room("owner", "Before").await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(30, SOON).await?;
+    let filling = fill(&server.data_inside()?)?;
+
+    // What cannot be kept is refused with a sentence; until then what there is room for is kept.
+    let path = format!("/rooms/{}", room.id);
+    let change = async |title: String| {
+        server.call("PATCH", &path, Some(&room.token), Some(serde_json::json!({"title": title}))).await
+    };
+    let mut kept = "Before".to_owned();
+    let refused = loop {
+        let title = format!("Title {kept}").chars().take(70).collect::<String>();
+        let (status, answer) = change(title.clone()).await?;
+        if status != 200 {
+            break answer;
+        }
+        kept = title;
+    };
+    assert_eq!(refused["code"], "storage", "{refused}");
+    assert!(is_a_sentence(refused["message"].as_str().unwrap_or_default()), "{refused}");
+    // The stream does not need the disk.
+    viewer.more_pictures(60, SOON).await?;
+    viewer.check_timeline(50, 36)?;
+    assert_eq!(server.stage(&room).await?, "live");
+    let (_, view) = server.call("GET", &path, None, None).await?;
+    assert_eq!(view["title"], kept.as_str(), "what was refused is not shown either");
+
+    // Room again: it goes on by itself.
+    std::fs::remove_file(filling)?;
+    let (status, answer) = change("After".into()).await?;
+    assert_eq!((status, &answer["title"]), (200, &serde_json::json!("After")), "{answer}");
     Ok(())
 }
 

@@ -73,7 +73,22 @@ impl Desk {
     ///
     /// The window does not open, or shows nothing within 30 s.
     pub async fn open_app(&self) -> Result<Window> {
-        let window = Window::open(&ours("mujian")?, &[], &self.environment()).await?;
+        self.open(&self.environment()).await
+    }
+
+    /// The same as a person starts it: by the process that watches over the window, which is its child.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open_app`].
+    pub async fn open_watched_app(&self) -> Result<Window> {
+        let mut environment = self.environment();
+        environment.insert("MUJIAN_SUPERVISE".into(), "1".into());
+        self.open(&environment).await
+    }
+
+    async fn open(&self, environment: &HashMap<String, String>) -> Result<Window> {
+        let window = Window::open(&ours("mujian")?, &[], environment).await?;
         window.wait("document.querySelector('#app, main, h1') !== null", Duration::from_secs(30)).await?;
         window.eval("(localStorage.setItem('mujian.language', 'en'), location.reload(), true)").await?;
         window

@@ -257,9 +257,14 @@ async fn listen(pipe: impl AsyncRead + Unpin, words: Arc<Words>) {
     }
 }
 
+/// SIGKILL to a process that one of our programs started.
+pub fn kill(pid: i32) {
+    send(pid, libc::SIGKILL);
+}
+
 #[allow(unsafe_code)]
 fn send(pid: i32, signal: i32) {
-    // SAFETY: kill(2) takes plain numbers and touches no memory; the pid is of a child that was not waited for yet.
+    // SAFETY: kill(2) takes plain numbers and touches no memory; the pid is of a process that our test started.
     unsafe {
         libc::kill(pid, signal);
     }

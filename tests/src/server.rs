@@ -17,6 +17,7 @@ use crate::wait;
 pub struct Setup {
     config: String,
     data: Option<PathBuf>,
+    disk: Option<String>,
     args: Vec<String>,
 }
 
@@ -66,6 +67,13 @@ impl Setup {
         self
     }
 
+    /// A disk of its own for the data, in memory: options of tmpfs, such as `size=4m`.
+    #[must_use]
+    pub fn disk(mut self, options: &str) -> Self {
+        self.disk = Some(options.to_owned());
+        self
+    }
+
     /// Another argument.
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Self {
@@ -80,7 +88,9 @@ impl Setup {
     /// The program was not built, or no folder can be made.
     pub fn command(&self) -> Result<(Command, PathBuf, TempDir)> {
         let folder = tempfile::Builder::new().prefix("mujian-test-").tempdir()?;
-        let data = self.data.clone().unwrap_or_else(|| folder.path().join("data"));
+        let data = self.data.clone().unwrap_or_else(|| folder.path().join("disk/data"));
+        let disk = data.parent().context("the data folder has no parent")?;
+        std::fs::create_dir_all(disk)?;
         let config = folder.path().join("config.toml");
         std::fs::write(&config, &self.config)?;
         let mut command = Command::new(ours("mujian-server")?);
@@ -91,6 +101,9 @@ impl Setup {
             }
         }
         command.args(&self.args).env("RUST_BACKTRACE", "1");
+        if let Some(options) = &self.disk {
+            command = inside_small_disk(disk, options, &command);
+        }
         Ok((command, data, folder))
     }
 
@@ -113,7 +126,27 @@ impl Setup {
     }
 }
 
+/// A command in a mount namespace of its own, where `folder` is a small file system.
+fn inside_small_disk(folder: &Path, options: &str, command: &Command) -> Command {
+    let mut outer = Command::new("unshare");
+    outer.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    outer.arg(format!("mount -t tmpfs -o {options} tmpfs \"$0\" && exec \"$@\"")).arg(folder);
+    outer.arg(command.as_std().get_program()).args(command.as_std().get_args());
+    outer
+}
+
 impl Server {
+    /// The data folder as the server sees it: on a disk of its own it is not there for others.
+    ///
+    /// # Errors
+    ///
+    /// The server is gone.
+    pub fn data_inside(&self) -> Result<PathBuf> {
+        let pid = self.program.pid().context("the server is gone")?;
+        let path = self.data.strip_prefix("/").context("the data folder's path is relative")?;
+        Ok(PathBuf::from(format!("/proc/{pid}/root")).join(path))
+    }
+
     /// Starts a server as it comes.
     ///
     /// # Errors

@@ -24,6 +24,14 @@ pub use error::AvError;
 pub use ffmpeg_next::format::Pixel;
 pub use picture::{Picture, dark};
 
+/// The version of FFmpeg's libraries, as whoever built them calls it.
+#[must_use]
+pub fn version() -> String {
+    // SAFETY: the function gives a pointer to a constant string of the library.
+    let text = unsafe { std::ffi::CStr::from_ptr(ffmpeg_next::ffi::av_version_info()) };
+    format!("FFmpeg {} ({})", text.to_string_lossy(), ffmpeg_next::codec::version())
+}
+
 /// Prepares FFmpeg: registers the devices and keeps the libraries from writing to stderr (their
 /// errors come back as values). Every entry point of this crate calls it; calling it again is free.
 pub fn init() {

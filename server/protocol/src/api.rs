@@ -198,6 +198,19 @@ pub struct WaitingPublisher {
     pub at: WallTime,
 }
 
+/// A program with the right key that was sent away, because what it sends is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct RefusedPublisher {
+    /// What the program calls itself, as it said.
+    pub program: String,
+    /// Its network address, without the port.
+    pub address: String,
+    /// When it was sent away.
+    pub at: WallTime,
+    /// Why: a sentence in English that says what is taken.
+    pub reason: String,
+}
+
 /// `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.
 #[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct WatchToken {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::api::{AccountView, Person, RoomView, WaitingPublisher};
+use crate::api::{AccountView, Person, RefusedPublisher, RoomView, WaitingPublisher};
 use crate::ballot::{BallotResult, BallotView, Owed};
 use crate::error::ApiError;
 use crate::ids::{BallotId, LeaveId, StreamId};
@@ -172,6 +172,10 @@ pub enum ClientMessage {
         /// The last event that the client has, if it was here before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<EventId>,
+        /// False for somebody who runs the room and does not watch it, as the studio: they are not counted.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        #[ts(as = "Option<bool>", optional)]
+        watching: bool,
     },
     /// Write a danmaku. Sent again with the same `client_ref`, it counts once.
     Danmaku {
@@ -196,6 +200,15 @@ pub enum ClientMessage {
         /// For which of its options, counted from 0.
         option: u32,
     },
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// From the room to a person's client.
@@ -277,6 +290,11 @@ pub enum ServerMessage {
     KeyFramesFarApart {
         /// The longest time between two, in milliseconds.
         interval_ms: u32,
+    },
+    /// To the owner: a program with the right key was sent away, because what it sends is not taken.
+    PublisherRefused {
+        /// Which, and why.
+        publisher: RefusedPublisher,
     },
     /// Every 10 s, so that a dead connection is noticed.
     Heartbeat {

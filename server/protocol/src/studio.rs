@@ -195,6 +195,8 @@ pub struct Share {
     pub shared: bool,
     /// Links to the room, best first.
     pub links: Vec<String>,
+    /// Where programs on other computers publish to, best first: `rtmp://HOST:PORT/live`.
+    pub rtmp: Vec<String>,
     /// The first link as a QR code: an SVG document; empty without a link.
     pub qr_svg: String,
 }

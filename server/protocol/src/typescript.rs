@@ -57,6 +57,7 @@ pub fn declarations() -> String {
     all.add::<api::RoomView>();
     all.add::<api::OwnedRoom>();
     all.add::<api::WaitingPublisher>();
+    all.add::<api::RefusedPublisher>();
     all.add::<api::WatchToken>();
     all.add::<api::ServerInfo>();
     all.add::<api::LeaveRequest>();

@@ -9,6 +9,7 @@ mod absence;
 mod accounts;
 mod error;
 pub mod extract;
+pub mod hosts;
 mod layers;
 mod openapi;
 mod pages;
@@ -59,6 +60,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/interactions", get(absence::interactions).patch(absence::change_interactions))
         .route("/rooms/{room}/owed/{owed}/done", post(absence::done))
         .route("/rooms/{room}/publishers", get(rooms::publishers))
+        .route("/rooms/{room}/publishers/refused", get(rooms::refused))
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
         .route("/rooms/{room}/tokens", post(rooms::watch_token))
         .route("/rooms/{room}/socket", get(rooms::open_socket))
@@ -91,6 +93,9 @@ pub fn router(app: &Arc<App>) -> Router {
 }
 
 /// What is put around everything that is served over HTTP, media included.
-pub fn around(router: Router) -> Router {
-    router.layer(from_fn(pages::secured)).layer(from_fn(layers::no_panic))
+pub fn around(app: &Arc<App>, router: Router) -> Router {
+    router
+        .layer(from_fn_with_state(Arc::clone(app), hosts::known))
+        .layer(from_fn(pages::secured))
+        .layer(from_fn(layers::no_panic))
 }

@@ -33,6 +33,7 @@ use super::{absence, accounts, replays, rooms, server};
         absence::change_interactions,
         absence::done,
         rooms::publishers,
+        rooms::refused,
         rooms::admit,
         rooms::watch_token,
         rooms::open_socket,

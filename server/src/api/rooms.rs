@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mujian_protocol::api::{
-    CATEGORY_MAX, NewRoom, OwnedRoom, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX, WaitingPublisher, WatchToken,
+    CATEGORY_MAX, NewRoom, OwnedRoom, RefusedPublisher, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX,
+    WaitingPublisher, WatchToken,
 };
 use mujian_protocol::ballot::BallotSettings;
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, EventId, Stage};
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Body, Caller, InPath, Peer, RoomPath};
+use super::hosts::Listener;
 use super::{Answer, Failure, layers};
 use crate::app::App;
 use crate::room::socket;
@@ -74,8 +77,22 @@ fn host(app: &App, headers: &HeaderMap) -> String {
     url.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".into())
 }
 
-fn as_owner(app: &App, headers: &HeaderMap, row: &RoomRow) -> OwnedRoom {
-    owned(app.rooms.view(row), row.stream_key.clone(), &host(app, headers), app.rtmp_port())
+/// How a request reached the server: what decides the publishing address that it is told.
+pub(super) struct Way {
+    host: String,
+    rtmp_port: u16,
+}
+
+impl FromRequestParts<Arc<App>> for Way {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        Ok(Self { host: host(app, &parts.headers), rtmp_port: app.rtmp_port(Listener::of(parts)) })
+    }
+}
+
+fn as_owner(app: &App, way: &Way, row: &RoomRow) -> OwnedRoom {
+    owned(app.rooms.view(row), row.stream_key.clone(), &way.host, way.rtmp_port)
 }
 
 pub(super) async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
@@ -92,6 +109,19 @@ async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> 
     }
 }
 
+/// A room of the caller's own, named in the address.
+pub(super) struct Own(pub(super) Arc<Room>);
+
+impl FromRequestParts<Arc<App>> for Own {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let RoomPath(id) = RoomPath::from_request_parts(parts, app).await?;
+        let caller = Caller::from_request_parts(parts, app).await?;
+        find_own(app, &id, &caller).await.map(Self)
+    }
+}
+
 /// Makes a room.
 #[utoipa::path(post, path = "/rooms", tag = "rooms", request_body = NewRoom, security(("session" = [])), responses(
     (status = 201, description = "The room, with its stream key", body = OwnedRoom),
@@ -103,7 +133,7 @@ async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
-    headers: HeaderMap,
+    way: Way,
     Body(new): Body<NewRoom>,
 ) -> Answer<(StatusCode, Json<OwnedRoom>)> {
     let (title, category, tags) = (title(&new.title)?, category(&new.category)?, tags(&new.tags)?);
@@ -133,7 +163,7 @@ pub(super) async fn create(
         Failure::new(ErrorCode::Conflict, format!("An account owns at most {most} rooms; use one of those."))
     })?;
     tracing::info!(room = %row.id, owner = %row.owner.id, "A room was made.");
-    Ok((StatusCode::CREATED, Json(as_owner(&app, &headers, &row))))
+    Ok((StatusCode::CREATED, Json(as_owner(&app, &way, &row))))
 }
 
 /// What to list.
@@ -191,14 +221,8 @@ pub(super) async fn get(State(app): State<Arc<App>>, RoomPath(id): RoomPath) -> 
     (status = 403, description = "It belongs to somebody else", body = ApiError),
     (status = 404, description = "There is no such room", body = ApiError),
 ))]
-pub(super) async fn get_owned(
-    State(app): State<Arc<App>>,
-    RoomPath(id): RoomPath,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Answer<Json<OwnedRoom>> {
-    let room = find_own(&app, &id, &caller).await?;
-    Ok(Json(as_owner(&app, &headers, &room.row())))
+pub(super) async fn get_owned(State(app): State<Arc<App>>, Own(room): Own, way: Way) -> Answer<Json<OwnedRoom>> {
+    Ok(Json(as_owner(&app, &way, &room.row())))
 }
 
 /// Changes a room.
@@ -209,13 +233,7 @@ pub(super) async fn get_owned(
     (status = 403, description = "It belongs to somebody else", body = ApiError),
     (status = 404, description = "There is no such room", body = ApiError),
 ))]
-pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    RoomPath(id): RoomPath,
-    caller: Caller,
-    Body(patch): Body<RoomPatch>,
-) -> Answer<Json<RoomView>> {
-    let room = find_own(&app, &id, &caller).await?;
+pub(super) async fn change(Own(room): Own, Body(patch): Body<RoomPatch>) -> Answer<Json<RoomView>> {
     let update = RoomUpdate {
         title: patch.title.as_deref().map(title).transpose()?,
         category: patch.category.as_deref().map(category).transpose()?,
@@ -226,22 +244,18 @@ pub(super) async fn change(
     Ok(Json(room.view()))
 }
 
-/// Renews a room's stream key. The old one opens nothing from now on; a stream that runs goes on.
+/// Renews a room's stream key. The old one opens nothing from now on. A program that publishes with it is
+/// cut off and told why; viewers see a slate, and the stream goes on when a program comes with the new key
+/// within the grace time.
 #[utoipa::path(post, path = "/rooms/{room}/stream_key", tag = "rooms", security(("session" = [])),
     params(("room" = String, Path, description = "The room's id")), responses(
     (status = 200, description = "The room, with its new stream key", body = OwnedRoom),
     (status = 403, description = "It belongs to somebody else", body = ApiError),
     (status = 404, description = "There is no such room", body = ApiError),
 ))]
-pub(super) async fn renew_key(
-    State(app): State<Arc<App>>,
-    RoomPath(id): RoomPath,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Answer<Json<OwnedRoom>> {
-    let room = find_own(&app, &id, &caller).await?;
+pub(super) async fn renew_key(State(app): State<Arc<App>>, Own(room): Own, way: Way) -> Answer<Json<OwnedRoom>> {
     room.renew_key(&app.store, stream_key()).await?;
-    Ok(Json(as_owner(&app, &headers, &room.row())))
+    Ok(Json(as_owner(&app, &way, &room.row())))
 }
 
 /// Ends a room's stream, and with it the streamer's stay away.
@@ -252,8 +266,7 @@ pub(super) async fn renew_key(
     (status = 404, description = "There is no such room", body = ApiError),
     (status = 409, description = "The room is not on air", body = ApiError),
 ))]
-pub(super) async fn end(State(app): State<Arc<App>>, RoomPath(id): RoomPath, caller: Caller) -> Answer<StatusCode> {
-    let room = find_own(&app, &id, &caller).await?;
+pub(super) async fn end(Own(room): Own) -> Answer<StatusCode> {
     if !room.on_air() {
         return Err(Failure::new(ErrorCode::OffAir, "The room is not on air; there is nothing to end."));
     }
@@ -270,13 +283,19 @@ pub(super) async fn end(State(app): State<Arc<App>>, RoomPath(id): RoomPath, cal
     (status = 403, description = "The room belongs to somebody else", body = ApiError),
     (status = 404, description = "There is no such room", body = ApiError),
 ))]
-pub(super) async fn publishers(
-    State(app): State<Arc<App>>,
-    RoomPath(id): RoomPath,
-    caller: Caller,
-) -> Answer<Json<Vec<WaitingPublisher>>> {
-    let room = find_own(&app, &id, &caller).await?;
+pub(super) async fn publishers(State(app): State<Arc<App>>, Own(room): Own) -> Answer<Json<Vec<WaitingPublisher>>> {
     Ok(Json(room.waiting(app.clock.wall())))
+}
+
+/// Programs with the right key that were sent away because what they send is not taken.
+#[utoipa::path(get, path = "/rooms/{room}/publishers/refused", tag = "rooms", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "Those of the last minutes, newest first", body = Vec<RefusedPublisher>),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+))]
+pub(super) async fn refused(State(app): State<Arc<App>>, Own(room): Own) -> Answer<Json<Vec<RefusedPublisher>>> {
+    Ok(Json(room.refused(app.clock.wall())))
 }
 
 /// Lets a program in that was refused: its next attempt takes over.
@@ -286,13 +305,7 @@ pub(super) async fn publishers(
     (status = 403, description = "The room belongs to somebody else", body = ApiError),
     (status = 404, description = "There is no such room, or nobody of this id waits", body = ApiError),
 ))]
-pub(super) async fn admit(
-    State(app): State<Arc<App>>,
-    RoomPath(id): RoomPath,
-    InPath(path): InPath<(String, String)>,
-    caller: Caller,
-) -> Answer<StatusCode> {
-    let room = find_own(&app, &id, &caller).await?;
+pub(super) async fn admit(Own(room): Own, InPath(path): InPath<(String, String)>) -> Answer<StatusCode> {
     if room.admit(&path.1).await {
         Ok(StatusCode::NO_CONTENT)
     } else {

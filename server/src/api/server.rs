@@ -10,6 +10,7 @@ use mujian_protocol::ErrorCode;
 use mujian_protocol::api::{Role, ServerInfo};
 
 use super::extract::{Peer, bearer};
+use super::hosts::Listener;
 use super::{Answer, Failure};
 use crate::app::App;
 
@@ -17,12 +18,12 @@ use crate::app::App;
 #[utoipa::path(get, path = "/server", tag = "server", responses(
     (status = 200, description = "What the server is", body = ServerInfo),
 ))]
-pub(super) async fn info(State(app): State<Arc<App>>) -> Json<ServerInfo> {
+pub(super) async fn info(State(app): State<Arc<App>>, listener: Listener) -> Json<ServerInfo> {
     Json(ServerInfo {
         version: env!("CARGO_PKG_VERSION").into(),
         registration_open: app.config.registration_open,
         setup_needed: app.setup.code().is_some(),
-        rtmp_port: app.rtmp_port(),
+        rtmp_port: app.rtmp_port(listener),
     })
 }
 

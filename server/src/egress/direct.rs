@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::viewer::{Viewer, Wire};
 use super::{Wanted, admit, flv};
+use crate::api::hosts::Listener;
 use crate::app::App;
 use crate::grant::Protocol;
 use crate::http::Stream;
@@ -28,12 +29,15 @@ const FIRST_BYTES: Duration = Duration::from_secs(15);
 
 /// Serves a connection whose first request is for FLV. Any other is given back as it was; none: it sent
 /// nothing in time, or broke.
-pub(crate) async fn take(app: &Arc<App>, stream: Stream, peer: SocketAddr) -> Option<Stream> {
+pub(crate) async fn take(app: &Arc<App>, stream: Stream, peer: SocketAddr, way: Listener) -> Option<Stream> {
     let mut buffer = [0; HEAD_MAX];
     let count = timeout(FIRST_BYTES, stream.tcp().peek(&mut buffer)).await.ok()?.ok()?;
     let Some((length, mut parts)) = parse(&buffer[..count]) else { return Some(stream) };
     let file = parts.uri.path().strip_prefix("/live/").unwrap_or_default();
     let Some(Wanted { room, protocol: Protocol::HttpFlv }) = Wanted::of(file) else { return Some(stream) };
+    if app.hosts.refused(&parts, way).is_some() {
+        return Some(stream);
+    }
     parts.extensions.insert(ConnectInfo(peer));
     let Ok((room, grant)) = admit(app, &room, Protocol::HttpFlv, &parts).await else { return Some(stream) };
     // The bytes are there: they were seen.

@@ -5,6 +5,7 @@ use std::future::Future;
 use mujian_media::rtmp::Secret;
 use mujian_media::rtmp::server::PublishRequest;
 use mujian_protocol::RoomId;
+use mujian_protocol::api::RefusedPublisher;
 
 use crate::stage::StageHandle;
 
@@ -28,15 +29,29 @@ pub enum Denied {
     /// Too many wrong keys from one address.
     #[error("Too many wrong stream keys came from your address. Wait {0} seconds, then try again with the right one.")]
     TooMany(u64),
+    /// The key was good when the stream began, and is another now.
+    #[error(
+        "The room's stream key was renewed, so this one opens nothing any more. Copy the new one from the room's studio."
+    )]
+    Renewed,
     /// The server cannot say now.
     #[error("The server cannot check the stream key at the moment. Try again in a minute.")]
     Unavailable,
 }
 
+/// A publisher's right to a room, as long as it is connected.
+pub trait Admission: Send + Sync {
+    /// Waits until the stream key that opened the room is no longer the room's.
+    fn revoked(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// What this publisher sends is not taken: the owner should know.
+    fn not_taken(&self, publisher: RefusedPublisher) -> impl Future<Output = ()> + Send;
+}
+
 /// The rooms, as ingest sees them.
 pub trait Publishers: Send + Sync + 'static {
     /// Holds a room in memory as long as a publisher is connected to it.
-    type Room: Send + Sync;
+    type Room: Admission;
 
     /// The stage of a room, for somebody who has the room's key.
     ///

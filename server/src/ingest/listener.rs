@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::access::Publishers;
 use super::publisher;
 use crate::clock::Clock;
-use crate::config::Rate;
+use crate::config::{Config, Rate};
 use crate::limit::{Limiter, address_key};
 
 /// Limits of ingest.
@@ -35,15 +35,23 @@ pub struct IngestConfig {
     pub session: SessionConfig,
 }
 
-impl Default for IngestConfig {
-    fn default() -> Self {
+impl IngestConfig {
+    /// As the operator configured it.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
         Self {
-            connections: 1000,
-            per_address: 64,
-            rate: Rate { burst: 120, per_hour: 7200 },
-            wrong_keys: Rate { burst: 30, per_hour: 600 },
+            connections: config.max_rtmp_connections,
+            per_address: config.max_rtmp_connections_per_address,
+            rate: config.limits.rtmp_connections,
+            wrong_keys: config.limits.wrong_stream_keys,
             session: SessionConfig::default(),
         }
+    }
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self::of(&Config::default())
     }
 }
 
@@ -53,9 +61,9 @@ pub(super) struct Shared<P> {
     pub(super) config: IngestConfig,
     pub(super) clock: Clock,
     pub(super) wrong_keys: Limiter<IpAddr>,
-    pub(super) stop: CancellationToken,
     connections: Mutex<HashMap<IpAddr, usize>>,
     rate: Limiter<IpAddr>,
+    slots: Arc<Semaphore>,
     next: AtomicU64,
 }
 
@@ -91,30 +99,51 @@ impl<P: Publishers> Drop for Place<P> {
     }
 }
 
-/// Takes publishers until `stop`; each runs in a task of `tasks`, and ends soon after `stop` too.
-pub async fn run<P: Publishers>(
-    listener: TcpListener,
-    publishers: Arc<P>,
-    config: IngestConfig,
-    clock: Clock,
+/// What takes publishers, at one address or more. Its limits are for all of them together.
+pub struct Ingest<P: Publishers> {
+    shared: Arc<Shared<P>>,
     tasks: TaskTracker,
+}
+
+impl<P: Publishers> Clone for Ingest<P> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), tasks: self.tasks.clone() }
+    }
+}
+
+impl<P: Publishers> Ingest<P> {
+    /// One for these rooms. Each publisher runs in a task of `tasks`.
+    #[must_use]
+    pub fn new(publishers: Arc<P>, config: IngestConfig, clock: Clock, tasks: TaskTracker) -> Self {
+        let shared = Arc::new(Shared {
+            publishers,
+            clock,
+            wrong_keys: Limiter::new(config.wrong_keys),
+            rate: Limiter::new(config.rate),
+            connections: Mutex::default(),
+            slots: Arc::new(Semaphore::new(config.connections)),
+            next: AtomicU64::new(1),
+            config,
+        });
+        Self { shared, tasks }
+    }
+
+    /// Takes publishers until `stop`; those of this listener end soon after it too.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        accept(self.shared, self.tasks, listener, stop).await;
+    }
+}
+
+async fn accept<P: Publishers>(
+    shared: Arc<Shared<P>>,
+    tasks: TaskTracker,
+    listener: TcpListener,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(config.connections));
-    let shared = Arc::new(Shared {
-        publishers,
-        clock,
-        wrong_keys: Limiter::new(config.wrong_keys),
-        rate: Limiter::new(config.rate),
-        connections: Mutex::default(),
-        next: AtomicU64::new(1),
-        stop: stop.clone(),
-        config,
-    });
     loop {
         // Without a free place the kernel's queue holds newcomers, and refuses them when full.
         let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot,
+            slot = Arc::clone(&shared.slots).acquire_owned() => slot,
             () = stop.cancelled() => return,
         };
         let Ok(slot) = slot else { return };
@@ -132,7 +161,7 @@ pub async fn run<P: Publishers>(
             }
         };
         let key = address_key(peer.ip());
-        if shared.rate.take(key, clock.now()).is_err() {
+        if shared.rate.take(key, shared.clock.now()).is_err() {
             metrics::counter!("mujian_ingest_refused_total", "why" => "rate").increment(1);
             continue;
         }
@@ -143,10 +172,10 @@ pub async fn run<P: Publishers>(
         tune(&tcp);
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let span = info_span!("publisher", number, %peer, room = tracing::field::Empty);
-        let shared = Arc::clone(&shared);
+        let (shared, stop) = (Arc::clone(&shared), stop.clone());
         let serve = async move {
             debug!("A connection was opened.");
-            publisher::serve(tcp, canonical(peer), number, shared).await;
+            publisher::serve(tcp, canonical(peer), number, shared, stop).await;
             drop((place, slot));
         };
         tasks.spawn(serve.instrument(span));

@@ -15,5 +15,5 @@ mod burst;
 mod listener;
 mod publisher;
 
-pub use access::{Denied, Publishers};
-pub use listener::{IngestConfig, run};
+pub use access::{Admission, Denied, Publishers};
+pub use listener::{Ingest, IngestConfig};

@@ -10,11 +10,13 @@ use mujian_media::frame::FeedItem;
 use mujian_media::rtmp::RtmpError;
 use mujian_media::rtmp::server::{Event, PublishRequest, Refusal, Session};
 use mujian_media::time::Now;
+use mujian_protocol::api::RefusedPublisher;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, info, warn};
 
-use super::access::{Denied, Publishers, program_name, room_of};
+use super::access::{Admission, Denied, Publishers, program_name, room_of};
 use super::burst::Burst;
 use super::listener::Shared;
 use crate::stage::{Feed, FeedClosed, PublishRefused, Publisher};
@@ -30,7 +32,13 @@ const LINGER: Duration = Duration::from_secs(2);
 const STOPPING: &str = "The server is stopping. It will be back soon; start the stream again in a minute.";
 
 /// Serves a connection until it ends.
-pub(super) async fn serve<P: Publishers>(tcp: TcpStream, address: IpAddr, number: u64, shared: Arc<Shared<P>>) {
+pub(super) async fn serve<P: Publishers>(
+    tcp: TcpStream,
+    address: IpAddr,
+    number: u64,
+    shared: Arc<Shared<P>>,
+    stop: CancellationToken,
+) {
     let now = shared.clock.now();
     let config = mujian_media::rtmp::server::Config { seed: number, ..shared.config.session.clone() };
     let mut connection = Connection {
@@ -39,8 +47,10 @@ pub(super) async fn serve<P: Publishers>(tcp: TcpStream, address: IpAddr, number
         address,
         number,
         shared,
+        stop,
         feed: None,
         room: None,
+        program: String::new(),
         burst: Burst::default(),
         out: Vec::new(),
     };
@@ -65,8 +75,11 @@ struct Connection<P: Publishers> {
     address: IpAddr,
     number: u64,
     shared: Arc<Shared<P>>,
+    stop: CancellationToken,
     feed: Option<Feed>,
     room: Option<P::Room>,
+    /// What the publisher is called in front of people.
+    program: String,
     burst: Burst,
     out: Vec<FeedItem>,
 }
@@ -83,7 +96,7 @@ impl<P: Publishers> Connection<P> {
             }
             let deadline = [self.session.deadline(), self.burst.deadline()].into_iter().flatten().min();
             let wait = deadline.map(|d| d.since(self.now()));
-            let stop = self.shared.stop.clone();
+            let stop = self.stop.clone();
             tokio::select! {
                 read = self.tcp.read_buf(&mut buffer) => match read {
                     Ok(0) | Err(_) => return End::Gone,
@@ -106,6 +119,7 @@ impl<P: Publishers> Connection<P> {
                     self.hand_over().await;
                 }
                 why = closed(self.feed.as_ref()) => self.stage_closed(why),
+                () = revoked(self.room.as_mut()) => self.revoked(),
                 () = stop.cancelled() => self.session.refuse(Refusal::Unavailable, STOPPING),
             }
         }
@@ -140,7 +154,7 @@ impl<P: Publishers> Connection<P> {
     }
 
     async fn requested(&mut self, request: &PublishRequest) {
-        let stop = self.shared.stop.clone();
+        let stop = self.stop.clone();
         let answer = tokio::select! {
             answer = tokio::time::timeout(ANSWER_TIMEOUT, self.let_in(request)) => answer,
             () = stop.cancelled() => return self.session.refuse(Refusal::Unavailable, STOPPING),
@@ -148,6 +162,7 @@ impl<P: Publishers> Connection<P> {
         match answer.unwrap_or_else(|_| Err((Refusal::Unavailable, Denied::Unavailable.to_string()))) {
             Ok((feed, room)) => {
                 (self.feed, self.room) = (Some(feed), Some(room));
+                self.program = program_name(&request.program);
                 self.burst = Burst::default();
                 self.session.accept(self.now());
                 metrics::counter!("mujian_ingest_accepted_total").increment(1);
@@ -206,12 +221,31 @@ impl<P: Publishers> Connection<P> {
                     self.session.refuse(refusal_of(why), &why.to_string());
                     return;
                 },
-                () = self.shared.stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
             }
         }
         if waits > 0 {
             self.burst.resumed(self.shared.clock.now());
         }
+    }
+
+    /// Whoever has the old key is out at once; viewers see a slate until somebody comes with the new one.
+    fn revoked(&mut self) {
+        (self.feed, self.room) = (None, None);
+        info!("The publisher's stream key was renewed.");
+        self.session.refuse(Refusal::Denied, &Denied::Renewed.to_string());
+    }
+
+    /// Many programs do not show why they were refused, so the room's owner is told as well.
+    async fn tell_owner(&self, reason: &str) {
+        let Some(room) = &self.room else { return };
+        room.not_taken(RefusedPublisher {
+            program: self.program.clone(),
+            address: self.address.to_string(),
+            at: self.shared.clock.wall(),
+            reason: reason.to_owned(),
+        })
+        .await;
     }
 
     fn stage_closed(&mut self, why: FeedClosed) {
@@ -243,8 +277,9 @@ impl<P: Publishers> Connection<P> {
         if let Some(feed) = self.feed.take() {
             // A codec that is not taken will not get better by waiting: the stream ends. Anything else
             // that was not said is a loss, and the stage waits for the publisher to come back.
-            if let End::Protocol(RtmpError::Unsupported(_)) = end {
+            if let End::Protocol(RtmpError::Unsupported(reason)) = end {
                 feed.end().await;
+                self.tell_owner(reason).await;
             }
         }
         if matches!(end, End::Gone) || !self.flush().await {
@@ -255,6 +290,13 @@ impl<P: Publishers> Connection<P> {
         let mut rest = [0; 4096];
         let drain = async { while matches!(self.tcp.read(&mut rest).await, Ok(n) if n > 0) {} };
         let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+async fn revoked<A: Admission>(room: Option<&mut A>) {
+    match room {
+        Some(room) => room.revoked().await,
+        None => future::pending().await,
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use futures_util::future::BoxFuture;
-use mujian_protocol::api::{Person, WaitingPublisher};
+use mujian_protocol::api::{Person, RefusedPublisher, WaitingPublisher};
 use mujian_protocol::ballot::{BallotState, Owed};
 use mujian_protocol::room::{Away, Danmaku, EventId, RoomEventBody, ServerMessage, Stage};
 use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, RoomId, StreamId, WallTime};
@@ -128,7 +128,7 @@ enum Command {
     Settle(BallotId, oneshot::Sender<Result<Settled, StoreError>>),
     Update(RoomUpdate, oneshot::Sender<Result<RoomRow, StoreError>>),
     Status(RoomStatus),
-    Waiting(WaitingPublisher),
+    ToOwner(ServerMessage),
 }
 
 /// A room's sequence of events, for everybody else. Cheap to clone; it ends when the last one is dropped.
@@ -247,7 +247,12 @@ impl Hub {
 
     /// Tells the owner that a publisher was refused.
     pub async fn waiting(&self, publisher: WaitingPublisher) {
-        let _ = self.commands.send(Command::Waiting(publisher)).await;
+        let _ = self.commands.send(Command::ToOwner(ServerMessage::PublisherWaiting { publisher })).await;
+    }
+
+    /// Tells the owner that a publisher was sent away.
+    pub async fn refused(&self, publisher: RefusedPublisher) {
+        let _ = self.commands.send(Command::ToOwner(ServerMessage::PublisherRefused { publisher })).await;
     }
 
     /// People in the room now.
@@ -399,9 +404,8 @@ impl Task {
             }
             Command::Settle(owed, reply) => self.pending.push_back(Work::Settle(owed, reply)),
             Command::Status(status) => self.status = Some(status),
-            Command::Waiting(publisher) => {
-                let text = json(&ServerMessage::PublisherWaiting { publisher });
-                self.send(Outgoing { only: Some(self.owner.clone()), text });
+            Command::ToOwner(message) => {
+                self.send(Outgoing { only: Some(self.owner.clone()), text: json(&message) });
             }
         }
     }

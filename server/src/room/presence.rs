@@ -17,6 +17,8 @@ pub struct Member {
     pub account: Option<AccountId>,
     /// From where.
     pub address: IpAddr,
+    /// False: they run the room, and are none of its audience.
+    pub watching: bool,
 }
 
 /// Who has a socket in a room.
@@ -53,7 +55,7 @@ impl Presence {
         }
         let mut accounts: HashSet<&AccountId> = HashSet::new();
         let mut places: HashMap<IpAddr, At<'_>> = HashMap::new();
-        for member in self.members.values() {
+        for member in self.members.values().filter(|m| m.watching) {
             let at = places.entry(member.address).or_default();
             match &member.account {
                 Some(account) => {
@@ -92,7 +94,7 @@ mod tests {
     fn presence(members: &[(Option<&AccountId>, u8)]) -> Presence {
         let mut presence = Presence::default();
         for (i, (account, address)) in members.iter().enumerate() {
-            presence.join(i as u64, Member { account: account.cloned(), address: ip(*address) });
+            presence.join(i as u64, Member { account: account.cloned(), address: ip(*address), watching: true });
         }
         presence
     }
@@ -115,6 +117,10 @@ mod tests {
             presence(&[(Some(&a), 1), (Some(&b), 1), (None, 1)]).people(&[(None, ip(1)), (None, ip(1)), (None, ip(1))]),
             3
         );
+        // The studio is no audience, and takes no player beside it for its own.
+        let mut studio = presence(&[]);
+        studio.join(9, Member { account: Some(a.clone()), address: ip(1), watching: false });
+        assert_eq!((studio.people(&[]), studio.people(&[(None, ip(1))]), studio.sockets()), (0, 1, 1));
         let mut presence = presence(&[(None, 1)]);
         presence.leave(0);
         assert_eq!((presence.people(&[]), presence.sockets()), (0, 0));

@@ -104,7 +104,7 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         Ok(Err(end)) => return end,
         Err(_) => return End::told(close::TIMED_OUT, ErrorCode::InvalidRequest, "No hello came within 10 s."),
     };
-    let ClientMessage::Hello { version, token, after } = hello else {
+    let ClientMessage::Hello { version, token, after, watching } = hello else {
         return End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "The first message must be a hello.");
     };
     if version != ROOM_PROTOCOL {
@@ -128,7 +128,7 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
             Err(error) => return Some(End { code: close::INTERNAL, error: Some(refusal(&error)) }),
         },
     };
-    let member = Member { account: account.as_ref().map(|a| a.id.clone()), address };
+    let member = Member { account: account.as_ref().map(|a| a.id.clone()), address, watching };
     let Ok(joined) = room.hub.join(after, member).await else { return End::silent(close::GOING_AWAY) };
     let (resumed, events) = match catch_up(app, room, joined.catchup.clone()).await {
         Ok(caught_up) => caught_up,

@@ -79,6 +79,14 @@ pub fn read(mut bytes: Bytes) -> Result<SlateLoop, BadSlate> {
 }
 
 #[cfg(test)]
+use super::format;
+
+#[cfg(test)]
+#[allow(unreachable_pub, reason = "shared with the fuzz target")]
+#[path = "../../../tests/fuzz/checks/slate.rs"]
+mod check;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -92,6 +100,20 @@ mod tests {
                 assert!(read(Bytes::from_static(&bytes[..cut])).is_err(), "{cut}");
             }
         }
+    }
+
+    /// What fuzzing kept runs through the same checks as under the fuzzer.
+    #[test]
+    fn the_kept_corpus_passes() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/slate");
+        let (mut all, mut taken) = (0, 0);
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let data = std::fs::read(entry.unwrap().path()).unwrap();
+            check::check(&data);
+            all += 1;
+            taken += usize::from(read(data.into()).is_ok());
+        }
+        assert!(all >= 8 && taken >= 2, "{taken} of {all} are slates");
     }
 
     #[test]

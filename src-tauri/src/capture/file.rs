@@ -11,7 +11,7 @@ use mujian_av::sound::{RATE, Sample};
 use mujian_av::{AvError, Picture};
 use mujian_media::time::MediaTime;
 
-use super::{CaptureError, Clock, End, Outlet, Source, Stop, Voice, Wanted};
+use super::{CaptureError, Clock, End, Hold, Outlet, Source, Stop, Voice, Wanted};
 
 /// Time between decoding the first picture and showing it.
 const LEAD: MediaTime = MediaTime::from_millis(150);
@@ -21,6 +21,8 @@ const PICTURES_AHEAD: MediaTime = MediaTime::from_millis(500);
 const PICTURES_BYTES: usize = 96 << 20;
 /// Sound is handed over this far ahead.
 const SOUND_AHEAD: MediaTime = MediaTime::from_millis(1000);
+/// How often a file that is held shows its first picture.
+const HELD: MediaTime = MediaTime::from_millis(40);
 /// Later than this, the file's clock is moved instead of hurrying after it.
 const LATE: MediaTime = MediaTime::from_millis(700);
 /// A jump in the file's own timestamps that is taken for a defect.
@@ -31,13 +33,21 @@ pub struct FileSource {
     path: PathBuf,
     looped: bool,
     wanted: Wanted,
+    hold: Option<Hold>,
 }
 
 impl FileSource {
     /// A file to play. Where it has no picture, a dark one of the wanted size is shown.
     #[must_use]
     pub fn new(path: PathBuf, looped: bool, wanted: Wanted) -> Self {
-        Self { path, looped, wanted }
+        Self { path, looped, wanted, hold: None }
+    }
+
+    /// Shows only the first picture, without sound, until it is released: so that nothing is missing at the
+    /// beginning of a broadcast whose connection takes its time.
+    #[must_use]
+    pub fn held(self, hold: Hold) -> Self {
+        Self { hold: Some(hold), ..self }
     }
 
     fn open(&self) -> Result<Reader, AvError> {
@@ -128,16 +138,44 @@ impl Play<'_> {
         self.waiting.sound.front().map(|(at, _)| at.saturating_sub(SOUND_AHEAD))
     }
 
+    /// Shows the first picture until it may go on. `false`: it was asked to stop.
+    fn hold(&mut self, reader: &mut Reader, hold: &Hold) -> Result<bool, AvError> {
+        let mut ended = false;
+        while self.dark.is_none() && self.waiting.pictures.is_empty() && !ended && !self.is_full() {
+            match reader.read()? {
+                Some(piece) => self.take(piece),
+                None => ended = true,
+            }
+        }
+        while !hold.is_released() {
+            let now = self.clock.now();
+            if let Some(still) = self.dark.as_ref().or(self.waiting.pictures.front()) {
+                self.outlet.picture(still.at(now));
+                self.voice.ready();
+            }
+            if self.stop.wait_until(self.clock.instant(now.saturating_add(HELD))) {
+                return Ok(false);
+            }
+        }
+        let begins = self.clock.now().saturating_add(LEAD);
+        self.later(begins.saturating_sub(self.base));
+        Ok(true)
+    }
+
     /// The computer does not keep up, or slept: the file's clock moves on.
     fn late(&mut self, by: MediaTime) {
         if by > LATE {
-            self.base = self.base.saturating_add(by);
-            for p in &mut self.waiting.pictures {
-                p.at = p.at.saturating_add(by);
-            }
-            for (at, _) in &mut self.waiting.sound {
-                *at = at.saturating_add(by);
-            }
+            self.later(by);
+        }
+    }
+
+    fn later(&mut self, by: MediaTime) {
+        self.base = self.base.saturating_add(by);
+        for p in &mut self.waiting.pictures {
+            p.at = p.at.saturating_add(by);
+        }
+        for (at, _) in &mut self.waiting.sound {
+            *at = at.saturating_add(by);
         }
     }
 
@@ -205,6 +243,11 @@ impl Source for FileSource {
             waiting: Waiting::default(),
             dark,
         };
+        if let Some(hold) = &self.hold
+            && !play.hold(&mut reader, hold)?
+        {
+            return Ok(End::Stopped);
+        }
         loop {
             if !play.run(&mut reader, self.looped)? {
                 return Ok(End::Stopped);

@@ -19,7 +19,7 @@ pub use devices::devices;
 pub use error::CaptureError;
 pub use file::FileSource;
 pub use live::{LiveSource, camera, screen};
-pub use outlet::{Next, Outlet, Pictures, Program, SoundTrack, Stop};
+pub use outlet::{Hold, Next, Outlet, Pictures, Program, SoundTrack, Stop};
 pub use running::{End, Running, Source, SourceEvent, Voice};
 pub use testcard::TestCardSource;
 

@@ -40,6 +40,23 @@ impl Stop {
     }
 }
 
+/// Keeps a source at its beginning until it is released.
+#[derive(Clone, Default)]
+pub struct Hold(Arc<AtomicBool>);
+
+impl Hold {
+    /// From now on it plays.
+    pub fn release(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// It may play.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 struct Queue {
     pictures: VecDeque<Picture>,
     closed: bool,

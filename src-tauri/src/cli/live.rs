@@ -8,6 +8,7 @@ use mujian_protocol::{ApiError, ErrorCode};
 use super::args::LiveArgs;
 use super::report::Report;
 use super::{exit, target};
+use crate::paths;
 use crate::studio::{self, Studio};
 
 /// Broadcasts until it ends; the exit code.
@@ -33,7 +34,8 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
         opened = async { Ok::<_, ApiError>((target::find(args).await?, with_device(args.settings()).await?)) } => opened?,
         () = &mut asked => return Ok(()),
     };
-    let studio = Studio::start(studio::rig(&tokio::runtime::Handle::current()), settings);
+    let studio =
+        Studio::start(studio::rig(&tokio::runtime::Handle::current(), paths::data_dir(None).ok().as_deref()), settings);
     let mut state = studio.watch();
     studio.go_live(target, false).await?;
     let mut over = std::pin::pin!(after(args.duration, state.clone()));

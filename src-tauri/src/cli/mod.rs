@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::{AppOptions, GRACE};
 use crate::exit;
+use crate::instance::{self, Taken};
 use crate::{host, paths, shell, studio};
 use args::{Arguments, Command, WindowArgs};
 
@@ -62,10 +63,25 @@ fn window(runtime: &Runtime, args: &WindowArgs) -> ExitCode {
         })?;
         Ok(AppOptions { data, server: args.server.clone(), program, grace: GRACE })
     });
-    match options {
-        Ok(options) => shell::open(runtime.handle(), options, studio::rig(runtime.handle())),
-        Err(error) => fail(&error),
-    }
+    let options = match options {
+        Ok(options) => options,
+        Err(error) => return fail(&error),
+    };
+    let taken = runtime.block_on(async {
+        paths::prepare(&options.data)?;
+        instance::take(&options.data).await
+    });
+    let only = match taken {
+        Ok(Taken::Ours(only)) => Ok(only),
+        Ok(Taken::Shown) => {
+            println!("Mujian is open already: its window was brought to the front.");
+            return ExitCode::from(exit::DONE);
+        }
+        // The window tells it: who started the app from a menu does not see this output.
+        Err(error) => Err(error),
+    };
+    let rig = studio::rig(runtime.handle(), Some(&options.data));
+    shell::open(runtime.handle(), options, only, rig)
 }
 
 /// Says why, and gives the exit code that tells a script.

@@ -1,5 +1,6 @@
 //! From what is captured to what is sent: choosing an encoder, pacing, mixing, encoding.
 
+mod memory;
 mod pacer;
 mod pipeline;
 mod preview;
@@ -7,6 +8,7 @@ pub mod probe;
 mod sound;
 mod video;
 
+pub use memory::Memory;
 pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus};
 pub use probe::{Encoders, ProbeCommand, run_probe};
 

@@ -17,7 +17,9 @@ use tokio::sync::{mpsc, watch};
 use super::sound::{Controls, Mixer};
 use super::{EncodeError, Encoders, preset, preview, video};
 use crate::capture::microphone::{Microphone, MicrophoneEvent};
-use crate::capture::{CaptureError, Clock, Pictures, Program, Running, SoundTrack, Source, SourceEvent, Stop, Wanted};
+use crate::capture::{
+    CaptureError, Clock, FileSource, Hold, Pictures, Program, Running, SoundTrack, Source, SourceEvent, Stop, Wanted,
+};
 
 /// Frames and sounds that may wait for the one who sends them: some 5 seconds.
 const WAITING: usize = 400;
@@ -393,6 +395,15 @@ impl Pipeline {
         let wanted = preset(size).0;
         let source = crate::capture::source(choice, wanted)?;
         self.change(Some(choice), source)
+    }
+
+    /// The same for a file that waits at its first picture until it is released.
+    ///
+    /// # Errors
+    /// As [`Pipeline::set_source`].
+    pub fn set_held_file(&self, path: &str, looped: bool, size: Preset, hold: Hold) -> Result<(), CaptureError> {
+        let choice = VideoSource::File { path: path.to_owned(), looped };
+        self.change(Some(&choice), Box::new(FileSource::new(path.into(), looped, preset(size).0).held(hold)))
     }
 
     /// Shows a source of one's own making.

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use mujian_av::encode::candidate::{Candidate, for_this_machine};
 use mujian_av::encode::selftest;
+use mujian_protocol::WallTime;
 use mujian_protocol::studio::EncoderReport;
 use parking_lot::Mutex;
 
-use super::EncodeError;
+use super::{EncodeError, Memory};
 
 /// Time that one encoder has for its test.
 pub const LIMIT: Duration = Duration::from_secs(5);
@@ -110,8 +111,36 @@ type Probe = dyn Fn(&Candidate) -> EncoderReport + Send + Sync;
 pub struct Encoders {
     table: Arc<[Candidate]>,
     probe: Arc<Probe>,
-    known: Arc<Mutex<Vec<EncoderReport>>>,
+    known: Arc<Mutex<Known>>,
+    /// Held while testing: two at once on one driver prove nothing.
+    testing: Arc<Mutex<()>>,
+    memory: Option<Memory>,
 }
+
+#[derive(Default)]
+struct Known {
+    reports: Vec<EncoderReport>,
+    /// Those that failed while they ran: a test that goes well does not bring them back.
+    ruined: Vec<String>,
+    /// When they were tested, if that was by an earlier process.
+    remembered: Option<WallTime>,
+}
+
+impl Known {
+    fn find(&self, name: &str) -> Option<&EncoderReport> {
+        self.reports.iter().find(|r| r.name == name)
+    }
+
+    fn take(&mut self, report: EncoderReport) {
+        if !self.ruined.contains(&report.name) {
+            self.reports.retain(|r| r.name != report.name);
+            self.reports.push(report);
+        }
+    }
+}
+
+/// What is remembered is believed for so long before it is tested again, in the background.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
 
 impl Encoders {
     /// The table for this machine, tested by a command.
@@ -123,7 +152,56 @@ impl Encoders {
     /// Another table and another way to test, for tests.
     #[must_use]
     pub fn with(table: Vec<Candidate>, probe: impl Fn(&Candidate) -> EncoderReport + Send + Sync + 'static) -> Self {
-        Self { table: table.into(), probe: Arc::new(probe), known: Arc::default() }
+        Self {
+            table: table.into(),
+            probe: Arc::new(probe),
+            known: Arc::default(),
+            testing: Arc::default(),
+            memory: None,
+        }
+    }
+
+    /// The same, which knows what an earlier process found out, if the machine is the same.
+    #[must_use]
+    pub fn remembering(mut self, memory: Option<Memory>, now: WallTime) -> Self {
+        if let Some((at, reports)) = memory.as_ref().and_then(Memory::read).filter(|(at, _)| *at <= now) {
+            let names: Vec<&str> = self.table.iter().map(|c| c.name).collect();
+            let mut known = self.known.lock();
+            known.reports = reports.into_iter().filter(|r| names.contains(&r.name.as_str())).collect();
+            known.remembered = Some(at);
+        }
+        self.memory = memory;
+        self
+    }
+
+    /// Tests what is not known, or was found out too long ago, and writes it down. Blocks as
+    /// [`Encoders::reports`]; others meanwhile go by what is remembered.
+    pub fn refresh(&self, now: WallTime) {
+        let fresh = {
+            let known = self.known.lock();
+            let young = |at: WallTime| now.millis().saturating_sub(at.millis()) < FRESH.as_millis() as i64;
+            known.remembered.is_some_and(young) && self.table.iter().all(|c| known.find(c.name).is_some())
+        };
+        if fresh {
+            return;
+        }
+        let again = self.known.lock().remembered.is_some();
+        for candidate in &*self.table {
+            if again {
+                self.test(candidate);
+            } else {
+                self.report(candidate);
+            }
+        }
+        let reports: Vec<EncoderReport> = {
+            let known = self.known.lock();
+            known.reports.iter().filter(|r| !known.ruined.contains(&r.name)).cloned().collect()
+        };
+        if let Some(memory) = &self.memory
+            && let Err(error) = memory.write(now, &reports)
+        {
+            tracing::warn!(%error, "how the encoders fared could not be written down");
+        }
     }
 
     /// How every encoder of the table fares, in the table's order. Blocks for up to 5 s for each
@@ -134,14 +212,26 @@ impl Encoders {
     }
 
     fn report(&self, candidate: &Candidate) -> EncoderReport {
-        // Held while testing: two at once on one driver prove nothing.
-        let mut known = self.known.lock();
-        if let Some(report) = known.iter().find(|r| r.name == candidate.name) {
+        if let Some(report) = self.known.lock().find(candidate.name) {
             return report.clone();
         }
+        let _turn = self.testing.lock();
+        // Somebody else may have tested it meanwhile.
+        if let Some(report) = self.known.lock().find(candidate.name) {
+            return report.clone();
+        }
+        self.test_now(candidate)
+    }
+
+    fn test(&self, candidate: &Candidate) {
+        let _turn = self.testing.lock();
+        self.test_now(candidate);
+    }
+
+    fn test_now(&self, candidate: &Candidate) -> EncoderReport {
         let report = (self.probe)(candidate);
         tracing::info!(encoder = %report.name, works = report.works, reason = %report.reason, "encoder tested");
-        known.push(report.clone());
+        self.known.lock().take(report.clone());
         report
     }
 
@@ -166,9 +256,11 @@ impl Encoders {
 
     /// Takes an encoder out, because it failed while it ran.
     pub fn failed(&self, name: &str, reason: &str) {
-        if let Some(report) = self.known.lock().iter_mut().find(|r| r.name == name) {
+        let mut known = self.known.lock();
+        if let Some(report) = known.reports.iter_mut().find(|r| r.name == name) {
             report.works = false;
             report.reason = format!("It failed while it ran: {reason}");
+            known.ruined.push(name.to_owned());
         }
     }
 
@@ -212,6 +304,40 @@ mod tests {
         assert!(encoders.choose(Some("h264_other")).is_err());
         encoders.failed("libx264", "boom");
         assert_eq!(encoders.choose(None), Err(EncodeError::NoneWorks));
+    }
+
+    #[test]
+    fn what_an_earlier_process_found_out_is_known_at_once_and_tested_again_a_day_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let day = i64::try_from(FRESH.as_millis()).unwrap();
+        let count = Arc::new(AtomicU32::new(0));
+        let encoders = |works: bool, now: WallTime| {
+            let counted = Arc::clone(&count);
+            Encoders::with(vec![GPU, SOFT], move |c| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                report(c, works || !c.hardware)
+            })
+            .remembering(Some(Memory::in_folder(dir.path())), now)
+        };
+        encoders(true, WallTime(0)).refresh(WallTime(0));
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        // Known without a test; and fresh enough.
+        let later = encoders(false, WallTime(day - 1));
+        assert_eq!(later.choose(None).unwrap().name, "h264_gpu");
+        later.refresh(WallTime(day - 1));
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        // A day later it is found that the card is gone.
+        let later = encoders(false, WallTime(day));
+        assert_eq!(later.choose(None).unwrap().name, "h264_gpu");
+        later.refresh(WallTime(day));
+        assert_eq!((later.choose(None).unwrap().name.as_str(), count.load(Ordering::SeqCst)), ("libx264", 4));
+        // One that failed while it ran is not brought back by a test that goes well.
+        let later = encoders(true, WallTime(3 * day));
+        later.failed("libx264", "boom");
+        later.refresh(WallTime(3 * day));
+        assert!(later.choose(Some("libx264")).is_err());
+        // And is none of what is written down.
+        assert!(encoders(false, WallTime(3 * day)).choose(Some("libx264")).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::studio::{EncoderReport, Preset, VideoSource};
 
 use super::*;
-use crate::capture::{Clock, End, Outlet, Source, Stop, Voice};
+use crate::capture::{Clock, End, Hold, Outlet, Source, Stop, Voice};
 
 /// Tests that keep real time do not run beside each other on a small machine.
 static REAL_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
@@ -397,6 +397,32 @@ fn a_file_plays_in_sync_over_and_over_and_gives_way_to_another_source() {
         let wait = status.wait_for(|s| s.finished && s.notices.iter().any(|n| n.code == "file_ended"));
         tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
     });
+}
+
+#[test]
+fn a_file_that_is_held_begins_at_its_beginning_when_it_is_released() {
+    let _alone = REAL_TIME.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clap.mkv");
+    // The first clap 0.3 s into the file.
+    let picture =
+        "color=black:size=640x360:rate=25:duration=3,drawbox=enable='lt(mod(t+0.7,1),0.1)':color=white:t=fill";
+    let sound = "aevalsrc='if(lt(mod(t+0.7,1),0.1),0.25*sin(2*PI*1000*t),0)':s=48000:d=3";
+    make(&path, &["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-c:v", "libx264", "-c:a", "aac"]);
+    let pipeline = quiet();
+    let hold = Hold::default();
+    pipeline.set_held_file(&path.display().to_string(), false, Preset::P540f30, hold.clone()).unwrap();
+    let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
+    let mut items = collect(&mut feed, Duration::from_secs(20), |i| last_video(i) > MediaTime::from_millis(1600));
+    assert_eq!(marks(&items), (Vec::new(), Vec::new()), "it waits");
+    let released = feed.control().now(&pipeline.clock());
+    hold.release();
+    let enough = released.saturating_add(MediaTime::from_millis(1000));
+    items.extend(collect(&mut feed, Duration::from_secs(20), |i| last_video(i) > enough));
+    let (flashes, beeps) = marks(&items);
+    let flash = flashes.first().unwrap().saturating_sub(released).millis();
+    assert!((300..800).contains(&flash), "the first clap {flash} ms after the release");
+    assert!(beeps.first().unwrap().abs_diff(*flashes.first().unwrap()) < MediaTime::from_millis(40), "{beeps:?}");
 }
 
 /// A sound server with two sinks, and a tone of 1 kHz into the one whose monitor is the microphone.

@@ -33,12 +33,21 @@ pub enum Request {
     Stop,
 }
 
+/// Where a shared server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// For viewers.
+    pub http: SocketAddr,
+    /// For programs that publish.
+    pub rtmp: SocketAddr,
+}
+
 /// A line of the server: the answer to each request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The address that others can reach, while there is one.
+    /// The addresses that others can reach, while there are any.
     #[serde(default)]
-    pub shared: Option<SocketAddr>,
+    pub shared: Option<Shared>,
     /// Why the request failed: a sentence.
     #[serde(default)]
     pub error: Option<String>,

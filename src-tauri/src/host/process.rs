@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mujian_server::{Config, Extra, Running, Server, StartError};
+use mujian_server::{Config, Extra, Running, Server};
 use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::control::{Answer, Lines, Request};
+use super::control::{Answer, Lines, Request, Shared};
 use super::info::HostInfo;
 use super::lease::Lease;
+use super::share;
 use crate::cli::args::HostArgs;
 use crate::clock;
 
@@ -120,14 +121,8 @@ impl<'a> Host<'a> {
     async fn act(&mut self, request: Request) -> Answer {
         match request {
             Request::Share if self.shared.is_none() => {
-                let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, super::share::PORT));
-                let extra = match self.running.listen_also(any).await {
-                    Err(StartError::PortInUse { .. }) => {
-                        self.running.listen_also(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await
-                    }
-                    other => other,
-                };
-                match extra {
+                let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                match self.running.listen_also(any(share::HTTP_PORT), any(share::RTMP_PORT)).await {
                     Ok(extra) => self.shared = Some(extra),
                     Err(error) => return Answer { shared: None, error: Some(error.to_string()) },
                 }
@@ -135,7 +130,8 @@ impl<'a> Host<'a> {
             Request::Unshare => self.shared = None,
             Request::Share | Request::Hello { .. } | Request::Renew | Request::Stop => {}
         }
-        Answer { shared: self.shared.as_ref().map(|e| e.address), error: None }
+        let shared = self.shared.as_ref().map(|e| Shared { http: e.http, rtmp: e.rtmp });
+        Answer { shared, error: None }
     }
 }
 

@@ -7,8 +7,12 @@ use mujian_protocol::studio::Share;
 use qrcode::QrCode;
 use qrcode::render::svg;
 
-/// The port that is shared if it is free: links then stay good from day to day.
-pub const PORT: u16 = 8080;
+use super::control::Shared;
+
+/// The ports that are shared if they are free: links and OBS's settings then stay good from day to day.
+pub const HTTP_PORT: u16 = 8080;
+/// See [`HTTP_PORT`].
+pub const RTMP_PORT: u16 = 1935;
 
 /// The addresses of this computer that others may reach, best first.
 #[must_use]
@@ -39,14 +43,15 @@ pub fn addresses() -> Vec<IpAddr> {
     found
 }
 
-/// What is shared when the server listens at `address` beyond this computer.
+/// What is shared when the server listens at these addresses beyond this computer.
 #[must_use]
-pub fn share(room: Option<&RoomId>, address: SocketAddr, hosts: &[IpAddr]) -> Share {
+pub fn share(room: Option<&RoomId>, at: Shared, hosts: &[IpAddr]) -> Share {
     let path = room.map(|r| format!("watch/{r}")).unwrap_or_default();
-    let link = |ip: &IpAddr| format!("http://{}/{path}", SocketAddr::new(*ip, address.port()));
+    let link = |ip: &IpAddr| format!("http://{}/{path}", SocketAddr::new(*ip, at.http.port()));
     let links: Vec<String> = hosts.iter().map(link).collect();
+    let rtmp = hosts.iter().map(|ip| format!("rtmp://{}/live", SocketAddr::new(*ip, at.rtmp.port()))).collect();
     let qr_svg = links.first().map(|l| qr(l)).unwrap_or_default();
-    Share { shared: true, links, qr_svg }
+    Share { shared: true, links, rtmp, qr_svg }
 }
 
 /// A QR code as an SVG document; empty if the text is too long for one.
@@ -72,10 +77,12 @@ mod tests {
     fn links_name_the_room() {
         let room: RoomId = "demo".parse().unwrap();
         let hosts = ["192.168.1.7".parse().unwrap(), "fd00::1".parse().unwrap()];
-        let shared = share(Some(&room), SocketAddr::from(([0, 0, 0, 0], 8081)), &hosts);
+        let at = Shared { http: ([0, 0, 0, 0], 8081).into(), rtmp: ([0, 0, 0, 0], 1935).into() };
+        let shared = share(Some(&room), at, &hosts);
         assert_eq!(shared.links, ["http://192.168.1.7:8081/watch/demo", "http://[fd00::1]:8081/watch/demo"]);
+        assert_eq!(shared.rtmp, ["rtmp://192.168.1.7:1935/live", "rtmp://[fd00::1]:1935/live"]);
         assert!(shared.qr_svg.contains("<svg"));
-        let nowhere = share(None, SocketAddr::from(([0, 0, 0, 0], 8081)), &[]);
+        let nowhere = share(None, at, &[]);
         assert!(nowhere.links.is_empty() && nowhere.qr_svg.is_empty());
     }
 }

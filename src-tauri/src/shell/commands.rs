@@ -1,6 +1,7 @@
 //! The commands that the page may call. `capabilities/main.json` grants each by name.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mujian_protocol::api::{AccountView, Credentials};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage};
@@ -16,6 +17,9 @@ use super::pipes::Pipes;
 use crate::app::App;
 use crate::viewer::media::{Media, Piece};
 use crate::viewer::room::Room;
+
+/// Longest title of a dialog, in characters.
+const TITLE: usize = 80;
 
 /// What commands work on: the app, once it has started, or why it could not.
 pub(super) struct Shell {
@@ -74,10 +78,12 @@ pub(super) async fn session_close(shell: State<'_, Shell>) -> Answer<()> {
 pub(super) async fn room_open(
     shell: State<'_, Shell>,
     room: RoomId,
+    watching: bool,
     on_message: Channel<RoomChannelMessage>,
 ) -> Answer<u32> {
     let app = shell.app().await?;
-    shell.pipes.rooms.add(|| Room::join(app.api().clone(), &room, move |message| on_message.send(message).is_ok()))
+    let deliver = move |message| on_message.send(message).is_ok();
+    shell.pipes.rooms.add(|| Room::join(app.api().clone(), &room, watching, deliver))
 }
 
 #[tauri::command]
@@ -125,6 +131,20 @@ pub(super) async fn studio_devices() -> Answer<Devices> {
 #[tauri::command]
 pub(super) async fn studio_encoders() -> Answer<Vec<EncoderReport>> {
     crate::studio::encoders().await
+}
+
+/// Lets the person choose a media file, with the system's own dialog; none: they did not. The page gets the
+/// path of what was chosen, and no way to look around by itself.
+#[tauri::command]
+pub(super) async fn studio_pick_file(window: tauri::WebviewWindow, title: String) -> Answer<Option<String>> {
+    static OPEN: AtomicBool = AtomicBool::new(false);
+    if OPEN.swap(true, Ordering::Relaxed) {
+        return Err(ApiError::new(ErrorCode::Conflict, "The dialog to choose a file is open already."));
+    }
+    let title: String = title.chars().take(TITLE).collect();
+    let picked = rfd::AsyncFileDialog::new().set_title(title).set_parent(&window).pick_file().await;
+    OPEN.store(false, Ordering::Relaxed);
+    Ok(picked.map(|file| file.path().to_string_lossy().into_owned()))
 }
 
 #[tauri::command]

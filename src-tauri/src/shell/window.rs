@@ -13,13 +13,19 @@ use super::commands::{self, Shell};
 use super::pipes::Pipes;
 use crate::app::{App, AppOptions};
 use crate::exit;
+use crate::instance::Only;
 use crate::studio::rig::Rig;
 
 /// Opens the window and runs until it is closed.
 ///
 /// The server and the studio start beside it; a page that asks before they are there waits.
 #[must_use]
-pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn Rig>) -> ExitCode {
+pub fn open(
+    runtime: &tokio::runtime::Handle,
+    options: AppOptions,
+    only: Result<Only, ApiError>,
+    rig: Box<dyn Rig>,
+) -> ExitCode {
     if !has_display() {
         eprintln!(
             "error: There is no display to open a window on. Start Mujian in a desktop session; \
@@ -45,6 +51,7 @@ pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn 
             commands::media_close,
             commands::studio_devices,
             commands::studio_encoders,
+            commands::studio_pick_file,
             commands::studio_get,
             commands::studio_set,
             commands::studio_go_live,
@@ -61,7 +68,7 @@ pub fn open(runtime: &tokio::runtime::Handle, options: AppOptions, rig: Box<dyn 
             }
         })
         .setup(move |handle| {
-            start(handle.handle().clone(), options, rig, started);
+            start(handle.handle().clone(), options, only, rig, started);
             let window = window(handle.handle())?;
             reload_after_crash(&window)?;
             Ok(())
@@ -93,18 +100,36 @@ fn has_display() -> bool {
 fn start(
     handle: AppHandle,
     options: AppOptions,
+    only: Result<Only, ApiError>,
     rig: Box<dyn Rig>,
     started: watch::Sender<Option<Result<Arc<App>, ApiError>>>,
 ) {
     tauri::async_runtime::spawn(async move {
-        let app = App::start(options, rig).await;
-        if let Err(error) = &app {
-            tracing::error!(%error, "the app could not start");
+        let app = match only {
+            Ok(only) => App::start(options, only, rig).await,
+            Err(error) => Err(error),
+        };
+        match &app {
+            Ok(app) => {
+                let (app, handle) = (Arc::clone(app), handle.clone());
+                tauri::async_runtime::spawn(async move { app.only().serve(|| show(&handle)).await });
+            }
+            Err(error) => tracing::error!(%error, "the app could not start"),
         }
         started.send_replace(Some(app));
         crate::signal::asked_to_end().await;
         end(handle).await;
     });
+}
+
+/// Brings the window to the front: the app was started again.
+fn show(handle: &AppHandle) {
+    let Some(window) = handle.get_webview_window("main") else { return };
+    for done in [window.unminimize(), window.show(), window.set_focus()] {
+        if let Err(error) = done {
+            tracing::warn!(%error, "the window could not be brought to the front");
+        }
+    }
 }
 
 /// Ends the broadcast properly, then the program.
@@ -121,8 +146,10 @@ async fn end(handle: AppHandle) {
     handle.exit(0);
 }
 
+/// The window opens at the studio: who starts the app comes to broadcast, and after a crash on air
+/// must see that the broadcast goes on.
 fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
-    let window = WebviewWindowBuilder::new(handle, "main", WebviewUrl::default())
+    let window = WebviewWindowBuilder::new(handle, "main", WebviewUrl::App("studio".into()))
         .title("Mujian 幕间")
         .inner_size(1280.0, 800.0)
         .min_inner_size(900.0, 600.0)

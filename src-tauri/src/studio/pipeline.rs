@@ -1,34 +1,42 @@
 //! The real [`Rig`]: capture and encoding of this computer.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mujian_protocol::studio::{Devices, EncoderReport, Notice, Preset, StudioSettings, VideoSource};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, WallTime};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::rig::{Mode, Rig, RigEvent, Sink};
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, Hold};
 use crate::encode::{
-    EncodeError, Encoders, Feed, FeedControl, LiveSettings, Pipeline, PipelineSettings, PipelineStatus, ProbeCommand,
+    EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineSettings, PipelineStatus,
+    ProbeCommand,
 };
 
-/// The encoders of this computer; each is tested once in the life of the process, by this program
+/// The encoders of this computer; each is tested at most once in the life of the process, by this program
 /// started again.
-fn table() -> Result<Encoders, ApiError> {
+fn table(memory: Option<Memory>) -> Result<Encoders, ApiError> {
     static TABLE: OnceLock<Encoders> = OnceLock::new();
     if let Some(table) = TABLE.get() {
         return Ok(table.clone());
     }
     let command = ProbeCommand::this_program()
         .map_err(|e| ApiError::new(ErrorCode::Internal, format!("This program's own path is not known ({e}).")))?;
-    Ok(TABLE.get_or_init(|| Encoders::new(command)).clone())
+    Ok(TABLE.get_or_init(|| Encoders::new(command).remembering(memory, WallTime::now())).clone())
 }
 
-/// Capture and encoding of this computer, with nothing open yet.
+/// Capture and encoding of this computer, with nothing open yet. How the encoders fared is remembered in
+/// the data folder; where that is missing or old they are tested now, in the background, so that the first
+/// broadcast need not wait for it.
 #[must_use]
-pub fn rig(runtime: &Handle) -> Box<dyn Rig> {
+pub fn rig(runtime: &Handle, data: Option<&Path>) -> Box<dyn Rig> {
+    // Without the table, what needs it says why.
+    if let Ok(encoders) = table(data.map(Memory::in_folder)) {
+        std::thread::spawn(move || encoders.refresh(WallTime::now()));
+    }
     Box::new(PipelineRig { runtime: runtime.clone(), encoders: None, open: None })
 }
 
@@ -51,7 +59,7 @@ pub async fn devices() -> Result<Devices, ApiError> {
 /// # Errors
 /// `Internal` when this program's path is not known.
 pub async fn encoders() -> Result<Vec<EncoderReport>, ApiError> {
-    blocking(|| Ok(table()?.reports())).await
+    blocking(|| Ok(table(None)?.reports())).await
 }
 
 async fn blocking<T: Send + 'static>(
@@ -74,6 +82,8 @@ struct Open {
     sink: Arc<Mutex<Sink>>,
     microphone: Option<String>,
     shown: Option<(VideoSource, Preset)>,
+    /// Keeps a file at its beginning while a broadcast that begins is not on air yet.
+    hold: Option<Hold>,
     live: Option<Live>,
     preview: Option<AbortOnDropHandle<()>>,
     _forwarders: [AbortOnDropHandle<()>; 2],
@@ -99,6 +109,12 @@ impl Rig for PipelineRig {
             self.open = None;
         }
         result
+    }
+
+    fn published(&mut self) {
+        if let Some(hold) = self.open.as_mut().and_then(|open| open.hold.take()) {
+            hold.release();
+        }
     }
 
     fn set_sound(&mut self, gain_db: f32, muted: bool) {
@@ -133,16 +149,22 @@ impl PipelineRig {
         let begins = mode == Mode::Live && open.live.is_none();
         let encoders = match &self.encoders {
             Some(encoders) => encoders.clone(),
-            None => table()?,
+            None => table(None)?,
         };
+        // A file plays from its start when the server takes the stream: until then it would play for nobody.
         if begins {
-            // Testing encoders may take seconds, in which a file would already play.
-            encoders.choose(settings.encoder.as_deref()).map_err(|e| encode_error(&settings.source, &e))?;
+            open.hold = Some(Hold::default());
         }
-        // A file plays from its start when a broadcast begins.
-        let restart = begins && matches!(settings.source, VideoSource::File { .. });
-        if open.shown.as_ref() != Some(&wanted) || restart {
-            match open.pipeline.set_source(&settings.source, settings.preset) {
+        let held = match (&settings.source, &open.hold) {
+            (VideoSource::File { path, looped }, Some(hold)) => Some((path, *looped, hold.clone())),
+            _ => None,
+        };
+        if open.shown.as_ref() != Some(&wanted) || (begins && held.is_some()) {
+            let shown = match held {
+                Some((path, looped, hold)) => open.pipeline.set_held_file(path, looped, settings.preset, hold),
+                None => open.pipeline.set_source(&settings.source, settings.preset),
+            };
+            match shown {
                 Ok(()) => open.shown = Some(wanted),
                 Err(error) if open.live.is_some() => {
                     let message = format!("{error} The picture that was on air stays.");
@@ -156,6 +178,7 @@ impl PipelineRig {
             (Mode::Live, None) => open.go_live(settings, &encoders, &self.runtime),
             (Mode::Live, Some(_)) => Ok(()),
             _ => {
+                open.hold = None;
                 if let Some(live) = open.live.take() {
                     live.control.end();
                     self.runtime.spawn(live.drain());
@@ -206,7 +229,16 @@ impl Open {
         let forwarders =
             [AbortOnDropHandle::new(runtime.spawn(telling)), AbortOnDropHandle::new(runtime.spawn(metering))];
         let microphone = settings.microphone.clone();
-        Ok(Self { pipeline, sink, microphone, shown: None, live: None, preview: None, _forwarders: forwarders })
+        Ok(Self {
+            pipeline,
+            sink,
+            microphone,
+            shown: None,
+            hold: None,
+            live: None,
+            preview: None,
+            _forwarders: forwarders,
+        })
     }
 
     /// A new sink has heard nothing yet.

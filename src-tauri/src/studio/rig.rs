@@ -49,6 +49,9 @@ pub trait Rig: Send + 'static {
     /// A sentence for the streamer when a device, a file or an encoder cannot be used; nothing runs then.
     fn run(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError>;
 
+    /// The server takes the stream: what waited for that begins.
+    fn published(&mut self) {}
+
     /// Gain in decibels, and whether the microphone is heard: at once.
     fn set_sound(&mut self, gain_db: f32, muted: bool);
 
@@ -91,6 +94,7 @@ impl Sink {
 
 enum Call {
     Run(Mode, Box<StudioSettings>, Sink),
+    Published,
     Sound(f32, bool),
     Preview(bool),
 }
@@ -118,6 +122,7 @@ impl RigThread {
                             sink.event(RigEvent::Failed(error));
                         }
                     }
+                    Call::Published => rig.published(),
                     Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
                     Call::Preview(wanted) => rig.set_preview(wanted),
                 }
@@ -137,6 +142,11 @@ impl RigThread {
             preview: self.preview.clone(),
         };
         self.call(Call::Run(mode, Box::new(settings.clone()), sink));
+    }
+
+    /// See [`Rig::published`].
+    pub fn published(&self) {
+        self.call(Call::Published);
     }
 
     /// See [`Rig::set_sound`].

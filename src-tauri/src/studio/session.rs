@@ -210,7 +210,9 @@ impl Session {
                 }
                 Some((number, input)) = answers.recv() => {
                     if self.attempt.as_ref().is_some_and(|a| a.number == number) {
-                        if !matches!(input, Input::Published) {
+                        if matches!(input, Input::Published) {
+                            self.rig.published();
+                        } else {
                             self.attempt = None;
                         }
                         self.input(input);

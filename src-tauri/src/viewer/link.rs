@@ -45,15 +45,16 @@ pub struct Link {
     phase: Phase,
     backoff: Backoff,
     last: Option<EventId>,
+    watching: bool,
     todo: VecDeque<Do>,
 }
 
 impl Link {
-    /// A link that connects at once.
+    /// A link that connects at once, for somebody who watches the room or only runs it.
     #[must_use]
-    pub fn new(now: Now) -> Self {
+    pub fn new(now: Now, watching: bool) -> Self {
         let todo = VecDeque::from([Do::State(LinkState::Connecting), Do::Connect]);
-        Self { phase: Phase::Connecting { since: now }, backoff: Backoff::default(), last: None, todo }
+        Self { phase: Phase::Connecting { since: now }, backoff: Backoff::default(), last: None, watching, todo }
     }
 
     /// What is to be done next.
@@ -81,7 +82,12 @@ impl Link {
     pub fn opened(&mut self, token: Option<String>, now: Now) {
         if matches!(self.phase, Phase::Connecting { .. }) {
             self.phase = Phase::Greeting { since: now };
-            self.todo.push_back(Do::Send(ClientMessage::Hello { version: ROOM_PROTOCOL, token, after: self.last }));
+            self.todo.push_back(Do::Send(ClientMessage::Hello {
+                version: ROOM_PROTOCOL,
+                token,
+                after: self.last,
+                watching: self.watching,
+            }));
         }
     }
 
@@ -208,12 +214,12 @@ mod tests {
 
     #[test]
     fn joins_resumes_and_delivers_once() {
-        let mut link = Link::new(at(0));
+        let mut link = Link::new(at(0), true);
         assert_eq!(drain(&mut link), [Do::State(LinkState::Connecting), Do::Connect]);
         link.opened(Some("t".into()), at(1));
         assert_eq!(
             drain(&mut link),
-            [Do::Send(ClientMessage::Hello { version: 1, token: Some("t".into()), after: None })]
+            [Do::Send(ClientMessage::Hello { version: 1, token: Some("t".into()), after: None, watching: true })]
         );
         link.message(welcome(5), at(2));
         link.message(event(5), at(3));
@@ -224,13 +230,13 @@ mod tests {
         assert_eq!(link.deadline(), at(20_500));
         link.tick(at(20_500), 0.0);
         link.opened(None, at(20_600));
-        let hello = ClientMessage::Hello { version: 1, token: None, after: Some(id(6)) };
+        let hello = ClientMessage::Hello { version: 1, token: None, after: Some(id(6)), watching: true };
         assert_eq!(drain(&mut link).last(), Some(&Do::Send(hello)));
     }
 
     #[test]
     fn silence_is_a_dead_connection() {
-        let mut link = Link::new(at(0));
+        let mut link = Link::new(at(0), true);
         link.opened(None, at(0));
         link.message(welcome(0), at(0));
         link.message(ServerMessage::Heartbeat { server_time: WallTime(0) }, at(10_000));
@@ -245,7 +251,7 @@ mod tests {
         /// Whatever happens: events are delivered in order, once, and one socket is open at most.
         #[test]
         fn any_sequence(steps in proptest::collection::vec((0u8..7, 0u64..30_000, 0u64..20), 0..200)) {
-            let mut link = Link::new(at(0));
+            let mut link = Link::new(at(0), true);
             let (mut now, mut sockets, mut seen) = (0, 0i32, None::<EventId>);
             for (what, ms, number) in steps {
                 now += ms;

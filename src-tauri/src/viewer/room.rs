@@ -36,13 +36,19 @@ impl Drop for Room {
 }
 
 impl Room {
-    /// Joins a room. `deliver` gets everything in order; it answers false when nobody listens any more.
+    /// Joins a room, to watch it or, as the studio, only to run it. `deliver` gets everything in order; it answers false when nobody listens any more.
     /// Must be called inside a tokio runtime.
-    pub fn join(api: Api, id: &RoomId, deliver: impl FnMut(RoomChannelMessage) -> bool + Send + 'static) -> Self {
+    pub fn join(
+        api: Api,
+        id: &RoomId,
+        watching: bool,
+        deliver: impl FnMut(RoomChannelMessage) -> bool + Send + 'static,
+    ) -> Self {
         let (orders, inbox) = mpsc::channel(32);
         let (is_joined, joined) = watch::channel(false);
         let span = tracing::info_span!("room", room = %id);
-        let session = Session { api, path: format!("/api/v1/rooms/{id}/socket"), deliver, is_joined, socket: None };
+        let path = format!("/api/v1/rooms/{id}/socket");
+        let session = Session { api, path, watching, deliver, is_joined, socket: None };
         let task = tokio::spawn(session.run(inbox).instrument(span));
         Self { orders, joined, task }
     }
@@ -73,6 +79,7 @@ impl Room {
 struct Session<F> {
     api: Api,
     path: String,
+    watching: bool,
     deliver: F,
     is_joined: watch::Sender<bool>,
     socket: Option<Socket>,
@@ -80,7 +87,7 @@ struct Session<F> {
 
 impl<F: FnMut(RoomChannelMessage) -> bool + Send> Session<F> {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
-        let mut link = Link::new(clock::now());
+        let mut link = Link::new(clock::now(), self.watching);
         loop {
             while let Some(action) = link.poll() {
                 if !self.act(action, &mut link).await {

@@ -78,6 +78,16 @@ export class StudioModel {
     }
   }
 
+  /** The path of a media file that the person chose; undefined: none. */
+  async pickFile(title: string): Promise<string | undefined> {
+    try {
+      return (await this.#api.pickFile(title)) ?? undefined;
+    } catch (error) {
+      toasts.bad(error);
+      return undefined;
+    }
+  }
+
   /** Changes settings; `typing` waits until the person rests. */
   edit(change: Partial<StudioSettings>, typing = false): void {
     if (!this.settings) return;

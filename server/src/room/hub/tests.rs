@@ -55,7 +55,7 @@ async fn nothing_is_lost_and_nothing_comes_twice_across_reconnects() {
                 visits += 1;
                 let after = has.last().map_or(0, |number| *number);
                 let after = Some(EventId { epoch: 1, number: after });
-                let member = Member { account: None, address: [127, 0, 0, 1].into() };
+                let member = Member { account: None, address: [127, 0, 0, 1].into(), watching: true };
                 let mut joined = hub.join(after, member).await.unwrap();
                 match joined.catchup {
                     Catchup::Exact(events) => has.extend(events.iter().map(|e| e.id.number)),

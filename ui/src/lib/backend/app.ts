@@ -53,6 +53,9 @@ class AppStudio implements StudioBackend {
   encoders(): Promise<EncoderReport[]> {
     return call("studio_encoders");
   }
+  pickFile(title: string): Promise<string | null> {
+    return call("studio_pick_file", { title });
+  }
   get(): Promise<StudioState> {
     return call("studio_get");
   }
@@ -135,7 +138,7 @@ export class AppBackend implements Backend {
     return undefined;
   }
 
-  openRoom(room: string, handlers: RoomHandlers): RoomConnection {
+  openRoom(room: string, handlers: RoomHandlers, watching = true): RoomConnection {
     let over = false;
     let joined = false;
     const open = (): Promise<number | undefined> => {
@@ -148,7 +151,7 @@ export class AppBackend implements Backend {
           handlers.message(m.message);
         }
       });
-      return call<number>("room_open", { room, onMessage: channel }).catch(() => {
+      return call<number>("room_open", { room, watching, onMessage: channel }).catch(() => {
         if (!over) handlers.state("lost");
         return undefined;
       });

@@ -109,7 +109,7 @@ class FakeStudio implements StudioBackend {
       viewers: 0,
       encoder: null,
       notices: [],
-      share: { shared: false, links: [], qr_svg: "" },
+      share: { shared: false, links: [], rtmp: [], qr_svg: "" },
     };
     if (phase !== "") this.#live(phase);
     setInterval(() => {
@@ -172,6 +172,9 @@ class FakeStudio implements StudioBackend {
       { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
     ]);
   }
+  pickFile(): Promise<string | null> {
+    return Promise.resolve("/home/me/rain.mp4");
+  }
   get(): Promise<StudioState> {
     return Promise.resolve(structuredClone(this.#state));
   }
@@ -224,8 +227,13 @@ class FakeStudio implements StudioBackend {
   }
   share(on: boolean): Promise<Share> {
     const share: Share = on
-      ? { shared: true, links: ["http://192.168.1.20:8080/watch/rain-cafe"], qr_svg: QR }
-      : { shared: false, links: [], qr_svg: "" };
+      ? {
+          shared: true,
+          links: ["http://192.168.1.20:8080/watch/rain-cafe"],
+          rtmp: ["rtmp://192.168.1.20:1935/live"],
+          qr_svg: QR,
+        }
+      : { shared: false, links: [], rtmp: [], qr_svg: "" };
     this.#state = { ...this.#state, share };
     this.#emit();
     return Promise.resolve(share);

@@ -57,6 +57,8 @@ export interface MediaConnection {
 export interface StudioBackend {
   devices(): Promise<Devices>;
   encoders(): Promise<EncoderReport[]>;
+  /** Lets the person choose a media file: its path; null: they did not. */
+  pickFile(title: string): Promise<string | null>;
   get(): Promise<StudioState>;
   set(settings: StudioSettings): Promise<StudioState>;
   goLive(): Promise<void>;
@@ -78,7 +80,8 @@ export interface Backend {
   logIn(name: string, password: string): Promise<AccountView>;
   signUp(name: string, password: string): Promise<AccountView>;
   logOut(): Promise<void>;
-  openRoom(room: string, handlers: RoomHandlers): RoomConnection;
+  /** `watching`: false for who runs the room and is none of its audience. */
+  openRoom(room: string, handlers: RoomHandlers, watching?: boolean): RoomConnection;
   openMedia(room: string, handlers: MediaHandlers): MediaConnection;
   /** Address of a room's page, for sharing. */
   roomLink(room: string): string;

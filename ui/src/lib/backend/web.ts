@@ -121,8 +121,8 @@ export class WebBackend implements Backend {
     return `/live/${room}/index.m3u8`;
   }
 
-  openRoom(room: string, handlers: RoomHandlers): RoomConnection {
-    const link = new RoomLink({ token: this.#token, random: Math.random });
+  openRoom(room: string, handlers: RoomHandlers, watching = true): RoomConnection {
+    const link = new RoomLink({ token: this.#token, random: Math.random, watching });
     let socket: WebSocket | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let over = false;

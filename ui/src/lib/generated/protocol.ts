@@ -344,7 +344,11 @@ token?: string,
 /**
  * The last event that the client has, if it was here before.
  */
-after?: EventId, } | { "type": "danmaku",
+after?: EventId,
+/**
+ * False for somebody who runs the room and does not watch it, as the studio: they are not counted.
+ */
+watching?: boolean, } | { "type": "danmaku",
 /**
  * The author's own name for it, 1 to [`CLIENT_REF_MAX`] bytes.
  */
@@ -700,6 +704,27 @@ export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
  * Why a recording is not complete.
  */
 export type RecordingProblem = "disk_full" | "disk_failed" | "too_slow";
+
+/**
+ * A program with the right key that was sent away, because what it sends is not taken.
+ */
+export type RefusedPublisher = {
+/**
+ * What the program calls itself, as it said.
+ */
+program: string,
+/**
+ * Its network address, without the port.
+ */
+address: string,
+/**
+ * When it was sent away.
+ */
+at: WallTime,
+/**
+ * Why: a sentence in English that says what is taken.
+ */
+reason: string, };
 
 /**
  * A recording: `GET /replays/ID`.
@@ -1174,7 +1199,11 @@ publisher: WaitingPublisher, } | { "type": "key_frames_far_apart",
 /**
  * The longest time between two, in milliseconds.
  */
-interval_ms: number, } | { "type": "heartbeat",
+interval_ms: number, } | { "type": "publisher_refused",
+/**
+ * Which, and why.
+ */
+publisher: RefusedPublisher, } | { "type": "heartbeat",
 /**
  * The server's clock.
  */
@@ -1214,6 +1243,10 @@ shared: boolean,
  * Links to the room, best first.
  */
 links: Array<string>,
+/**
+ * Where programs on other computers publish to, best first: `rtmp://HOST:PORT/live`.
+ */
+rtmp: Array<string>,
 /**
  * The first link as a QR code: an SVG document; empty without a link.
  */

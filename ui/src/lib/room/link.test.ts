@@ -78,6 +78,16 @@ describe("the connection to a room", () => {
     expect(drain(link).at(-1)).toEqual({ do: "send", message: { type: "hello", version: 1 } });
   });
 
+  it("says that the studio does not watch", () => {
+    const link = new RoomLink({ token: () => undefined, random: () => 0, watching: false });
+    link.start(0);
+    link.opened(1);
+    expect(drain(link).at(-1)).toEqual({
+      do: "send",
+      message: { type: "hello", version: 1, watching: false },
+    });
+  });
+
   it("watches as a guest when the session has ended, until somebody logs in", () => {
     const link = new RoomLink({ token: () => "old", random: () => 0 });
     const hello = (): unknown => drain(link).flatMap((a) => (a.do === "send" ? [a.message] : []))[0];

@@ -38,6 +38,8 @@ export interface LinkOptions {
   token(): string | undefined;
   /** In [0, 1). */
   random(): number;
+  /** False: runs the room, and is none of its audience. */
+  readonly watching?: boolean;
 }
 
 const before = (a: EventId, b: EventId): boolean =>
@@ -110,6 +112,7 @@ export class RoomLink {
         version: ROOM_PROTOCOL,
         ...(token === undefined ? {} : { token }),
         ...(this.#last ? { after: this.#last } : {}),
+        ...(this.#options.watching === false ? { watching: false } : {}),
       },
     });
   }

@@ -183,4 +183,25 @@ describe("a room", () => {
     model.dismiss("p");
     expect(model.waiting).toEqual([]);
   });
+
+  it("tells the owner of a program that was sent away, until another is live", () => {
+    const model = new RoomModel();
+    const publisher = { program: "OBS", address: "10.0.0.2", at: 5, reason: "The sound is coded as MP3." };
+    const live = (at: number): void => {
+      const id = { epoch: 1, number: at };
+      model.message(
+        { type: "event", event: { id, at, body: { kind: "stage_changed", stage: "live", away: null } } },
+        0,
+      );
+    };
+    model.message({ type: "publisher_refused", publisher }, 0);
+    // It was live for a moment, before what it sends was known.
+    live(4);
+    expect(model.refused).toEqual(publisher);
+    live(6);
+    expect(model.refused).toBeUndefined();
+    model.message({ type: "publisher_refused", publisher }, 0);
+    model.dismissRefused();
+    expect(model.refused).toBeUndefined();
+  });
 });

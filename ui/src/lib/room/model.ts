@@ -7,6 +7,7 @@ import type {
   ApiError,
   ClientMessage,
   EventId,
+  RefusedPublisher,
   RoomEvent,
   RoomView,
   ServerMessage,
@@ -59,6 +60,8 @@ export class RoomModel {
   viewers = 0;
   lines: readonly Line[] = [];
   waiting: readonly WaitingPublisher[] = [];
+  /** The last program that was sent away because of what it sends; undefined once a stream began, or it was read. */
+  refused: RefusedPublisher | undefined;
   /** How far the server's clock is before this computer's, in milliseconds. */
   clockOffset: number | undefined;
 
@@ -120,6 +123,9 @@ export class RoomModel {
       case "publisher_waiting":
         this.waiting = [...this.waiting.filter((w) => w.id !== message.publisher.id), message.publisher];
         break;
+      case "publisher_refused":
+        this.refused = message.publisher;
+        break;
       case "heartbeat":
         this.#clock(message.server_time, now);
         break;
@@ -129,6 +135,11 @@ export class RoomModel {
   /** The owner answered, or it does not matter any more. */
   dismiss(publisher: string): void {
     this.waiting = this.waiting.filter((w) => w.id !== publisher);
+  }
+
+  /** The refusal was read. */
+  dismissRefused(): void {
+    this.refused = undefined;
   }
 
   #welcome(message: Extract<ServerMessage, { type: "welcome" }>, now: number): void {
@@ -191,6 +202,8 @@ export class RoomModel {
           const since = body.stage === this.room.stage ? this.room.stage_since : event.at;
           this.room = { ...this.room, stage: body.stage, stage_since: since, away: body.away };
         }
+        // Something else is taken now: the remark is old.
+        if (body.stage === "live" && event.at > (this.refused?.at ?? 0)) this.refused = undefined;
         break;
       case "room_changed":
         if (this.room) {

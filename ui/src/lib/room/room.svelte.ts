@@ -1,6 +1,6 @@
 /** A room as reactive state: the model, fed by the backend's connection. */
 import { backend } from "../backend";
-import type { RoomConnection } from "../backend/types";
+import type { RoomConnection, RoomHandlers } from "../backend/types";
 import type { LinkState } from "./link";
 import { type Flash, RoomModel } from "./model";
 
@@ -12,9 +12,10 @@ export class RoomState {
   #onFlash: (flash: Flash) => void;
   link = $state<LinkState>("connecting");
 
-  constructor(room: string, onFlash: (flash: Flash) => void) {
+  /** `watching`: false for the studio, which is none of the audience. */
+  constructor(room: string, onFlash: (flash: Flash) => void, watching = true) {
     this.#onFlash = onFlash;
-    this.#connection = backend.openRoom(room, {
+    const handlers: RoomHandlers = {
       message: (message) => {
         this.#model.message(message, Date.now());
         this.#after();
@@ -22,7 +23,8 @@ export class RoomState {
       state: (state) => {
         this.link = state;
       },
-    });
+    };
+    this.#connection = backend.openRoom(room, handlers, watching);
   }
 
   get model(): RoomModel {
@@ -37,6 +39,11 @@ export class RoomState {
 
   dismiss(publisher: string): void {
     this.#model.dismiss(publisher);
+    this.#version += 1;
+  }
+
+  dismissRefused(): void {
+    this.#model.dismissRefused();
     this.#version += 1;
   }
 
