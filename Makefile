@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TOOLS := tests/tools
 # Seconds for each fuzz target, and for the long measurements of `make bench`.
 FUZZ_SECONDS ?= 600
-LIPSYNC_SECONDS ?= 60
+LIPSYNC_SECONDS ?= 600
 
 .PHONY: help
 help: ## Show this list

@@ -4,6 +4,9 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+/// Time between two rounds of [`upkeep`].
+const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
+
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Installs the recorder, once. None: the program that hosts the server has one of its own.
@@ -30,10 +33,21 @@ pub(crate) fn install() {
     handle();
 }
 
+/// Histograms gather samples until somebody folds them in; where nobody asks for the figures they would grow for ever.
+pub(crate) async fn upkeep() {
+    let mut round = tokio::time::interval(UPKEEP);
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        if let Some(handle) = handle() {
+            handle.run_upkeep();
+        }
+    }
+}
+
 /// The figures in Prometheus's text format.
 pub(crate) fn render() -> String {
     let Some(handle) = handle() else { return String::new() };
-    // Histograms gather samples until somebody folds them in.
     handle.run_upkeep();
     handle.render()
 }

@@ -122,6 +122,8 @@ impl Server {
     /// A port is in use or cannot be opened.
     pub async fn listen(self) -> Result<Running, StartError> {
         let app = self.app;
+        let stop = app.stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(crate::metrics::upkeep()).await });
         crate::http::raise_file_limit(app.config.max_connections);
         let http = bind("HTTP", "http", app.config.http).await?;
         let rtmp = bind("RTMP", "rtmp", app.config.rtmp).await?;

@@ -11,6 +11,8 @@ use mujian_tests::{picture, tone, wait};
 use crate::publish::{mpv, position};
 
 const SOON: Duration = Duration::from_secs(20);
+/// The longest step between two pictures, in milliseconds: one and a half of the slate's, which has 15 a second.
+const SLATE_HOLE: u32 = 101;
 
 fn with_tone(frequency: u32) -> Publish {
     Publish { sound: Some(format!("sine=frequency={frequency}:sample_rate=48000")), ..Publish::default() }
@@ -43,7 +45,7 @@ async fn viewers_see_the_slate_while_a_killed_publisher_is_away_and_then_the_str
 
     // One connection all along, one continuous timeline; the slate has 15 pictures a second.
     assert_eq!(viewer.ended(), None);
-    viewer.check_timeline(70, 36)?;
+    viewer.check_timeline(SLATE_HOLE, 36)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let packets = ffmpeg::packets(file.path()).await?;
@@ -51,7 +53,7 @@ async fn viewers_see_the_slate_while_a_killed_publisher_is_away_and_then_the_str
         let mut last: Option<f64> = None;
         for packet in packets.iter().filter(|p| p.video == video) {
             if let Some(last) = last {
-                assert!(packet.dts >= last && packet.dts - last < 0.07, "a jump from {last} s to {} s", packet.dts);
+                assert!(packet.dts >= last && packet.dts - last <= 0.101, "a jump from {last} s to {} s", packet.dts);
             }
             last = Some(packet.dts);
         }
@@ -99,7 +101,7 @@ async fn the_slate_covers_a_publisher_that_is_stuck_while_its_connection_stays()
     publisher.signal(libc::SIGCONT);
     server.wait_stage(&room, "live", SOON).await?;
     viewer.more_pictures(60, SOON).await?;
-    viewer.check_timeline(70, 36)?;
+    viewer.check_timeline(SLATE_HOLE, 36)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     ffmpeg::decodes(file.path()).await

@@ -161,7 +161,7 @@ async fn outage() -> Result<Vec<Row>> {
     let back = started.elapsed();
     viewer.more_pictures(150, SOON).await?;
     ensure!(viewer.ended().is_none(), "the viewer's connection ended");
-    viewer.check_timeline(70, 36)?;
+    viewer.check_timeline(101, 36)?;
     let (slate, back) = (slate.as_secs_f64() * 1000.0, back.as_secs_f64() * 1000.0);
     Ok(vec![
         Row::fixed("20 s outage: from the kill to the slate", "ms", slate, 1500.0, "at most 1500 ms", vec![]),
@@ -203,7 +203,7 @@ async fn lip_sync(seconds: u64) -> Result<Vec<Row>> {
     let _live = live::start(&server, &room, &["--test-card"]).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
     viewer.more_pictures(usize::try_from(seconds * 30)?, Duration::from_secs(seconds + 60)).await?;
-    viewer.check_timeline(70, 36)?;
+    viewer.check_timeline(101, 36)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let found = lipsync::of_file(file.path()).await?;

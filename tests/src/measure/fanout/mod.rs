@@ -134,6 +134,15 @@ pub async fn rows(plan: &Plan) -> Result<Vec<Row>> {
                 "at most 64 KiB",
                 ours.memory.map(|b| b as f64).to_vec(),
             ));
+            let grown = (ours.memory[2] as f64 - ours.memory[1] as f64) / count as f64 / 1024.0;
+            rows.push(Row::fixed(
+                &name("memory a viewer, growth while measuring"),
+                "KiB",
+                grown,
+                4.0,
+                "flat: at most 4 KiB",
+                Vec::new(),
+            ));
             rows.push(Row::fixed(
                 &name("join under load, 95th percentile"),
                 "ms",
