@@ -20,6 +20,8 @@ pub struct Config {
     pub grace_seconds: u32,
     /// Whether anybody may make an account.
     pub registration_open: bool,
+    /// Anybody with an account may open a room; else streamers, moderators and operators only.
+    pub rooms_open: bool,
     /// Origins (`https://example.org`) besides the server's own whose pages may use it.
     pub allowed_origins: Vec<String>,
     /// Addresses of reverse proxies whose `X-Forwarded-For` is believed.
@@ -130,6 +132,7 @@ impl Default for Config {
             rtmp: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1935)),
             grace_seconds: 90,
             registration_open: true,
+            rooms_open: true,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             public_host: None,

@@ -260,6 +260,42 @@ async fn registration_can_be_closed() {
 }
 
 #[tokio::test]
+async fn where_registration_is_closed_the_operator_makes_accounts() {
+    let site = site_with(|c| c.registration_open = false).await;
+    let operator = site.server.as_ref().unwrap().app();
+    let session = operator.accounts.operator_session(&operator.store, &operator.clock, "host").await.unwrap();
+    let new = json!({"name": "a", "password": "correct horse"});
+    assert_eq!(site.post("/accounts", Some("nonsense"), new.clone()).await.0, 403);
+    let (status, body) = site.post("/accounts", Some(&session.token), new).await;
+    assert_eq!((status.as_u16(), &body["account"]["role"]), (201, &json!("viewer")));
+    // Whom the operator made may not make others.
+    let made = body["token"].as_str().unwrap().to_owned();
+    assert_eq!(site.post("/accounts", Some(&made), json!({"name": "b", "password": "correct horse"})).await.0, 403);
+}
+
+#[tokio::test]
+async fn rooms_can_be_for_streamers_only() {
+    let site = site_with(|c| c.rooms_open = false).await;
+    let viewer = site.person("viewer").await;
+    let (status, body) = site.post("/rooms", Some(&viewer), json!({"title": "t"})).await;
+    assert_eq!((status.as_u16(), code(&body)), (403, "forbidden"));
+    let app = site.server.as_ref().unwrap().app();
+    let id = site.call(Method::GET, "/me", Some(&viewer), Value::Null).await.1["id"].as_str().unwrap().parse().unwrap();
+    app.store.set_role(id, mujian_protocol::api::Role::Streamer).await.unwrap();
+    assert_eq!(site.post("/rooms", Some(&viewer), json!({"title": "t"})).await.0, 201);
+}
+
+#[tokio::test]
+async fn who_opens_a_room_is_a_streamer() {
+    let site = site_with(|_| ()).await;
+    let person = site.person("person").await;
+    let role = async || site.call(Method::GET, "/me", Some(&person), Value::Null).await.1["role"].clone();
+    assert_eq!(role().await, json!("viewer"));
+    assert_eq!(site.post("/rooms", Some(&person), json!({"title": "t"})).await.0, 201);
+    assert_eq!(role().await, json!("streamer"));
+}
+
+#[tokio::test]
 async fn what_operators_look_at() {
     let site = site_with(|c| c.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
     for path in ["/healthz", "/readyz", "/metrics"] {

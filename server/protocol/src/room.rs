@@ -285,12 +285,6 @@ pub enum ServerMessage {
         /// Which.
         publisher: WaitingPublisher,
     },
-    /// To the owner: the publisher's key frames are further apart than 4 s. Who joins, and the picture after
-    /// coming back, must wait for one.
-    KeyFramesFarApart {
-        /// The longest time between two, in milliseconds.
-        interval_ms: u32,
-    },
     /// To the owner: a program with the right key was sent away, because what it sends is not taken.
     PublisherRefused {
         /// Which, and why.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::{AccountPatch, AccountView, Credentials, SessionView, SetupRequest};
+use mujian_protocol::api::Role;
 use mujian_protocol::{AccountId, ApiError, ErrorCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{Asked, Body, Caller, InPath, Peer};
+use super::extract::{Asked, Body, Caller, InPath, Peer, bearer};
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::limit::address_key;
@@ -21,17 +22,18 @@ use crate::text;
 #[utoipa::path(post, path = "/accounts", tag = "accounts", request_body = Credentials, responses(
     (status = 201, description = "The account, and its session's token", body = SessionView),
     (status = 400, description = "The name or the password is not taken", body = ApiError),
-    (status = 403, description = "Registration is closed", body = ApiError),
+    (status = 403, description = "Registration is closed, and the caller is no operator", body = ApiError),
     (status = 409, description = "The name belongs to somebody", body = ApiError),
     (status = 429, description = "Too often", body = ApiError),
 ))]
 pub(super) async fn sign_up(
     State(app): State<Arc<App>>,
     peer: Peer,
+    headers: HeaderMap,
     Body(ask): Body<Credentials>,
 ) -> Answer<(StatusCode, Json<SessionView>)> {
-    // The first account may always be made: it becomes the operator's.
-    if !app.config.registration_open && app.setup.code().is_none() {
+    // The first account may always be made: it becomes the operator's, who makes those of others from then on.
+    if !app.config.registration_open && app.setup.code().is_none() && !by_operator(&app, &headers).await? {
         return Err(Failure::new(
             ErrorCode::RegistrationClosed,
             "New accounts are closed on this server. Ask its operator for one.",
@@ -44,6 +46,13 @@ pub(super) async fn sign_up(
     let session = app.accounts.sign_up(&app.store, &app.clock, &ask).await?;
     tracing::info!(account = %session.account.id, "An account was made.");
     Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Whether an operator calls.
+async fn by_operator(app: &App, headers: &HeaderMap) -> Answer<bool> {
+    let Some(token) = bearer(headers) else { return Ok(false) };
+    let session = app.accounts.session(&app.store, &app.clock, token).await?;
+    Ok(session.is_some_and(|(account, _)| account.role == Role::Operator))
 }
 
 /// Begins a session.

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mujian_protocol::api::{
-    CATEGORY_MAX, NewRoom, OwnedRoom, RefusedPublisher, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX,
+    CATEGORY_MAX, NewRoom, OwnedRoom, RefusedPublisher, Role, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX,
     WaitingPublisher, WatchToken,
 };
 use mujian_protocol::ballot::BallotSettings;
@@ -136,6 +136,12 @@ pub(super) async fn create(
     way: Way,
     Body(new): Body<NewRoom>,
 ) -> Answer<(StatusCode, Json<OwnedRoom>)> {
+    if !app.config.rooms_open && caller.account.role == Role::Viewer {
+        return Err(Failure::new(
+            ErrorCode::Forbidden,
+            "On this server rooms are opened by streamers. Ask its operator to make you one.",
+        ));
+    }
     let (title, category, tags) = (title(&new.title)?, category(&new.category)?, tags(&new.tags)?);
     app.limits
         .rooms
@@ -162,6 +168,10 @@ pub(super) async fn create(
     let row = made.ok_or_else(|| {
         Failure::new(ErrorCode::Conflict, format!("An account owns at most {most} rooms; use one of those."))
     })?;
+    if caller.account.role == Role::Viewer {
+        // Who has a room is a streamer from then on, also where rooms are closed later.
+        app.store.set_role(caller.account.id.clone(), Role::Streamer).await?;
+    }
     tracing::info!(room = %row.id, owner = %row.owner.id, "A room was made.");
     Ok((StatusCode::CREATED, Json(as_owner(&app, &way, &row))))
 }
