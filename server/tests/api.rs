@@ -280,7 +280,7 @@ async fn rooms_can_be_for_streamers_only() {
     let (status, body) = site.post("/rooms", Some(&viewer), json!({"title": "t"})).await;
     assert_eq!((status.as_u16(), code(&body)), (403, "forbidden"));
     let app = site.server.as_ref().unwrap().app();
-    let id = site.call(Method::GET, "/me", Some(&viewer), Value::Null).await.1["id"].as_str().unwrap().parse().unwrap();
+    let id = site.call(Method::GET, "/me", Some(&viewer), None).await.1["id"].as_str().unwrap().parse().unwrap();
     app.store.set_role(id, mujian_protocol::api::Role::Streamer).await.unwrap();
     assert_eq!(site.post("/rooms", Some(&viewer), json!({"title": "t"})).await.0, 201);
 }
@@ -289,7 +289,7 @@ async fn rooms_can_be_for_streamers_only() {
 async fn who_opens_a_room_is_a_streamer() {
     let site = site_with(|_| ()).await;
     let person = site.person("person").await;
-    let role = async || site.call(Method::GET, "/me", Some(&person), Value::Null).await.1["role"].clone();
+    let role = async || site.call(Method::GET, "/me", Some(&person), None).await.1["role"].clone();
     assert_eq!(role().await, json!("viewer"));
     assert_eq!(site.post("/rooms", Some(&person), json!({"title": "t"})).await.0, 201);
     assert_eq!(role().await, json!("streamer"));

@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::publisher::{Clip, Live};
 use common::{PATIENCE, Site, Socket, site, site_with};
 use mujian_protocol::api::Role;

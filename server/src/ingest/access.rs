@@ -17,21 +17,21 @@ pub(super) const APP: &str = "live";
 pub enum Denied {
     /// The address is not of the form that is taken.
     #[error(
-        "The address is not complete: {0}. In OBS: server rtmp://HOST/live, stream key ROOM?key=KEY; both are shown in the room's studio."
+        "The address is not complete: {0}. In OBS: server rtmp://HOST/live, stream key ROOM?key=KEY; both are on the account page, under the room."
     )]
     Address(&'static str),
     /// There is no such room.
-    #[error("There is no room \u{201c}{0}\u{201d} on this server. Copy the address again from the room's studio.")]
+    #[error("There is no room \u{201c}{0}\u{201d} on this server. Copy the address again from the account page.")]
     UnknownRoom(String),
     /// The key is not the room's, or is no longer.
-    #[error("The room or the stream key is wrong, or the key was renewed. Copy both again from the room's studio.")]
+    #[error("The room or the stream key is wrong, or the key was renewed. Copy both again from the account page.")]
     WrongKey,
     /// Too many wrong keys from one address.
     #[error("Too many wrong stream keys came from your address. Wait {0} seconds, then try again with the right one.")]
     TooMany(u64),
     /// The key was good when the stream began, and is another now.
     #[error(
-        "The room's stream key was renewed, so this one opens nothing any more. Copy the new one from the room's studio."
+        "The room's stream key was renewed, so this one opens nothing any more. Copy the new one from the account page."
     )]
     Renewed,
     /// The server cannot say now.

@@ -50,7 +50,7 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
         }
         tokio::select! {
             changed = state.changed() => {
-                changed.map_err(|_| ApiError::new(ErrorCode::Internal, "The studio has crashed."))?;
+                changed.map_err(|_| ApiError::new(ErrorCode::Internal, "The studio has crashed. Start the broadcast again."))?;
             }
             () = &mut asked, if !ending => {
                 ending = true;

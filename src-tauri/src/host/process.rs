@@ -62,7 +62,7 @@ impl<'a> Host<'a> {
             ..Config::default()
         })?;
         // The operator exists before anything listens.
-        let session = server.operator_session(&operator_name()).await?;
+        let session = server.operator_session(OPERATOR_NAME).await?;
         let running = server.listen().await?;
         let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let secret: [u8; 32] = rand::random();
@@ -167,9 +167,5 @@ async fn free(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What the streamer is called until they say otherwise: the name of their account on this computer.
-fn operator_name() -> String {
-    let name = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
-    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).take(mujian_protocol::api::NAME_MAX).collect();
-    if plain.is_empty() || plain == "root" { "streamer".into() } else { plain }
-}
+/// What the streamer is called: not by their account on this computer, which viewers have no business to know.
+const OPERATOR_NAME: &str = "streamer";

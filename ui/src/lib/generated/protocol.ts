@@ -1195,11 +1195,7 @@ error: ApiError, } | { "type": "publisher_waiting",
 /**
  * Which.
  */
-publisher: WaitingPublisher, } | { "type": "key_frames_far_apart",
-/**
- * The longest time between two, in milliseconds.
- */
-interval_ms: number, } | { "type": "publisher_refused",
+publisher: WaitingPublisher, } | { "type": "publisher_refused",
 /**
  * Which, and why.
  */

@@ -16,13 +16,13 @@ export const en: Catalogue = {
     "The set-up code is wrong or was used already. Look at what the server printed when it started.",
   error_off_air: "This room is not on air right now.",
   error_too_large: "That is too long. Shorten it and try again.",
-  error_wrong_stream_key: "The stream key is wrong. Copy it again from your room.",
+  error_wrong_stream_key: "The stream key is wrong. Copy it again from the account page.",
   error_already_publishing:
     "Another program is already publishing to this room. Stop it, or let the new one in from the room.",
-  error_unsupported_media: "This codec is not taken. Use H.264 video and AAC audio.",
+  error_unsupported_media: "This media cannot be used.",
   error_device: "The capture device cannot be used: it may be busy, unplugged, or denied.",
   error_unreachable: "The server does not answer. Check your network; we keep trying.",
-  error_storage: "The data folder cannot be written: the disk may be full, or permission is missing.",
+  error_storage: "The data cannot be stored or read.",
   error_internal: "Something broke on our side. Try again; if it stays, send us the log.",
 
   nav_studio: "Stage",
@@ -156,7 +156,7 @@ export const en: Catalogue = {
   role_operator: "Operator",
   account_setup_title: "Become the operator",
   account_setup_text:
-    "This server has no operator yet. Enter the set-up code that it printed when it first started.",
+    "This server has no operator yet. Enter the set-up code that it printed when it started.",
   account_setup_code: "Set-up code",
   account_setup_done: "You are the operator now",
   account_registration_closed: "The operator has closed registration.",
