@@ -163,8 +163,8 @@ pub(super) struct Engine {
     entry: Option<u64>,
     /// The publisher's next picture refers to one that did not come in.
     entry_needs_key: bool,
-    /// The number of the session's newest away mark.
-    aways: u64,
+    /// The number of the session's newest away mark, and of the last that was read in its place.
+    aways: (u64, u64),
     /// The publisher said that it is back; until this is stored, or until then, what it sends waits.
     returning: Option<(LeaveId, Now)>,
     last_item: Now,
@@ -173,7 +173,7 @@ pub(super) struct Engine {
     session: Session,
     lost_at: Option<Now>,
     slates: Slates,
-    wanted: Option<SlateRequest>,
+    pub(super) wanted: Option<SlateRequest>,
     timeline: Timeline,
     out: VecDeque<Out>,
 }
@@ -184,7 +184,7 @@ impl Engine {
             gate: Gate::new(config.away.clone()),
             entry: None,
             entry_needs_key: false,
-            aways: 0,
+            aways: (0, 0),
             returning: None,
             last_item: Now::default(),
             line: DelayLine::new(config.delay, LINE_BYTES),
@@ -206,7 +206,7 @@ impl Engine {
         self.entry = Some(session);
         self.entry_needs_key = false;
         self.last_item = now;
-        (self.aways, self.returning) = (0, None);
+        (self.aways, self.returning) = ((0, 0), None);
         self.through_gate(now, |gate| gate.came(now));
         self.mark(Item::Came, now);
     }
@@ -288,12 +288,15 @@ impl Engine {
     }
 
     /// The same in band. Each mark comes twice: past all that waits, and in its place.
-    pub(super) fn away_mark(&mut self, session: u64, mark: AwayMark, since: WallTime, now: Now) {
+    pub(super) fn away_mark(&mut self, session: u64, mark: AwayMark, in_place: bool, since: WallTime, now: Now) {
         let AwayMark { number, leave_id, keep_sound } = mark;
-        if self.entry != Some(session) || number <= self.aways {
+        let (newest, read) = self.aways;
+        // In its place the newest counts again: a return that it went past may have opened the gate since.
+        let stale = if in_place { number < newest } else { number <= newest.max(read) };
+        if self.entry != Some(session) || stale {
             return;
         }
-        self.aways = number;
+        self.aways = (number, if in_place { number } else { read });
         self.last_item = now;
         if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound }))
             && let Some(fact) = self.gate.fact()
@@ -455,7 +458,12 @@ impl Engine {
             Item::Lost => self.gone(now),
             Item::Goodbye if self.entry.is_some() || self.line.any(|i| matches!(i, Item::Came)) => self.gone(now),
             Item::Goodbye => self.ended_in_band(),
-            Item::Back => self.switcher.back(now),
+            Item::Back => {
+                self.switcher.back(now);
+                // The short grace time begins here, for a publisher that is lost, and for one that had nothing to send.
+                self.lost_at = self.lost_at.map(|_| now);
+                self.last_item = self.last_item.max(now);
+            }
             Item::VideoConfig(config) => self.video_config(config),
             Item::AudioConfig(config) => {
                 self.session.has_sound = true;
@@ -702,7 +710,3 @@ impl Engine {
 fn fill_after(duration: MediaTime) -> Duration {
     FILL_AFTER.max(duration.to_duration() * 3 / 2)
 }
-
-#[cfg(test)]
-#[path = "properties.rs"]
-mod properties;

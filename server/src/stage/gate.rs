@@ -15,13 +15,13 @@
 //! - A publisher that marks: nothing between its away mark and its back mark comes in, ever, however
 //!   long it was held up; and everything behind its back mark does, from the first key frame on.
 //! - A publisher that does not mark (OBS, ffmpeg), or one that was never told of the absence: let `r` be
-//!   the shortest time that a picture of this connection took from its capture to the server. Nothing
-//!   captured between "leave" and `r` less [`MARGIN`] before "back" comes in, as the server heard of
-//!   both; where `r` is at most the margin, nothing captured before "back". It holds while
-//!   the publisher's decoding times follow its captures. It holds too where they
-//!   jump back, by any amount, and where they jump ahead by more than [`GAP`]; a jump ahead by less cannot be told
-//!   from pictures that were lost on the way, and is taken for them. It costs such a publisher
-//!   [`MARGIN`] after "back", and the time to its next key frame.
+//!   the shortest time that a picture of this connection took to the server, counted from its decoding
+//!   time (for key frames that is when they are captured). Nothing captured between "leave" and `r` less
+//!   [`MARGIN`] before "back" comes in, as the server heard of both; where `r` is at most the margin,
+//!   nothing captured before "back". It holds while decoding times follow the captures, and where they
+//!   jump back, by any amount, or ahead by more than [`GAP`]; a jump ahead by less cannot be told from
+//!   pictures that were lost on the way, and is taken for them. It costs such a publisher [`MARGIN`]
+//!   after "back", and the time to its next key frame.
 //! - The clock of such a publisher may run slower than ours by up to 1 in [`CREEP`]: the estimate follows.
 //!
 //! Sound and picture are judged each by its own track. Sound that was kept on has nothing to hide.
@@ -155,11 +155,14 @@ impl Gate {
     pub(super) fn back(&mut self, id: Option<&LeaveId>, now: Now) -> bool {
         let Some(fact) = self.fact.take_if(|f| id.is_none_or(|id| f.leave_id == *id)) else { return false };
         let stream = &mut self.stream;
-        if stream.said.is_none() && stream.returned.as_ref() != Some(&fact.leave_id) {
-            // The stream itself does not tell where the absence ends in it.
+        if stream.returned.as_ref() != Some(&fact.leave_id) {
+            // Where the stream's own word does not keep it out, the end of the absence is estimated.
+            let said = stream.said.as_ref().map(|(_, keep_sound)| *keep_sound);
             stream.floors_of = Some(fact.leave_id.clone());
-            stream.picture.back(now);
-            if !fact.keep_sound {
+            if said.is_none() {
+                stream.picture.back(now);
+            }
+            if said != Some(false) && !fact.keep_sound {
                 stream.sound.back(now);
             }
         }

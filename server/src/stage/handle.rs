@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mujian_media::frame::FeedItem;
 use mujian_protocol::api::WaitingPublisher;
-use mujian_protocol::room::Stage;
+use mujian_protocol::room::{Away, Stage};
 use mujian_protocol::{LeaveId, RoomId, StreamId, WallTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 
@@ -78,15 +78,7 @@ pub struct Publisher {
 }
 
 /// The streamer leaves, or has left, for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leave {
-    /// Names the absence.
-    pub leave_id: LeaveId,
-    /// Since when, by the server's clock.
-    pub since: WallTime,
-    /// The sound goes on.
-    pub keep_sound: bool,
-}
+pub type Leave = Away;
 
 /// What a publisher said in its stream that is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

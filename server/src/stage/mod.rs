@@ -17,6 +17,8 @@ mod handle;
 mod pace;
 mod pack;
 pub mod programme;
+#[cfg(test)]
+mod properties;
 mod session;
 mod switcher;
 mod task;

@@ -106,10 +106,16 @@ impl SessionClock {
     }
 }
 
-/// How long a publisher's pictures stand, from the steps between them.
+/// How long a publisher's pictures stand: what its configuration says, once two pictures have come as near
+/// to each other as that; until then, and for those that say nothing, from the steps between them.
+///
+/// A publisher that leaves most of its pictures out (its computer is too busy) must not move it: the
+/// holes would count for steps, and stay.
 #[derive(Clone, Debug)]
 pub(super) struct Cadence {
     nominal: MediaTime,
+    declared: bool,
+    confirmed: bool,
     steps: [MediaTime; STEPS],
     seen: usize,
     last: Option<MediaTime>,
@@ -117,37 +123,49 @@ pub(super) struct Cadence {
 
 impl Cadence {
     pub(super) fn new(config: Option<&VideoConfig>) -> Self {
-        let nominal = config
-            .and_then(|c| c.frame_duration)
-            .filter(|d| (DURATION_MIN..=DURATION_MAX).contains(d))
-            .unwrap_or(MediaTime::from_scale(1, 30));
-        Self { nominal, steps: [MediaTime::ZERO; STEPS], seen: 0, last: None }
+        let declared = config.and_then(|c| c.frame_duration).filter(|d| (DURATION_MIN..=DURATION_MAX).contains(d));
+        let nominal = declared.unwrap_or(MediaTime::from_scale(1, 30));
+        Self {
+            nominal,
+            declared: declared.is_some(),
+            confirmed: false,
+            steps: [MediaTime::ZERO; STEPS],
+            seen: 0,
+            last: None,
+        }
     }
 
     pub(super) fn picture(&mut self, dts: MediaTime) {
         if let Some(last) = self.last.replace(dts) {
             let step = dts.saturating_sub(last);
             if (DURATION_MIN..=DURATION_MAX).contains(&step) {
+                self.confirmed |= self.declared && near(step, self.nominal);
                 self.steps[self.seen % STEPS] = step;
                 self.seen += 1;
             }
         }
     }
 
-    /// The usual duration: the mean of the steps near the median, so that RTMP's milliseconds even out.
+    /// The usual duration. Measured, it is the mean of the steps near the median, so that RTMP's milliseconds
+    /// even out.
     pub(super) fn duration(&self) -> MediaTime {
         let n = self.seen.min(STEPS);
-        if n < 4 {
+        if self.confirmed || n < 4 {
             return self.nominal;
         }
         let mut steps = self.steps;
         let steps = &mut steps[..n];
         steps.sort_unstable();
-        let median = steps[n / 2].flicks();
-        let near = steps.iter().map(|s| s.flicks()).filter(|s| (s - median).abs() * 10 <= median);
-        let (sum, count) = near.fold((0, 0), |(sum, count), s| (sum + s, count + 1));
+        let median = steps[n / 2];
+        let usual = steps.iter().filter(|s| near(**s, median));
+        let (sum, count) = usual.fold((0, 0), |(sum, count), s| (sum + s.flicks(), count + 1));
         MediaTime::from_flicks(sum / count.max(1))
     }
+}
+
+/// Within a tenth of it.
+fn near(step: MediaTime, of: MediaTime) -> bool {
+    step.abs_diff(of).flicks().saturating_mul(10) <= of.flicks()
 }
 
 #[cfg(test)]
@@ -183,6 +201,27 @@ mod tests {
                 assert_eq!(v.saturating_sub(a), t(10), "{i}");
             }
         }
+    }
+
+    #[test]
+    fn pictures_that_are_left_out_do_not_make_a_slower_publisher() {
+        let third = MediaTime::from_scale(1, 30);
+        let config =
+            |duration| VideoConfig { avcc: bytes::Bytes::new(), width: 2, height: 2, frame_duration: Some(duration) };
+        let mut c = Cadence::new(Some(&config(third)));
+        for ms in [0, 33, 67] {
+            c.picture(t(ms));
+        }
+        for i in 1..200i64 {
+            c.picture(t(67 + i * 133));
+        }
+        assert_eq!(c.duration(), third);
+        // One that says 60 and sends 30 is taken at its deeds.
+        let mut c = Cadence::new(Some(&config(MediaTime::from_scale(1, 60))));
+        for i in 0..200i64 {
+            c.picture(t(i * 100 / 3));
+        }
+        assert!(c.duration().abs_diff(third) < t(1));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Task {
                 Some(FeedMessage::Item(item, _permit)) => self.engine.feed(item, now),
                 Some(FeedMessage::AwayMark(mark)) => {
                     if let Some(session) = self.current.as_ref().map(|c| c.session) {
-                        self.engine.away_mark(session, mark, self.clock.wall(), now);
+                        self.engine.away_mark(session, mark, true, self.clock.wall(), now);
                     }
                 }
                 Some(FeedMessage::Goodbye) => {
@@ -195,7 +195,7 @@ impl Task {
                 self.settle(reply, holds, now);
             }
             Command::AwayMark(session, mark) => {
-                self.engine.away_mark(session, mark, self.clock.wall(), now);
+                self.engine.away_mark(session, mark, false, self.clock.wall(), now);
                 self.after_command(now);
             }
             Command::Back(id, reply) => {

@@ -1,0 +1,93 @@
+//! Sequences that once broke something, kept for good: what the properties found, at its shortest.
+
+use super::model::{Api, Model, Op};
+use super::publisher::Shape;
+
+fn passes(marks: bool, first: Shape, ops: &[Op]) {
+    for store in [0, 90, 4000] {
+        let mut model = Model::new(0);
+        model.store = store;
+        model.come(first, marks);
+        for op in ops {
+            model.apply(op).unwrap();
+        }
+        model.settles().unwrap();
+    }
+}
+
+/// A held group must not go on behind a key frame that was passed over for a newer one.
+#[test]
+fn what_is_held_back_is_whole_when_it_is_shown() {
+    let ops = [Op::Stall(3148), Op::Run(7102), Op::Jump(-257), Op::Stall(475), Op::Stall(1308), Op::Stall(1500)];
+    passes(false, Shape::Plain, &ops);
+}
+
+/// The distance from decoding to showing changed in mid-session, and the estimate of "back" with it.
+#[test]
+fn reordering_begins_in_mid_session() {
+    for stall in [300, 900, 2000] {
+        let ops = [
+            Op::Run(1200),
+            Op::Change(Shape::Reordered),
+            Op::Run(700),
+            Op::Leave { keep_sound: false },
+            Op::Hold(stall + 300),
+            Op::Run(stall),
+            Op::Back,
+            Op::Run(3000),
+        ];
+        passes(false, Shape::Plain, &ops);
+    }
+}
+
+/// The publisher's clock jumped among the frames that were held up.
+#[test]
+fn the_clock_jumps_behind_what_was_held_up() {
+    for jump in [-5000, -700, -3_600_000, 3_600_000] {
+        let ops = [
+            Op::Run(2000),
+            Op::Leave { keep_sound: false },
+            Op::Hold(3000),
+            Op::Run(1500),
+            Op::Jump(jump),
+            Op::Run(1000),
+            Op::Back,
+            Op::Run(3000),
+        ];
+        passes(false, Shape::Plain, &ops);
+    }
+}
+
+/// The app takes an absence over again from which it is just coming back.
+#[test]
+fn the_same_absence_twice_on_one_connection() {
+    let leave = Op::AppLeave { keep_sound: false, api: Api::Now };
+    passes(true, Shape::Plain, &[leave, Op::AppBack { api: false }, Op::AppHears, Op::Run(66), Op::Run(3000)]);
+}
+
+/// The app lets its sound go on, another device does not: the sound that is on the road stays out.
+#[test]
+fn sound_that_one_of_two_absences_keeps_out() {
+    let app = Op::AppLeave { keep_sound: true, api: Api::Cut };
+    let leave = Op::Leave { keep_sound: false };
+    let come = Op::Come(Shape::Plain, true);
+    passes(true, Shape::Plain, &[leave.clone(), app, leave, come, Op::Run(3099)]);
+}
+
+/// The app is back over the API before its away mark has come.
+#[test]
+fn both_marks_are_held_up() {
+    for api in [Api::Now, Api::Late, Api::Cut] {
+        let ops = [
+            Op::Run(2000),
+            Op::Hold(3000),
+            Op::AppLeave { keep_sound: false, api },
+            Op::Run(1500),
+            Op::AppBack { api: api == Api::Now },
+            Op::Run(500),
+            Op::HeldUp,
+            Op::Run(3000),
+        ];
+        passes(true, Shape::Plain, &ops);
+    }
+}
