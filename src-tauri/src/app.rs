@@ -7,6 +7,7 @@ use std::time::Duration;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo};
+use mujian_protocol::room::Away;
 use mujian_protocol::studio::{Broadcast, Notice, Share, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, WallTime};
 use parking_lot::Mutex;
@@ -24,7 +25,8 @@ use crate::host::share;
 use crate::instance::Only;
 use crate::own_room;
 use crate::studio::rig::Rig;
-use crate::studio::{Studio, Target};
+use crate::studio::{Start, Studio, Target};
+use crate::telling::Telling;
 
 /// How often the number of viewers is asked for while on air.
 const VIEWERS: Duration = Duration::from_secs(2);
@@ -101,6 +103,7 @@ impl App {
         let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, only });
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
+        app.spawn(keep_telling(app.api.clone(), Arc::clone(&app.studio)));
         if let Some(hosted) = &app.hosted {
             app.spawn(watch_host(app.api.clone(), hosted.watch()));
         }
@@ -231,7 +234,8 @@ impl App {
             let id = room.id.clone();
             move |state| state.room = Some(id)
         });
-        self.studio.go_live(target, false).await?;
+        let away = room.away.clone();
+        self.studio.go_live(target, Start { resume: false, away: away.clone() }).await?;
         // A crash from here on is gone on from.
         self.intend(&Intent {
             server: self.server.clone(),
@@ -239,8 +243,30 @@ impl App {
             settings,
             encoder: None,
             since: WallTime::now(),
+            away,
         });
         Ok(())
+    }
+
+    /// The streamer leaves for a while, pressed so long `ago`. Nothing captured since goes out any more;
+    /// it is stored, so that a crash does not change it, and the server is told.
+    ///
+    /// # Errors
+    /// `Conflict` when nothing is on air.
+    pub fn leave(&self, ago: Duration) -> Result<(), ApiError> {
+        let away = self.studio.leave(ago)?;
+        self.remember_away(Some(away));
+        Ok(())
+    }
+
+    /// The streamer comes back; see [`Studio::back`].
+    pub fn back(&self) {
+        self.studio.back();
+    }
+
+    fn remember_away(&self, away: Option<Away>) {
+        let Some(intent) = self.intended.lock().clone().filter(|intent| intent.away != away) else { return };
+        self.store_intent(Some(&Intent { away, ..intent }));
     }
 
     /// Stores what is to be gone on with, unless the broadcast has ended in this moment.
@@ -279,16 +305,21 @@ impl App {
             self.studio.set(StudioSettings { encoder, ..intent.settings.clone() }).await?;
             let room = own_room::prepare(&self.api, &self.cache, &self.server, &intent.settings).await?;
             let target = self.target(&room).await?;
+            // Left elsewhere while this app was gone, or so shortly before that it was not stored.
+            let away = intent.away.clone().or(room.away);
             self.studio.update(move |state| state.room = Some(room.id));
-            self.studio.go_live(target, true).await
+            self.studio.go_live(target, Start { resume: true, away: away.clone() }).await?;
+            Ok::<_, ApiError>(away)
         };
         let notice = match resumed.await {
-            Ok(()) => {
-                self.intend(&intent);
-                Notice {
-                    code: "resumed".into(),
-                    message: "Mujian was ended by a crash while you were on air. The broadcast goes on.".into(),
-                }
+            Ok(away) => {
+                let (code, goes_on) = match away {
+                    Some(_) => ("resumed_away", "You are still away, and your camera is off."),
+                    None => ("resumed", "The broadcast goes on."),
+                };
+                self.intend(&Intent { away, ..intent });
+                let message = format!("Mujian was ended by a crash while you were on air. {goes_on}");
+                Notice { code: code.into(), message }
             }
             Err(error) => {
                 self.store_intent(None);
@@ -406,9 +437,31 @@ async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watc
         if !is_on_air(&now.broadcast) {
             app.store_intent(None);
             app.forget_encoder().await;
-        } else if encoder.is_some() && encoder != intent.encoder {
-            app.store_intent(Some(&Intent { encoder, ..intent }));
+            continue;
         }
+        let encoder = encoder.or(intent.encoder.clone());
+        let away =
+            now.away.as_ref().map(|a| Away { since: a.since, leave_id: a.leave_id.clone(), keep_sound: a.keep_sound });
+        // A state of before the press does not undo what the press stored.
+        let away = if away.is_none() && app.studio.is_away() { intent.away.clone() } else { away };
+        if (&encoder, &away) != (&intent.encoder, &intent.away) {
+            app.store_intent(Some(&Intent { encoder, away, ..intent }));
+        }
+    }
+}
+
+/// On air, the server is told of leaving and coming back, and followed in it.
+async fn keep_telling(api: Api, studio: Arc<Studio>) {
+    let mut state = studio.watch();
+    loop {
+        let on_air = |s: &Arc<StudioState>| is_on_air(&s.broadcast).then(|| s.room.clone()).flatten();
+        // The studio being gone is the end of this task.
+        let Ok(room) = state.wait_for(|s| on_air(s).is_some()).await.map(|s| on_air(&s)) else { return };
+        let telling = room.as_ref().map(|room| Telling::start(&api, room, &studio, true));
+        if state.wait_for(|s| on_air(s) != room).await.is_err() {
+            return;
+        }
+        drop(telling);
     }
 }
 

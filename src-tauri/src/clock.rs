@@ -7,10 +7,16 @@ use mujian_media::time::Now;
 
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
+/// Where it counts from.
+#[must_use]
+pub fn origin() -> Instant {
+    *ORIGIN.get_or_init(Instant::now)
+}
+
 /// The moment that it is.
 #[must_use]
 pub fn now() -> Now {
-    Now::from_origin(ORIGIN.get_or_init(Instant::now).elapsed())
+    Now::from_origin(origin().elapsed())
 }
 
 /// The same moment for tokio's timers.

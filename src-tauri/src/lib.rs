@@ -19,5 +19,6 @@ pub mod paths;
 pub mod shell;
 pub mod signal;
 pub mod studio;
+pub mod telling;
 pub mod viewer;
 pub mod worker;

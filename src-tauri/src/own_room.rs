@@ -1,6 +1,7 @@
 //! The room that this app publishes to: found again, or made.
 
 use mujian_protocol::api::{NewRoom, OwnedRoom, RoomPatch, RoomView, TITLE_MAX};
+use mujian_protocol::room::Away;
 use mujian_protocol::studio::StudioSettings;
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use reqwest::Method;
@@ -16,6 +17,8 @@ pub struct OwnRoom {
     pub id: RoomId,
     /// Its stream key.
     pub key: Zeroizing<String>,
+    /// The streamer is away there: left elsewhere, or before this app was started.
+    pub away: Option<Away>,
 }
 
 /// The account's room at the server named `server` in the cache, as the settings describe it: the one
@@ -38,7 +41,7 @@ pub async fn prepare(api: &Api, cache: &Cache, server: &str, settings: &StudioSe
             let title = if title.is_empty() { first_title(&account.name) } else { title.to_owned() };
             let new = NewRoom { title, category: settings.category.clone(), tags: settings.tags.clone() };
             let made: OwnedRoom = api.call(Method::POST, "/rooms", Some(&new)).await?;
-            OwnRoom { id: made.room.id, key: Zeroizing::new(made.stream_key) }
+            OwnRoom { id: made.room.id, key: Zeroizing::new(made.stream_key), away: None }
         }
     };
     cache.set_last_room(server, &account.id, &room.id)?;
@@ -51,7 +54,7 @@ pub async fn prepare(api: &Api, cache: &Cache, server: &str, settings: &StudioSe
 /// `Forbidden` when it is another's; else as the server says.
 pub async fn with_key(api: &Api, id: RoomId) -> Result<OwnRoom, ApiError> {
     let room: OwnedRoom = api.call(Method::GET, &format!("/rooms/{id}/owner"), None::<&()>).await?;
-    Ok(OwnRoom { id, key: Zeroizing::new(room.stream_key) })
+    Ok(OwnRoom { id, key: Zeroizing::new(room.stream_key), away: room.room.away })
 }
 
 /// A room's title, category and tags; what is none stays as it is.

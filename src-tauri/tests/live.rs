@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use mujian::api::Api;
 use mujian::encode::{Encoders, ProbeCommand};
-use mujian::studio::{self, Studio, Target};
+use mujian::studio::{self, Start, Studio, Target};
+use mujian::telling::Telling;
 use mujian::viewer::media::{Media, Piece};
 use mujian::viewer::room::Room;
 use mujian_media::rtmp::Secret;
-use mujian_protocol::api::{Credentials, NewRoom, OwnedRoom, RoomView};
+use mujian_protocol::api::{Credentials, LeaveRequest, NewRoom, OwnedRoom, RoomView};
 use mujian_protocol::app::{LinkState, MediaState, RoomChannelMessage};
-use mujian_protocol::room::{ClientMessage, DanmakuMode, RoomEventBody, ServerMessage, Stage};
-use mujian_protocol::studio::{Broadcast, Preset, StudioSettings, StudioState, VideoSource};
-use mujian_protocol::{ErrorCode, RoomId};
+use mujian_protocol::room::{Away, ClientMessage, DanmakuMode, RoomEventBody, ServerMessage, Stage};
+use mujian_protocol::studio::{AwayStep, Broadcast, Preset, StudioSettings, StudioState, VideoSource};
+use mujian_protocol::{ErrorCode, LeaveId, RoomId, WallTime};
 use mujian_server::{Config, Running, Server};
 use reqwest::Method;
 use tokio::net::{TcpListener, TcpStream};
@@ -123,7 +124,7 @@ async fn a_broken_link_is_mended_and_viewers_stay() {
     let stand = Stand::new().await;
     let wire = Wire::to(stand.running.rtmp).await;
     let studio = test_card();
-    studio.go_live(stand.target(wire.at, &stand.room.stream_key), false).await.unwrap();
+    studio.go_live(stand.target(wire.at, &stand.room.stream_key), Start::default()).await.unwrap();
     until(&studio, "live", live).await;
 
     let (pieces, mut got) = mpsc::unbounded_channel();
@@ -167,16 +168,118 @@ async fn a_broken_link_is_mended_and_viewers_stay() {
     stand.running.shutdown().await;
 }
 
+/// What the room's socket says that viewers are shown.
+struct Shown {
+    _room: Room,
+    stage: watch::Receiver<Option<Stage>>,
+}
+
+impl Shown {
+    fn of(stand: &Stand) -> Self {
+        let (told, stage) = watch::channel(None);
+        let deliver = move |message| {
+            if let RoomChannelMessage::Message { message } = message {
+                match *message {
+                    ServerMessage::Welcome { room, .. } => drop(told.send_replace(Some(room.stage))),
+                    ServerMessage::Event { event } => {
+                        if let RoomEventBody::StageChanged { stage, .. } = event.body {
+                            told.send_replace(Some(stage));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            true
+        };
+        Self { _room: Room::join(stand.api.clone(), &stand.id(), deliver), stage }
+    }
+
+    async fn until(&mut self, stage: Stage) {
+        let waited = tokio::time::timeout(LIMIT, self.stage.wait_for(|s| *s == Some(stage))).await.map(drop);
+        waited.unwrap_or_else(|_| panic!("{stage:?} is not shown, but {:?}", *self.stage.borrow()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_by_the_mark_in_the_stream_alone_and_stays_away_through_a_broken_link() {
+    let stand = Stand::new().await;
+    let wire = Wire::to(stand.running.rtmp).await;
+    let studio = test_card();
+    let mut shown = Shown::of(&stand);
+    assert_eq!(studio.leave(Duration::ZERO).unwrap_err().code, ErrorCode::Conflict, "nothing to leave");
+    studio.go_live(stand.target(wire.at, &stand.room.stream_key), Start::default()).await.unwrap();
+    until(&studio, "live", live).await;
+    shown.until(Stage::Live).await;
+
+    let away = studio.leave(Duration::ZERO).unwrap();
+    assert!(studio.is_away(), "at once");
+    let sent = studio.state().stats.sent_frames;
+    let closed = until(&studio, "closed", |s| {
+        s.away.as_ref().is_some_and(|a| a.step == AwayStep::Closed && a.leave_id == away.leave_id)
+    });
+    closed.await;
+    shown.until(Stage::Away).await;
+    assert_eq!(studio.leave(Duration::ZERO).unwrap().leave_id, away.leave_id, "pressed twice");
+
+    // The link breaks, and "back" is not pressed: it is away on the new connection as well.
+    wire.whole.send_replace(false);
+    until(&studio, "reconnecting", |s| matches!(s.broadcast, Broadcast::Reconnecting { .. })).await;
+    wire.whole.send_replace(true);
+    let again = until(&studio, "live again", live).await;
+    assert!(again.away.is_some() && again.stats.sent_frames <= sent + 3, "{sent} {:?}", again.stats);
+    assert_eq!(stand.view().await.stage, Stage::Away);
+
+    // Pressed while the link is broken, it holds on the next.
+    wire.whole.send_replace(false);
+    until(&studio, "reconnecting", |s| matches!(s.broadcast, Broadcast::Reconnecting { .. })).await;
+    studio.back();
+    until(&studio, "back", |s| s.away.is_none()).await;
+    wire.whole.send_replace(true);
+    until(&studio, "pictures go out", |s| live(s) && s.stats.sent_frames > sent + 30).await;
+    shown.until(Stage::Live).await;
+    tokio::time::timeout(LIMIT, studio.end_and_wait()).await.unwrap();
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_that_begins_away_opens_nothing_until_back() {
+    let stand = Stand::new().await;
+    let studio = test_card();
+    let mut shown = Shown::of(&stand);
+    let leave_id: LeaveId = "before-the-crash".parse().unwrap();
+    let away = Away { since: WallTime(1), leave_id: leave_id.clone(), keep_sound: false };
+    let start = Start { resume: true, away: Some(away) };
+    studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), start).await.unwrap();
+    let state = until(&studio, "live", live).await;
+    assert_eq!(state.away.as_ref().map(|a| (&a.leave_id, a.since)), Some((&leave_id, WallTime(1))));
+    shown.until(Stage::Away).await;
+    assert_eq!(studio.state().stats.sent_frames, 0, "no picture ever");
+
+    // The source that was chosen cannot be had: a sentence, and away still.
+    let settings = studio.state().settings.clone();
+    let file = VideoSource::File { path: "/nowhere/at/all.mp4".into(), looped: false };
+    studio.set(StudioSettings { source: file, ..settings.clone() }).await.unwrap();
+    studio.back();
+    let failed = until(&studio, "why not", |s| s.notices.iter().any(|n| n.code == "back_failed")).await;
+    assert!(failed.away.is_some() && studio.is_away());
+    studio.set(settings).await.unwrap();
+    studio.back();
+    until(&studio, "pictures go out", |s| s.away.is_none() && s.stats.sent_frames > 10).await;
+    shown.until(Stage::Live).await;
+    tokio::time::timeout(LIMIT, studio.end_and_wait()).await.unwrap();
+    stand.running.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_publisher_is_refused_and_another_source_can_be_tried_on_air() {
     let stand = Stand::new().await;
     let first = test_card();
-    first.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), false).await.unwrap();
+    first.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), Start::default()).await.unwrap();
     until(&first, "live", live).await;
     let second = test_card();
     let mut target = stand.target(stand.running.rtmp, &stand.room.stream_key);
     target.program = "another-program".into();
-    second.go_live(target, false).await.unwrap();
+    second.go_live(target, Start::default()).await.unwrap();
     let state = until(&second, "refused", |s| matches!(s.broadcast, Broadcast::Failed { .. })).await;
     let Broadcast::Failed { error } = &state.broadcast else { unreachable!() };
     assert_eq!(error.code, ErrorCode::AlreadyPublishing, "{error}");
@@ -208,7 +311,7 @@ async fn a_file_is_played_to_its_end_and_the_broadcast_with_it() {
     let studio = test_card();
     let source = VideoSource::File { path: path.to_str().unwrap().into(), looped: false };
     studio.set(StudioSettings { source, ..StudioSettings::clone(&studio.state().settings) }).await.unwrap();
-    studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), false).await.unwrap();
+    studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), Start::default()).await.unwrap();
     until(&studio, "live", live).await;
     let over = until(&studio, "the end", |s| s.broadcast == Broadcast::Idle).await;
     // Frames before the connection stood, and what a busy machine drops, are missing from 90.
@@ -221,7 +324,7 @@ async fn a_file_is_played_to_its_end_and_the_broadcast_with_it() {
 async fn a_wrong_key_is_final() {
     let stand = Stand::new().await;
     let studio = test_card();
-    studio.go_live(stand.target(stand.running.rtmp, "wrong"), false).await.unwrap();
+    studio.go_live(stand.target(stand.running.rtmp, "wrong"), Start::default()).await.unwrap();
     let state = until(&studio, "failed", |s| matches!(s.broadcast, Broadcast::Failed { .. })).await;
     let Broadcast::Failed { error } = &state.broadcast else { unreachable!() };
     assert_eq!(error.code, ErrorCode::WrongStreamKey);
@@ -277,5 +380,48 @@ async fn a_room_is_joined_and_joined_again() {
     room.send(say("three")).unwrap();
     while note(&next().await) < 3 {}
     assert_eq!(seen, ["one", "two", "three"]);
+    stand.running.shutdown().await;
+}
+
+/// Against the server's API: told by a call while the stream's own connection is broken, and followed
+/// when pressed in a browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_told_and_what_is_pressed_elsewhere_is_followed() {
+    let stand = Stand::new().await;
+    let wire = Wire::to(stand.running.rtmp).await;
+    let studio = Arc::new(test_card());
+    studio.go_live(stand.target(wire.at, &stand.room.stream_key), Start::default()).await.unwrap();
+    let _telling = Telling::start(&stand.api, &stand.id(), &studio, true);
+    let mut shown = Shown::of(&stand);
+    until(&studio, "live", live).await;
+    shown.until(Stage::Live).await;
+
+    // In a browser.
+    let id = stand.id();
+    let leave = LeaveRequest { leave_id: None, keep_sound: true };
+    let view: RoomView = stand.api.call(Method::POST, &format!("/rooms/{id}/leave"), Some(&leave)).await.unwrap();
+    let fact = view.away.unwrap();
+    let followed = until(&studio, "followed", |s| s.away.is_some()).await.away.clone().unwrap();
+    assert_eq!((followed.leave_id, followed.keep_sound), (fact.leave_id, true));
+    until(&studio, "closed", |s| s.away.as_ref().is_some_and(|a| a.step == AwayStep::Closed)).await;
+    shown.until(Stage::Away).await;
+    let _: RoomView = stand.api.call(Method::POST, &format!("/rooms/{id}/back"), None::<&()>).await.unwrap();
+    until(&studio, "followed back", |s| s.away.is_none()).await;
+    shown.until(Stage::Live).await;
+
+    // Here, while the stream's connection is broken: the call tells it.
+    wire.whole.send_replace(false);
+    until(&studio, "reconnecting", |s| matches!(s.broadcast, Broadcast::Reconnecting { .. })).await;
+    let away = studio.leave(Duration::ZERO).unwrap();
+    until(&studio, "told", |s| s.away.as_ref().is_some_and(|a| a.told)).await;
+    assert_eq!(stand.view().await.away.map(|a| a.leave_id), Some(away.leave_id));
+    shown.until(Stage::Away).await;
+    wire.whole.send_replace(true);
+    until(&studio, "live again", live).await;
+    studio.back();
+    until(&studio, "back", |s| s.away.is_none()).await;
+    shown.until(Stage::Live).await;
+    assert_eq!(stand.view().await.away, None);
+    tokio::time::timeout(LIMIT, studio.end_and_wait()).await.unwrap();
     stand.running.shutdown().await;
 }

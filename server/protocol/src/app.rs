@@ -88,3 +88,35 @@ pub enum MediaState {
     /// There is nothing to watch now; open it again when the room is on air.
     Ended,
 }
+
+/// The page's words for the icon in the desktop's tray, in the language that the page speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TrayWords {
+    /// Show the window.
+    pub open: String,
+    /// Leave for a while.
+    pub leave: String,
+    /// Come back.
+    pub back: String,
+    /// Not on air.
+    pub idle: String,
+    /// On air.
+    pub live: String,
+    /// On air, and away.
+    pub away: String,
+}
+
+impl Default for TrayWords {
+    /// Until the page has said its own.
+    fn default() -> Self {
+        let word = |s: &str| s.to_owned();
+        Self {
+            open: word("Open Mujian"),
+            leave: word("Leave for a while"),
+            back: word("I'm back"),
+            idle: word("Mujian: not on air"),
+            live: word("Mujian: live"),
+            away: word("Mujian: away"),
+        }
+    }
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::error::ApiError;
-use crate::ids::RoomId;
+use crate::ids::{LeaveId, RoomId};
 use crate::time::WallTime;
 
 /// Where the picture comes from.
@@ -111,6 +111,12 @@ pub struct StudioSettings {
     pub category: String,
     /// Tags of the room.
     pub tags: Vec<String>,
+    /// The sound goes on while the streamer is away.
+    #[serde(default)]
+    pub keep_sound: bool,
+    /// Coming back, the streamer sees the picture for three seconds before the audience does.
+    #[serde(default)]
+    pub self_view: bool,
 }
 
 impl Default for StudioSettings {
@@ -125,8 +131,42 @@ impl Default for StudioSettings {
             title: String::new(),
             category: String::new(),
             tags: Vec::new(),
+            keep_sound: false,
+            self_view: false,
         }
     }
+}
+
+/// How far leaving, or coming back, has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum AwayStep {
+    /// Nothing passes any more; the device is being closed.
+    Closing,
+    /// The device is closed.
+    Closed,
+    /// The device is being opened for the return; the audience sees nothing yet.
+    Opening,
+    /// The streamer sees the picture, the audience does not yet.
+    SelfView {
+        /// When the audience will.
+        until: WallTime,
+    },
+}
+
+/// The streamer's stay away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct StudioAway {
+    /// Which stay this is.
+    pub leave_id: LeaveId,
+    /// Since when.
+    pub since: WallTime,
+    /// The sound goes on.
+    pub keep_sound: bool,
+    /// How far it has come.
+    pub step: AwayStep,
+    /// The server has answered that it holds.
+    pub told: bool,
 }
 
 /// Where the broadcast stands.
@@ -210,6 +250,8 @@ pub struct StudioState {
     pub settings: StudioSettings,
     /// Where the broadcast stands.
     pub broadcast: Broadcast,
+    /// The streamer's stay away, if it is one.
+    pub away: Option<StudioAway>,
     /// Its figures.
     pub stats: BroadcastStats,
     /// People watching, by the server's count.

@@ -79,6 +79,7 @@ pub fn declarations() -> String {
     all.add::<app::ApiResponse>();
     all.add::<app::RoomChannelMessage>();
     all.add::<app::MediaState>();
+    all.add::<app::TrayWords>();
     // The app's studio.
     all.add::<studio::Devices>();
     all.add::<studio::StudioState>();

@@ -1,5 +1,6 @@
 //! The broadcast that is meant to run: what a new process goes on with after this one died.
 
+use mujian_protocol::room::Away;
 use mujian_protocol::studio::StudioSettings;
 use mujian_protocol::{RoomId, WallTime};
 use rusqlite::{OptionalExtension as _, params};
@@ -23,6 +24,9 @@ pub struct Intent {
     pub encoder: Option<String>,
     /// Since when.
     pub since: WallTime,
+    /// The streamer is away: whatever crashes, nothing goes live again by itself.
+    #[serde(default)]
+    pub away: Option<Away>,
 }
 
 impl Cache {
@@ -56,6 +60,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mujian_protocol::LeaveId;
 
     #[test]
     fn an_intent_outlives_the_process() {
@@ -66,6 +71,7 @@ mod tests {
             settings: StudioSettings::default(),
             encoder: Some("libx264".into()),
             since: WallTime(3),
+            away: Some(Away { since: WallTime(4), leave_id: LeaveId::new(), keep_sound: true }),
         };
         Cache::open(dir.path()).unwrap().set_intent(Some(&intent)).unwrap();
         let again = Cache::open(dir.path()).unwrap();

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mujian_media::time::MediaTime;
 
-/// The system's monotonic clock, counted from an origin. Copies tell the same time.
+/// The system's monotonic clock, counted from an origin that is the same for the whole process: a
+/// time of it means the same to everybody, whichever was asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
@@ -17,10 +18,10 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// The clock.
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: crate::clock::origin() }
     }
 
     /// The time now.

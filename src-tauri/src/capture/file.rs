@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mujian_av::decode::{Decoded, Reader};
 use mujian_av::open::Watch;
@@ -25,6 +25,8 @@ const SOUND_AHEAD: MediaTime = MediaTime::from_millis(1000);
 const HELD: MediaTime = MediaTime::from_millis(40);
 /// Later than this, the file's clock is moved instead of hurrying after it.
 const LATE: MediaTime = MediaTime::from_millis(700);
+/// How often a file that stands still looks whether it is to go on.
+const STILL: Duration = Duration::from_millis(20);
 /// A jump in the file's own timestamps that is taken for a defect.
 const JUMP: MediaTime = MediaTime::from_millis(10_000);
 
@@ -61,6 +63,13 @@ struct Waiting {
     pictures: VecDeque<Picture>,
     sound: VecDeque<(MediaTime, Vec<Sample>)>,
     bytes: usize,
+    /// Sound that was handed over ahead of its time: given again if the file stands still before it.
+    given: VecDeque<(MediaTime, Vec<Sample>)>,
+}
+
+/// When a piece of sound is over.
+fn ends(at: MediaTime, samples: &[Sample]) -> MediaTime {
+    at.saturating_add(MediaTime::from_scale(samples.len() as i64, RATE))
 }
 
 fn size(picture: &Picture) -> usize {
@@ -117,7 +126,11 @@ impl Play<'_> {
                 if self.dark.is_some() && at <= now {
                     self.voice.ready();
                 }
+                self.waiting.given.push_back((at, samples));
             }
+        }
+        while self.waiting.given.front().is_some_and(|(at, s)| ends(*at, s) <= now) {
+            self.waiting.given.pop_front();
         }
         if let Some(dark) = &self.dark {
             self.outlet.picture(dark.at(now));
@@ -179,6 +192,27 @@ impl Play<'_> {
         }
     }
 
+    /// Stands still for as long as it is asked to. `false`: it was asked to stop.
+    fn stand_still(&mut self) -> bool {
+        let since = self.clock.now();
+        if !self.outlet.is_held() {
+            return true;
+        }
+        while self.outlet.is_held() {
+            if self.stop.wait_until(Instant::now() + STILL) {
+                return false;
+            }
+        }
+        let unheard = self.waiting.given.iter().position(|(at, s)| ends(*at, s) > since);
+        if let Some(first) = unheard {
+            for piece in self.waiting.given.drain(..).skip(first).rev() {
+                self.waiting.sound.push_front(piece);
+            }
+        }
+        self.later(self.clock.now().saturating_sub(since));
+        true
+    }
+
     fn is_full(&self) -> bool {
         let ahead = self.clock.now().saturating_add(PICTURES_AHEAD);
         let pictures = self.waiting.pictures.len() >= 2
@@ -197,6 +231,9 @@ impl Play<'_> {
     fn run(&mut self, reader: &mut Reader, ahead: bool) -> Result<bool, AvError> {
         let mut ended = false;
         loop {
+            if !self.stand_still() {
+                return Ok(false);
+            }
             while !ended && !self.is_full() {
                 match reader.read()? {
                     Some(piece) => self.take(piece),

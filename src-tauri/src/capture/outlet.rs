@@ -10,6 +10,8 @@ use mujian_av::sound::{RATE, Sample, Track};
 use mujian_media::time::MediaTime;
 use parking_lot::{Condvar, Mutex};
 
+use super::Gate;
+
 /// A request to stop that a thread can wait on.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
@@ -62,11 +64,12 @@ struct Queue {
     closed: bool,
 }
 
-/// A queue of pictures that drops the oldest when it is full.
+/// A queue of pictures that drops the oldest when it is full, and those that its gate does not let through.
 #[derive(Clone)]
 pub struct Pictures {
     shared: Arc<(Mutex<Queue>, Condvar)>,
     capacity: usize,
+    gate: Option<Gate>,
 }
 
 /// What came out of a queue.
@@ -85,11 +88,24 @@ impl Pictures {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let queue = Queue { pictures: VecDeque::with_capacity(capacity), closed: false };
-        Self { shared: Arc::new((Mutex::new(queue), Condvar::new())), capacity: capacity.max(1) }
+        Self { shared: Arc::new((Mutex::new(queue), Condvar::new())), capacity: capacity.max(1), gate: None }
+    }
+
+    /// An empty queue behind a gate, which is asked when a picture comes and when it goes.
+    #[must_use]
+    pub fn behind(gate: &Gate, capacity: usize) -> Self {
+        Self { gate: Some(gate.clone()), ..Self::new(capacity) }
+    }
+
+    fn passes(&self, picture: &Picture) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.passes(picture.at))
     }
 
     /// Adds a picture.
     pub fn push(&self, picture: Picture) {
+        if !self.passes(&picture) {
+            return;
+        }
         let mut queue = self.shared.0.lock();
         if queue.pictures.len() >= self.capacity {
             queue.pictures.pop_front();
@@ -103,8 +119,10 @@ impl Pictures {
     pub fn next(&self, until: Instant) -> Next {
         let mut queue = self.shared.0.lock();
         loop {
-            if let Some(picture) = queue.pictures.pop_front() {
-                return Next::Picture(picture);
+            while let Some(picture) = queue.pictures.pop_front() {
+                if self.passes(&picture) {
+                    return Next::Picture(picture);
+                }
             }
             if queue.closed {
                 return Next::Closed;
@@ -195,6 +213,7 @@ struct ProgramInner {
     issued: AtomicU64,
     sinks: Vec<Pictures>,
     sound: Mutex<SoundTrack>,
+    held: AtomicBool,
 }
 
 impl Program {
@@ -206,6 +225,7 @@ impl Program {
             issued: AtomicU64::new(0),
             sinks,
             sound: Mutex::new(SoundTrack::new()),
+            held: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -216,6 +236,11 @@ impl Program {
     pub fn outlet(&self) -> Outlet {
         let generation = self.inner.issued.fetch_add(1, Ordering::SeqCst) + 1;
         Outlet { program: self.clone(), generation, sound: SoundTrack::new() }
+    }
+
+    /// Asks a source that can stand still, as a file can, to stand still, or to go on.
+    pub fn hold(&self, held: bool) {
+        self.inner.held.store(held, Ordering::SeqCst);
     }
 
     /// The sound of the source on air.
@@ -261,6 +286,12 @@ impl Outlet {
     /// Gives sound by its place on the clock.
     pub fn sound_at(&self, index: i64, samples: &[Sample]) {
         self.sound.write(index, samples);
+    }
+
+    /// A source that can stand still is to do so.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.program.inner.held.load(Ordering::SeqCst)
     }
 
     /// No sound comes for now.

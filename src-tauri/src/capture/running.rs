@@ -153,6 +153,29 @@ impl Running {
     pub fn label(&self) -> &str {
         &self.label
     }
+
+    /// Asks it to stop, without waiting.
+    #[must_use]
+    pub fn close(mut self) -> Closing {
+        self.stop.stop();
+        Closing { thread: self.thread.take() }
+    }
+}
+
+/// A source that was asked to stop.
+#[derive(Default)]
+pub struct Closing {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Closing {
+    /// Waits until its device is closed: for as long as the driver takes.
+    pub fn wait(self) {
+        if let Some(thread) = self.thread {
+            // One that crashed has let go of its device as well.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Drop for Running {

@@ -33,8 +33,12 @@ Exit codes:
   2  the command line is wrong        6  the media file cannot be played
   3  refused: wrong key or password, or somebody else publishes
 
-Ctrl-C and SIGTERM end the stream properly. With --json each line of standard output is one object with a `type`:
-starting, live, stats, reconnecting, notice, ended, error.";
+Ctrl-C and SIGTERM end the stream properly. SIGUSR1 leaves for a while: the camera is closed and nothing captured
+from then on is sent, only sound with --keep-sound. SIGUSR2 comes back. Leaving and coming back that the owner presses
+in a browser are followed too (not with an rtmp:// address, which says nothing of them).
+
+With --json each line of standard output is one object with a `type`: starting, live, away, back, stats, reconnecting,
+notice, ended, error.";
 
 /// Go live, leave for a while, and come back.
 #[derive(Debug, Parser)]
@@ -143,6 +147,9 @@ pub struct LiveArgs {
     /// Gain of the microphone in decibels, -40 to 20.
     #[arg(long, value_name = "DB", default_value_t = 0.0, value_parser = gain, allow_negative_numbers = true)]
     pub gain: f32,
+    /// The sound goes on while the streamer is away.
+    #[arg(long)]
+    pub keep_sound: bool,
     /// Size and rate: 540p30, 720p30, 1080p30 or 1080p60.
     #[arg(long, value_name = "PRESET", default_value = "720p30", value_parser = preset)]
     pub preset: Preset,
@@ -220,6 +227,8 @@ impl LiveArgs {
             title: self.title.clone().unwrap_or_default(),
             category: self.category.clone().unwrap_or_default(),
             tags: self.tags.clone(),
+            keep_sound: self.keep_sound,
+            ..StudioSettings::default()
         }
     }
 }

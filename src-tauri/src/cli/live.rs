@@ -1,5 +1,6 @@
 //! `mujian live`: the studio without a window.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_protocol::studio::{Broadcast, Device, StudioSettings, VideoSource};
@@ -9,7 +10,9 @@ use super::args::LiveArgs;
 use super::report::Report;
 use super::{exit, target};
 use crate::paths;
-use crate::studio::{self, Studio};
+use crate::signal::{Asked, Presses};
+use crate::studio::{self, Start, Studio};
+use crate::telling::Telling;
 
 /// Broadcasts until it ends; the exit code.
 pub(super) async fn run(args: &LiveArgs) -> u8 {
@@ -30,14 +33,16 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
     // From here on, so that a signal while things open ends it as properly as later.
     let mut asked = std::pin::pin!(crate::signal::asked_to_end());
     report.starting(&args.room, &address(&args.server));
-    let (target, settings) = tokio::select! {
+    let mut presses = Presses::new();
+    let (found, settings) = tokio::select! {
         opened = async { Ok::<_, ApiError>((target::find(args).await?, with_device(args.settings()).await?)) } => opened?,
         () = &mut asked => return Ok(()),
     };
-    let studio =
-        Studio::start(studio::rig(&tokio::runtime::Handle::current(), paths::data_dir(None).ok().as_deref()), settings);
+    let rig = studio::rig(&tokio::runtime::Handle::current(), paths::data_dir(None).ok().as_deref());
+    let studio = Arc::new(Studio::start(rig, settings));
     let mut state = studio.watch();
-    studio.go_live(target, false).await?;
+    studio.go_live(found.target, Start { resume: false, away: found.away }).await?;
+    let _telling = found.api.map(|api| Telling::start(&api, &args.room, &studio, found.owner));
     let mut over = std::pin::pin!(after(args.duration, state.clone()));
     let mut ending = false;
     loop {
@@ -52,6 +57,11 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
             changed = state.changed() => {
                 changed.map_err(|_| ApiError::new(ErrorCode::Internal, "The studio has crashed. Start the broadcast again."))?;
             }
+            press = presses.next(), if !ending => match press {
+                // Off air there is nothing to leave, and the state says so already.
+                Asked::Leave => drop(studio.leave(Duration::ZERO)),
+                Asked::Back => studio.back(),
+            },
             () = &mut asked, if !ending => {
                 ending = true;
                 studio.end();

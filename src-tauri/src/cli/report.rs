@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use mujian_protocol::studio::{Broadcast, BroadcastStats, EncoderReport, Notice, StudioState};
+use mujian_protocol::studio::{AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, StudioAway, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
 use serde::Serialize;
 
@@ -24,6 +24,13 @@ enum Line<'a> {
         stats: &'a BroadcastStats,
         encoder: Option<&'a str>,
     },
+    /// The streamer is away; again at each step.
+    Away {
+        #[serde(flatten)]
+        away: &'a StudioAway,
+    },
+    /// The streamer is back: pictures go out again.
+    Back,
     /// The connection broke.
     Reconnecting { attempt: u32, code: ErrorCode, message: &'a str },
     /// Something the streamer should know.
@@ -44,6 +51,7 @@ pub(super) struct Report {
     live_at: Option<Instant>,
     phase: Option<Broadcast>,
     notices: Vec<Notice>,
+    away: Option<StudioAway>,
     stats: BroadcastStats,
 }
 
@@ -57,6 +65,7 @@ impl Report {
             live_at: None,
             phase: None,
             notices: Vec::new(),
+            away: None,
             stats: BroadcastStats::default(),
         }
     }
@@ -91,6 +100,13 @@ impl Report {
             }
             self.phase = Some(state.broadcast.clone());
         }
+        if self.away != state.away {
+            match &state.away {
+                Some(away) => self.say(&Line::Away { away }, || away_line(away)),
+                None => self.say(&Line::Back, || "Back: the audience sees you.".into()),
+            }
+            self.away.clone_from(&state.away);
+        }
         if self.stats != state.stats {
             self.stats.clone_from(&state.stats);
             if matches!(state.broadcast, Broadcast::Live { .. }) {
@@ -109,7 +125,8 @@ impl Report {
             return;
         }
         self.said_at = Some(Instant::now());
-        let line = status_line(self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
+        let word = if self.away.is_some() { "AWAY" } else { "LIVE" };
+        let line = status_line(word, self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
         if self.overwrite {
             write(&format!("\r{line}\x1b[K"));
             self.open_line = true;
@@ -168,10 +185,19 @@ fn clock(seconds: u64) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn status_line(on_air: Duration, stats: &BroadcastStats, encoder: Option<&EncoderReport>) -> String {
+fn away_line(away: &StudioAway) -> String {
+    let heard = if away.keep_sound { "the audience still hears you" } else { "the microphone is closed too" };
+    match away.step {
+        AwayStep::Closing => format!("Away: nothing of the picture is sent any more, and {heard}. SIGUSR2 comes back."),
+        AwayStep::Closed => "Away: the camera is closed.".into(),
+        AwayStep::Opening | AwayStep::SelfView { .. } => "Coming back ...".into(),
+    }
+}
+
+fn status_line(word: &str, on_air: Duration, stats: &BroadcastStats, encoder: Option<&EncoderReport>) -> String {
     let name = encoder.map_or("", |e| e.name.as_str());
     format!(
-        "LIVE {}  {:.0} kbit/s  {:.1} fps  {} dropped  {name}",
+        "{word} {}  {:.0} kbit/s  {:.1} fps  {} dropped  {name}",
         clock(on_air.as_secs()),
         stats.bitrate_kbps,
         stats.fps,
@@ -187,7 +213,7 @@ mod tests {
     fn the_status_line_holds_the_figures() {
         let stats = BroadcastStats { bitrate_kbps: 2512.4, fps: 30.0, dropped_frames: 3, ..BroadcastStats::default() };
         assert_eq!(
-            status_line(Duration::from_secs(3725), &stats, None),
+            status_line("LIVE", Duration::from_secs(3725), &stats, None),
             "LIVE 01:02:05  2512 kbit/s  30.0 fps  3 dropped  "
         );
     }

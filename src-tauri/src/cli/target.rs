@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use mujian_media::rtmp::Secret;
-use mujian_protocol::api::{Credentials, ServerInfo};
+use mujian_protocol::api::{Credentials, RoomView, ServerInfo};
+use mujian_protocol::room::Away;
 use mujian_protocol::{ApiError, ErrorCode};
 use reqwest::Method;
 use zeroize::Zeroizing;
@@ -16,18 +17,31 @@ use crate::studio::Target;
 /// Longest token in a file, in bytes.
 const TOKEN_MAX: u64 = 4096;
 
+/// Where it publishes to, and whom it can ask about the room.
+pub(super) struct Found {
+    pub(super) target: Target,
+    /// None: an RTMP server, of which nothing else is known.
+    pub(super) api: Option<Api>,
+    /// Logged in as the owner.
+    pub(super) owner: bool,
+    /// The streamer is away there already.
+    pub(super) away: Option<Away>,
+}
+
 /// Finds the target, and sets the room's words where they are given.
-pub(super) async fn find(args: &LiveArgs) -> Result<Target, ApiError> {
+pub(super) async fn find(args: &LiveArgs) -> Result<Found, ApiError> {
     let program = uuid::Uuid::new_v4().to_string();
     let key = args.key.as_deref().map(Secret::new);
     if args.server.scheme() == "rtmp" {
         let key = key.ok_or_else(|| {
             usage("An RTMP server needs the room's stream key: set MUJIAN_STREAM_KEY, or give --key. Logging in works with http:// addresses.")
         })?;
-        return Target::from_url(&args.server, args.room.clone(), key, program);
+        let target = Target::from_url(&args.server, args.room.clone(), key, program)?;
+        return Ok(Found { target, api: None, owner: false, away: None });
     }
     let api = Api::new(args.server.clone())?;
     let info: ServerInfo = api.call(Method::GET, "/server", None::<&()>).await?;
+    let owner = key.is_none();
     let key = match key {
         Some(key) => key,
         None => {
@@ -36,7 +50,14 @@ pub(super) async fn find(args: &LiveArgs) -> Result<Target, ApiError> {
             Secret::new(own_room::with_key(&api, args.room.clone()).await?.key.as_str())
         }
     };
-    crate::app::target(&args.server, &info, args.room.clone(), key, program)
+    let target = crate::app::target(&args.server, &info, args.room.clone(), key, program)?;
+    let room: Option<RoomView> = match api.call(Method::GET, &format!("/rooms/{}", args.room), None::<&()>).await {
+        Ok(room) => Some(room),
+        // The stream key decides who publishes, and RTMP tells that better.
+        Err(error) if error.code == ErrorCode::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Found { target, api: Some(api), owner, away: room.and_then(|r| r.away) })
 }
 
 /// What is not given stays as it is; [`own_room::describe`] compares.

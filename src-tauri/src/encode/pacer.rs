@@ -29,11 +29,24 @@ pub(super) struct Pacer {
     real: MediaTime,
     /// How late pictures come after their capture: the most of late, forgotten slowly.
     lateness: MediaTime,
+    /// The streamer was away: the hole before the next picture stays one.
+    paused: bool,
 }
 
 impl Pacer {
     pub(super) fn new(fps: u32) -> Self {
-        Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, real: MediaTime::ZERO, lateness: LATENESS }
+        Self {
+            step: MediaTime::from_scale(1, fps.max(1)),
+            last: None,
+            real: MediaTime::ZERO,
+            lateness: LATENESS,
+            paused: false,
+        }
+    }
+
+    /// Nothing is shown until the next picture, which begins the grid anew.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
     }
 
     /// A picture captured at `at` that is looked at `now`. `behind`: more of them wait already, so the
@@ -54,7 +67,7 @@ impl Pacer {
             return Pace::Drop;
         }
         self.real = at;
-        if MediaTime::from_flicks(ahead) > FILL {
+        if std::mem::take(&mut self.paused) || MediaTime::from_flicks(ahead) > FILL {
             // A real hole: nothing is made up, the grid starts anew.
             self.last = Some(at);
             return Pace::Show { pts: at, repeats: 0, left_out: 0 };
@@ -76,7 +89,7 @@ impl Pacer {
     /// When the last picture should be repeated because no new one has come; none before the first
     /// picture and after a second without one.
     pub(super) fn repeat_due(&self) -> Option<MediaTime> {
-        let last = self.last?;
+        let last = self.last.filter(|_| !self.paused)?;
         let next = last.saturating_add(self.step);
         // A picture that is merely on its way must not find its place taken.
         let patience = self.lateness.saturating_add(self.step);
@@ -162,6 +175,17 @@ mod tests {
         assert_eq!(count, 30);
         // It comes back: no hole is made up.
         assert_eq!(p.picture(ms(9000.0), ms(9000.0), false), Pace::Show { pts: ms(9000.0), repeats: 0, left_out: 0 });
+    }
+
+    #[test]
+    fn after_a_pause_nothing_is_made_up() {
+        let mut p = Pacer::new(30);
+        p.picture(ms(0.0), ms(0.0), false);
+        p.pause();
+        assert_eq!(p.repeat_due(), None);
+        assert_eq!(p.picture(ms(10.0), ms(10.0), false), Pace::Drop, "time only goes forward");
+        assert_eq!(p.picture(ms(407.0), ms(410.0), false), Pace::Show { pts: ms(407.0), repeats: 0, left_out: 0 });
+        assert!(p.repeat_due().is_some());
     }
 
     /// A source whose pictures come ever later than any fixed patience is not replaced by repeats.

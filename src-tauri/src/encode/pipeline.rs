@@ -18,7 +18,8 @@ use super::sound::{Controls, Mixer};
 use super::{EncodeError, Encoders, preset, preview, video};
 use crate::capture::microphone::{Microphone, MicrophoneEvent};
 use crate::capture::{
-    CaptureError, Clock, FileSource, Hold, Pictures, Program, Running, SoundTrack, Source, SourceEvent, Stop, Wanted,
+    CaptureError, Clock, Closing, FileSource, Gate, Hold, Pictures, Program, Running, SoundTrack, Source, SourceEvent,
+    Stop, Wanted,
 };
 
 /// Frames and sounds that may wait for the one who sends them: some 5 seconds.
@@ -187,6 +188,10 @@ impl Outgoing {
         self.over.load(Ordering::Relaxed)
     }
 
+    pub(super) fn request_key_frame(&self) {
+        self.key.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn take_key_request(&self) -> bool {
         self.key.swap(false, Ordering::Relaxed)
     }
@@ -256,7 +261,13 @@ pub struct FeedControl {
 impl FeedControl {
     /// The next picture becomes a key frame.
     pub fn request_key_frame(&self) {
-        self.out.key.store(true, Ordering::Relaxed);
+        self.out.request_key_frame();
+    }
+
+    /// The capture clock's time of the stream's zero.
+    #[must_use]
+    pub fn origin(&self) -> MediaTime {
+        self.out.origin
     }
 
     /// Another bitrate of the picture, in bits a second, where the encoder can change it while it runs.
@@ -306,19 +317,22 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts it without a source. The microphone is opened in the background; see the status.
+    /// Starts it without a source; only what passes the gate is encoded. The microphone is opened in
+    /// the background; see the status.
     ///
     /// # Errors
     /// [`CaptureError::Unsupported`] if no thread can be started.
-    pub fn start(settings: &PipelineSettings) -> Result<Self, CaptureError> {
+    pub fn start(settings: &PipelineSettings, gate: &Gate) -> Result<Self, CaptureError> {
         let clock = Clock::new();
-        let sinks = [Pictures::new(4), Pictures::new(1)];
+        // The preview is the streamer's own: the gate is not asked.
+        let sinks = [Pictures::behind(gate, 4), Pictures::new(1)];
         let program = Program::new(sinks.to_vec());
         let silence = MicLevel { rms_db: Level::SILENCE.rms_db, peak_db: Level::SILENCE.peak_db };
         let controls = Controls {
             microphone: Arc::default(),
             gain: Arc::new(Mutex::new((settings.gain_db, settings.muted))),
             live: Arc::default(),
+            gate: gate.clone(),
         };
         let mut this = Self {
             clock,
@@ -343,8 +357,8 @@ impl Pipeline {
             move || mixer.run(&stop)
         })?;
         this.spawn("encoder", {
-            let stop = stop.clone();
-            move || video::run(clock, &pictures, &start, &stop)
+            let (stop, gate) = (stop.clone(), gate.clone());
+            move || video::run(clock, &pictures, &start, &gate, &stop)
         })?;
         let (pictures, out) = (this.sinks[1].clone(), this.preview.clone());
         this.spawn("preview", move || preview::run(&pictures, &out, &stop))?;
@@ -450,6 +464,36 @@ impl Pipeline {
                 Err(e)
             }
         }
+    }
+
+    /// The streamer is away: cameras and screens are closed. A file stands still, or is only heard, if
+    /// `keep_sound` says so; a test card likewise is closed or only heard.
+    #[must_use]
+    pub fn close_source(&self, keep_sound: bool) -> Closing {
+        let mut air = self.air.lock();
+        self.program.hold(!keep_sound);
+        let stays = match &air.choice {
+            Some(VideoSource::File { .. }) => true,
+            Some(VideoSource::TestCard) => keep_sound,
+            _ => false,
+        };
+        let Some(running) = air.running.take_if(|_| !stays) else { return Closing::default() };
+        // Events of the closed source are old.
+        self.turn.fetch_add(1, Ordering::SeqCst);
+        air.choice = None;
+        self.status.send_if_modified(|s| {
+            let before = s.notices.len();
+            s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+            s.source_error.take().is_some() || s.notices.len() != before
+        });
+        running.close()
+    }
+
+    /// The streamer comes back: what stood still goes on. False: there is no source; choose it again.
+    #[must_use]
+    pub fn reopen_source(&self) -> bool {
+        self.program.hold(false);
+        self.air.lock().running.is_some()
     }
 
     /// Takes another microphone, or none. It is opened in the background; see the status.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::pipeline::Outgoing;
-use crate::capture::{Clock, Program, SoundTrack, Stop};
+use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 
 /// Longest that the mix waits for a microphone that is late.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -29,6 +29,8 @@ pub(super) struct Controls {
     pub(super) gain: Arc<Mutex<(f32, bool)>>,
     /// Where encoded sound goes; none while not live.
     pub(super) live: Arc<Mutex<Option<Arc<Outgoing>>>>,
+    /// What is said after a press is not heard, unless sound is kept.
+    pub(super) gate: Gate,
 }
 
 pub(super) struct Mixer {
@@ -79,6 +81,7 @@ impl Mixer {
             }
             add_source(&mut mix, index, &mut source, now_source);
             mix.iter_mut().for_each(|s| *s = limit(*s));
+            self.controls.gate.silence(index, &mut mix);
 
             self.encode(&mut encoding, index, &mix, &mut items);
             index = end;

@@ -9,7 +9,7 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::studio::{EncoderReport, Preset, VideoSource};
 
 use super::*;
-use crate::capture::{Clock, End, Hold, Outlet, Source, Stop, Voice};
+use crate::capture::{Clock, End, Gate, Hold, Outlet, Source, Stop, Voice};
 
 /// Tests that keep real time do not run beside each other on a small machine.
 static REAL_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
@@ -26,7 +26,7 @@ fn software() -> Encoders {
 }
 
 fn quiet() -> Pipeline {
-    Pipeline::start(&PipelineSettings { microphone: None, gain_db: 0.0, muted: false }).unwrap()
+    Pipeline::start(&PipelineSettings { microphone: None, gain_db: 0.0, muted: false }, &Gate::default()).unwrap()
 }
 
 fn live(preset: Preset) -> LiveSettings {
@@ -508,8 +508,11 @@ fn with_a_microphone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let listed = crate::capture::microphone::list().unwrap();
     assert!(listed[0].is_default && listed.iter().any(|d| d.id == "pulse"), "{listed:?}");
-    let pipeline =
-        Pipeline::start(&PipelineSettings { microphone: Some("default".into()), gain_db: 0.0, muted: false }).unwrap();
+    let pipeline = Pipeline::start(
+        &PipelineSettings { microphone: Some("default".into()), gain_db: 0.0, muted: false },
+        &Gate::default(),
+    )
+    .unwrap();
     let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
     let mut all = Vec::new();
     // Receives until 43 frames (most of a second) have one thing in common.

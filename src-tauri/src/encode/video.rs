@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::pacer::{Pace, Pacer};
 use super::pipeline::Outgoing;
-use crate::capture::{Clock, Next, Pictures, Stop};
+use crate::capture::{Clock, Gate, Next, Pictures, Stop};
 
 pub(super) type FallBack = Box<dyn Fn(VideoSettings, &AvError) -> Result<VideoEncoder, AvError> + Send>;
 
@@ -33,20 +33,40 @@ struct Live {
     last: Option<Picture>,
     last_key: Option<MediaTime>,
     items: Vec<FeedItem>,
+    gate: Gate,
+    closings: u64,
 }
 
 impl Live {
-    fn new(start: Start) -> Self {
+    fn new(start: Start, gate: &Gate) -> Self {
         let Start { out, encoder, fall_back } = start;
+        let closings = gate.closings();
         let settings = encoder.settings();
         let scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
         out.set_encoder(encoder.name());
         let pacer = Pacer::new(settings.fps);
-        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, items: Vec::new() }
+        let (gate, items) = (gate.clone(), Vec::new());
+        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, items, gate, closings }
+    }
+
+    /// While the streamer is away nothing is encoded, no old picture either; the first one after the
+    /// return is a key frame.
+    fn look_at_the_gate(&mut self) {
+        let closings = self.gate.closings();
+        if closings != self.closings {
+            self.closings = closings;
+            self.last = None;
+            self.pacer.pause();
+            self.out.request_key_frame();
+        }
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
     fn picture(&mut self, picture: &Picture, now: MediaTime, behind: bool) -> bool {
+        self.look_at_the_gate();
+        if !self.gate.passes(picture.at) {
+            return true;
+        }
         let at = picture.at.saturating_sub(self.out.origin);
         if at < MediaTime::ZERO {
             return true;
@@ -81,6 +101,7 @@ impl Live {
     }
 
     fn repeat(&mut self) -> bool {
+        self.look_at_the_gate();
         let (Some(last), Some(pts)) = (self.last.clone(), self.pacer.repeat()) else { return true };
         self.out.count_repeated();
         self.encode(&last, pts)
@@ -144,7 +165,7 @@ impl Live {
 }
 
 /// Encodes what comes while live, until asked to stop.
-pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>, stop: &Stop) {
+pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>, gate: &Gate, stop: &Stop) {
     let mut live: Option<Live> = None;
     while !stop.is_stopped() {
         if live.as_ref().is_some_and(|l| l.out.is_over()) {
@@ -152,7 +173,10 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
         }
         if let Some(start) = next.lock().take() {
             finish(&mut live);
-            live = Some(Live::new(start));
+            live = Some(Live::new(start, gate));
+        }
+        if let Some(live) = &mut live {
+            live.look_at_the_gate();
         }
         let idle = Instant::now() + Duration::from_millis(100);
         let repeat = live.as_ref().and_then(|l| Some(l.pacer.repeat_due()?.saturating_add(l.out.origin)));
@@ -183,6 +207,10 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     fn live(waiting: usize) -> (Live, mpsc::Receiver<FeedItem>, Arc<Mutex<Vec<String>>>) {
+        live_behind(&Gate::default(), waiting)
+    }
+
+    fn live_behind(gate: &Gate, waiting: usize) -> (Live, mpsc::Receiver<FeedItem>, Arc<Mutex<Vec<String>>>) {
         let (sender, items) = mpsc::channel(waiting);
         let out = Outgoing::new(MediaTime::ZERO, sender, watch::Sender::new(PipelineStatus::default()), Vec::new());
         let settings = VideoSettings::live(320, 180, 30, 500_000);
@@ -193,7 +221,7 @@ mod tests {
             VideoEncoder::open("libx264", settings)
         });
         let encoder = VideoEncoder::open("libx264", settings).unwrap();
-        (Live::new(Start { out, encoder, fall_back }), items, said)
+        (Live::new(Start { out, encoder, fall_back }, gate), items, said)
     }
 
     fn at(ms: i64) -> MediaTime {
@@ -242,6 +270,31 @@ mod tests {
         });
         let stats = live.out.stats();
         assert_eq!((stats.frames, stats.dropped), (30, 17));
+    }
+
+    #[test]
+    fn while_away_nothing_is_encoded_and_the_return_is_a_key_frame() {
+        let gate = Gate::default();
+        let (mut live, mut items, _) = live_behind(&gate, 100);
+        let picture = mujian_av::dark(320, 180);
+        assert!(live.picture(&picture.at(at(0)), at(5), false));
+        assert!(live.picture(&picture.at(at(33)), at(38), false));
+        received(&mut items);
+        gate.close(at(40), true);
+        assert!(live.picture(&picture.at(at(67)), at(70), false));
+        assert!(live.repeat());
+        assert_eq!(live.pacer.repeat_due(), None, "and the thread does not wait for a repeat");
+        // Captured before the press, late: it may go.
+        assert!(live.picture(&picture.at(at(40)), at(100), false));
+        let before: Vec<_> = received(&mut items);
+        assert!(before.iter().all(|i| matches!(i, FeedItem::Video(v) if v.pts <= at(40))), "{before:?}");
+        gate.open(at(500));
+        // What was captured for the self-view waits in nobody's queue.
+        assert!(live.picture(&picture.at(at(467)), at(500), false));
+        assert_eq!(received(&mut items), []);
+        assert!(live.picture(&picture.at(at(503)), at(506), false));
+        let after = received(&mut items);
+        assert!(matches!(&after[..], [FeedItem::Video(v)] if v.key && v.pts == at(503)), "{after:?}");
     }
 
     #[test]

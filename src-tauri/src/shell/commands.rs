@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mujian_protocol::api::{AccountView, Credentials};
-use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage};
+use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage, TrayWords};
 use mujian_protocol::room::ClientMessage;
 use mujian_protocol::studio::{Devices, EncoderReport, Share, StudioEvent, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use parking_lot::Mutex;
 use tauri::State;
 use tauri::ipc::{Channel, InvokeResponseBody};
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pipes::Pipes;
+use super::tray::Tray;
 use crate::app::App;
 use crate::viewer::media::{Media, Piece};
 use crate::viewer::room::Room;
@@ -25,6 +28,8 @@ const TITLE: usize = 80;
 pub(super) struct Shell {
     pub(super) app: watch::Receiver<Option<Result<Arc<App>, ApiError>>>,
     pub(super) pipes: Arc<Pipes>,
+    /// None where the desktop has none.
+    pub(super) tray: Mutex<Option<Arc<Tray>>>,
 }
 
 impl Shell {
@@ -165,6 +170,28 @@ pub(super) async fn studio_go_live(shell: State<'_, Shell>) -> Answer<()> {
 #[tauri::command]
 pub(super) async fn studio_end(shell: State<'_, Shell>) -> Answer<()> {
     shell.app().await?.studio().end();
+    Ok(())
+}
+
+/// `ago_ms`: how long ago the page saw the press.
+#[tauri::command]
+pub(super) async fn studio_leave(shell: State<'_, Shell>, ago_ms: f64) -> Answer<()> {
+    let ago = Duration::try_from_secs_f64(ago_ms / 1000.0).unwrap_or_default();
+    shell.app().await?.leave(ago)
+}
+
+#[tauri::command]
+pub(super) async fn studio_back(shell: State<'_, Shell>) -> Answer<()> {
+    shell.app().await?.back();
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn tray_words(shell: State<'_, Shell>, words: TrayWords) -> Answer<()> {
+    let tray = shell.tray.lock().clone();
+    if let Some(tray) = tray {
+        tray.say(words);
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod pipes;
+mod tray;
 mod window;
 
 pub use window::open;

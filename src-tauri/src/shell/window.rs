@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mujian_protocol::ApiError;
+use parking_lot::Mutex;
 use tauri::webview::{NewWindowResponse, PageLoadEvent};
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use tokio::sync::watch;
 
 use super::commands::{self, Shell};
 use super::pipes::Pipes;
+use super::tray::{self, Tray};
 use crate::app::{App, AppOptions};
 use crate::exit;
 use crate::instance::Only;
@@ -36,7 +38,7 @@ pub fn open(
     tauri::async_runtime::set(runtime.clone());
     let (started, app) = watch::channel(None);
     let pipes = Arc::new(Pipes::default());
-    let shell = Shell { app, pipes: Arc::clone(&pipes) };
+    let shell = Shell { app, pipes: Arc::clone(&pipes), tray: Mutex::default() };
     let builder = tauri::Builder::default()
         .manage(shell)
         .invoke_handler(tauri::generate_handler![
@@ -56,6 +58,9 @@ pub fn open(
             commands::studio_set,
             commands::studio_go_live,
             commands::studio_end,
+            commands::studio_leave,
+            commands::studio_back,
+            commands::tray_words,
             commands::studio_subscribe,
             commands::studio_preview,
             commands::studio_preview_stop,
@@ -71,6 +76,7 @@ pub fn open(
             start(handle.handle().clone(), options, only, rig, started);
             let window = window(handle.handle())?;
             reload_after_crash(&window)?;
+            *handle.state::<Shell>().tray.lock() = Tray::start(handle.handle()).map(Arc::new);
             Ok(())
         });
     let app = match builder.build(tauri::generate_context!()) {
@@ -116,6 +122,9 @@ fn start(
             }
             Err(error) => tracing::error!(%error, "the app could not start"),
         }
+        if let Ok(app) = &app {
+            tauri::async_runtime::spawn(tray::follow(handle.clone(), Arc::clone(app)));
+        }
         started.send_replace(Some(app));
         crate::signal::asked_to_end().await;
         end(handle).await;
@@ -158,6 +167,12 @@ fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
             matches!((url.scheme(), url.host_str()), ("tauri", _) | ("http" | "https", Some("tauri.localhost")))
         })
         .on_new_window(|_, _| NewWindowResponse::Deny)
+        // The title says what the page says: on air or away, in the person's language.
+        .on_document_title_changed(|window, title| {
+            if let Err(error) = window.set_title(&title) {
+                tracing::debug!(%error, "the title could not be changed");
+            }
+        })
         .build()?;
     let closing = handle.clone();
     let hidden = window.clone();

@@ -8,6 +8,7 @@ use mujian_media::time::Now;
 use mujian_protocol::studio::Broadcast;
 use mujian_protocol::{ApiError, ErrorCode, WallTime};
 
+use super::absence::{Absence, Do, Moment, Turn};
 use super::backoff::Backoff;
 
 /// How long the goodbye may take before everything is closed without it.
@@ -16,6 +17,8 @@ pub const FAREWELL: Duration = Duration::from_secs(4);
 pub const STEADY: Duration = Duration::from_secs(10);
 /// How long a lost connection is tried again before the broadcast fails.
 pub const GIVE_UP: Duration = Duration::from_secs(600);
+/// The same while the streamer is away: the room waits as long.
+pub const GIVE_UP_AWAY: Duration = Duration::from_secs(3600);
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,11 +87,12 @@ struct Reconnecting {
 pub struct Machine {
     state: State,
     backoff: Backoff,
+    absence: Absence,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { state: State::Idle, backoff: Backoff::default() }
+        Self { state: State::Idle, backoff: Backoff::default(), absence: Absence::default() }
     }
 }
 
@@ -117,14 +121,36 @@ impl Machine {
         !matches!(self.state, State::Idle | State::Failed { .. })
     }
 
-    /// When [`Input::Tick`] is due at the latest.
+    /// When [`Input::Tick`] and [`Turn::Tick`] are due at the latest.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Now> {
-        match &self.state {
+    pub fn deadline(&self) -> Option<Now> {
+        let own = match &self.state {
             State::Reconnecting(r) => r.retry_at,
             State::Ending { deadline } => Some(*deadline),
             _ => None,
+        };
+        // Off air nothing is heard of leaving any more.
+        let leaves = !self.is_over();
+        own.into_iter().chain(self.absence.deadline().filter(|_| leaves)).min()
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self.state, State::Idle | State::Failed { .. } | State::Ending { .. })
+    }
+
+    /// Whether the streamer is there.
+    #[must_use]
+    pub const fn absence(&self) -> &Absence {
+        &self.absence
+    }
+
+    /// Takes what happened to the streamer's being there, and says what is to be done. Off air there is
+    /// nothing to leave.
+    pub fn turn(&mut self, turn: Turn, moment: &Moment) -> Vec<Do> {
+        if self.is_over() && turn != Turn::Over {
+            return Vec::new();
         }
+        self.absence.handle(turn, moment)
     }
 
     /// Takes what happened at `now` (`wall` by the clock on the wall) and says what is to be done.
@@ -161,7 +187,8 @@ impl Machine {
             }
             (State::Reconnecting(r), Input::Lost(error)) if r.retry_at.is_none() => {
                 let (since, lost_at, lost) = (r.since, r.lost_at, r.lost);
-                if now.since(lost) >= GIVE_UP {
+                let patience = if self.absence.is_away() { GIVE_UP_AWAY } else { GIVE_UP };
+                if now.since(lost) >= patience {
                     return failed(error);
                 }
                 (Some(self.retry(since, lost_at, lost, error, now, jitter)), None)
@@ -228,6 +255,7 @@ pub fn connection_lost(why: impl std::fmt::Display) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mujian_protocol::LeaveId;
     use proptest::prelude::*;
 
     fn lost() -> ApiError {
@@ -321,6 +349,37 @@ mod tests {
             assert!(rig.now.since(start) < GIVE_UP * 2);
         }
         assert!(rig.now.since(start) >= GIVE_UP);
+    }
+
+    #[test]
+    fn off_air_there_is_nothing_to_leave_and_the_end_forgets_the_stay() {
+        let moment = Moment { now: Now::default(), wall: WallTime(1), fresh: LeaveId::new(), self_view: false };
+        let leave = || Turn::Leave { id: LeaveId::new(), keep_sound: false, resumed: None };
+        let mut rig = Rig::new();
+        assert_eq!(rig.machine.turn(leave(), &moment), []);
+        let mut rig = Rig::live();
+        assert!(!rig.machine.turn(leave(), &moment).is_empty() && rig.machine.absence().is_away());
+        rig.input(Input::End);
+        assert_eq!(rig.machine.turn(Turn::Back, &moment), [], "it is ending");
+        assert_eq!(rig.machine.deadline(), Some(rig.now.plus(FAREWELL)), "only the goodbye is waited for");
+        assert_eq!(rig.input(Input::Gone), Some(Action::Close));
+        rig.machine.turn(Turn::Over, &moment);
+        assert!(!rig.machine.absence().is_away());
+    }
+
+    #[test]
+    fn while_away_the_connection_is_tried_for_as_long_as_the_room_waits() {
+        let mut rig = Rig::live();
+        let moment = Moment { now: Now::default(), wall: WallTime(1), fresh: LeaveId::new(), self_view: false };
+        rig.machine.turn(Turn::Leave { id: LeaveId::new(), keep_sound: false, resumed: None }, &moment);
+        rig.machine.turn(Turn::Closed, &moment);
+        rig.input(Input::Lost(lost()));
+        let start = rig.now;
+        while rig.machine.busy() {
+            assert_eq!(rig.at_deadline(), Some(Action::Connect));
+            rig.input(Input::Lost(lost()));
+        }
+        assert!(rig.now.since(start) >= GIVE_UP_AWAY);
     }
 
     fn any_input() -> impl Strategy<Value = Input> {

@@ -1,5 +1,6 @@
 //! The broadcaster's session: what is captured goes out, survives a broken connection, and ends properly.
 
+pub mod absence;
 pub mod backoff;
 pub mod machine;
 pub mod outbox;
@@ -11,5 +12,5 @@ pub mod session;
 pub mod target;
 
 pub use pipeline::{devices, encoders, rig, rig_with};
-pub use session::Studio;
+pub use session::{Start, Studio};
 pub use target::Target;

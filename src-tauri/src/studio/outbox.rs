@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
+use mujian_protocol::LeaveId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::queue::SendQueue;
+use crate::capture::{Clock, Gate};
+
+/// A picture is shown up to half a step of 1/30 s from its capture, so a whole one before the press
+/// everything later may have been captured after it.
+const STEP: MediaTime = MediaTime::from_millis(34);
+/// A press is no older than this when it is heard of.
+const PRESS_AGO: Duration = Duration::from_secs(2);
 
 /// What was sent, ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,43 +40,122 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: Mutex<SendQueue>,
+    state: Mutex<State>,
+    gate: Gate,
+    clock: Clock,
     arrived: Notify,
     key_wanted: AtomicBool,
     bytes: AtomicU64,
     frames: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    queue: SendQueue,
+    /// The capture clock's time of the stream's zero, once there is a stream.
+    origin: Option<MediaTime>,
+    /// Presses of "leave", ever.
+    presses: u64,
+}
+
+impl State {
+    /// A time of the capture clock on the stream's timeline.
+    fn on_stream(&self, at: MediaTime) -> MediaTime {
+        self.origin.map_or(MediaTime::ZERO, |origin| at.saturating_sub(origin))
+    }
+}
+
 impl Outbox {
+    /// The gate that everything captured for it passes.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.inner.gate
+    }
+
+    /// A stream begins, whose zero is this time of the capture clock.
+    pub fn begins(&self, origin: MediaTime) {
+        self.inner.state.lock().origin = Some(origin);
+    }
+
+    /// The streamer pressed "leave", so long ago: from here on no picture captured after that goes out.
+    /// This is all that privacy needs, and it takes effect before anything else is told. The answer is
+    /// the press's number, for [`Self::back`].
+    pub fn press(&self, id: &LeaveId, keep_sound: bool, ago: Duration) -> u64 {
+        let mut state = self.inner.state.lock();
+        self.close_gate(&mut state, id, keep_sound, ago);
+        state.presses += 1;
+        state.presses
+    }
+
+    /// The streamer left elsewhere, or before this process; see [`Self::press`].
+    pub fn leave(&self, id: &LeaveId, keep_sound: bool) {
+        let mut state = self.inner.state.lock();
+        if state.queue.is_away() {
+            state.queue.rename(id);
+        } else {
+            self.close_gate(&mut state, id, keep_sound, Duration::ZERO);
+        }
+        self.inner.arrived.notify_one();
+    }
+
+    fn close_gate(&self, state: &mut State, id: &LeaveId, keep_sound: bool, ago: Duration) {
+        // Under the lock: what is taken out later was looked at later.
+        let now = self.inner.clock.now();
+        let press = now.saturating_sub(MediaTime::from_duration(ago.min(PRESS_AGO)));
+        self.inner.gate.close(press, keep_sound);
+        let (press, now) = (state.on_stream(press), state.on_stream(now));
+        state.queue.leave(id, keep_sound, press.saturating_sub(STEP), press, now);
+        self.inner.arrived.notify_one();
+    }
+
+    /// The streamer is back, as far as is known of the press `number` and those before it: one that
+    /// came later keeps the gate closed.
+    pub fn back(&self, number: u64) {
+        let mut state = self.inner.state.lock();
+        if state.presses != number {
+            return;
+        }
+        let now = self.inner.clock.now();
+        let from = state.on_stream(now);
+        state.queue.back(from);
+        self.inner.gate.open(now);
+        drop(state);
+        self.inner.arrived.notify_one();
+    }
+
     /// Takes what the encoder made. True: it is to make a key frame now.
     pub fn push(&self, item: FeedItem) -> bool {
-        let wants = self.inner.queue.lock().push(item);
+        let wants = self.inner.state.lock().queue.push(item);
         self.inner.arrived.notify_one();
         wants | self.inner.key_wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// A new broadcast begins: figures start from nothing.
+    /// A new broadcast begins: figures start from nothing, and the streamer is there.
     pub fn reset(&self) {
-        *self.inner.queue.lock() = SendQueue::default();
+        let mut state = self.inner.state.lock();
+        state.queue = SendQueue::default();
+        state.origin = None;
+        self.inner.gate.open(self.inner.clock.now());
+        drop(state);
         self.inner.bytes.store(0, Ordering::Relaxed);
         self.inner.frames.store(0, Ordering::Relaxed);
     }
 
     /// A connection stands.
     pub fn open(&self) {
-        self.inner.queue.lock().open();
+        self.inner.state.lock().queue.open();
         self.inner.key_wanted.store(true, Ordering::Relaxed);
         self.inner.arrived.notify_one();
     }
 
     /// The connection is gone.
     pub fn close(&self) {
-        self.inner.queue.lock().close();
+        self.inner.state.lock().queue.close();
     }
 
     /// The next to be sent.
     pub fn pop(&self) -> Option<FeedItem> {
-        self.inner.queue.lock().pop()
+        self.inner.state.lock().queue.pop()
     }
 
     /// Waits until something may have arrived.
@@ -84,12 +172,64 @@ impl Outbox {
     /// The figures.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        let queue = self.inner.queue.lock();
+        let state = self.inner.state.lock();
         Sent {
             bytes: self.inner.bytes.load(Ordering::Relaxed),
             frames: self.inner.frames.load(Ordering::Relaxed),
-            dropped: queue.dropped(),
-            waiting: queue.waiting(),
+            dropped: state.queue.dropped(),
+            waiting: state.queue.waiting(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use mujian_media::frame::VideoFrame;
+
+    fn picture(at: MediaTime) -> FeedItem {
+        FeedItem::Video(VideoFrame { dts: at, pts: at, key: true, data: Bytes::from_static(b"v") })
+    }
+
+    fn pictures(outbox: &Outbox) -> usize {
+        std::iter::from_fn(|| outbox.pop()).filter(|i| matches!(i, FeedItem::Video(_))).count()
+    }
+
+    #[test]
+    fn a_press_that_the_return_did_not_know_of_keeps_the_gate_closed() {
+        let outbox = Outbox::default();
+        outbox.begins(MediaTime::ZERO);
+        outbox.open();
+        let id = LeaveId::new();
+        let first = outbox.press(&id, true, Duration::ZERO);
+        let second = outbox.press(&LeaveId::new(), true, Duration::ZERO);
+        outbox.back(first);
+        assert!(!outbox.gate().is_open(), "pressed once more, meanwhile");
+        outbox.push(picture(Clock::new().now()));
+        assert_eq!(pictures(&outbox), 0);
+        outbox.back(second);
+        assert!(outbox.gate().is_open());
+        outbox.push(picture(Clock::new().now()));
+        assert_eq!(pictures(&outbox), 1);
+    }
+
+    #[test]
+    fn a_press_counts_from_when_it_was_made() {
+        let outbox = Outbox::default();
+        outbox.begins(MediaTime::ZERO);
+        outbox.open();
+        // The clock may have begun a moment ago.
+        while Clock::new().now() < MediaTime::from_millis(200) {
+            std::thread::yield_now();
+        }
+        let now = Clock::new().now();
+        let ago = |ms: i64| now.saturating_sub(MediaTime::from_millis(ms));
+        for ms in [190, 140, 90, 40, 0] {
+            outbox.push(picture(ago(ms)));
+        }
+        outbox.press(&LeaveId::new(), true, Duration::from_millis(50));
+        assert!(pictures(&outbox) <= 3, "what came in the 50 ms between is taken out again");
+        assert!(!outbox.gate().passes(ago(0)));
     }
 }

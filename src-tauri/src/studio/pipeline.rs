@@ -132,9 +132,20 @@ impl Rig for PipelineRig {
 
 impl PipelineRig {
     fn show(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
+        let away = if let Mode::Away { keep_sound } = mode { Some(keep_sound) } else { None };
+        // Away without sound, the microphone is closed too.
+        let settings = &if away == Some(false) {
+            StudioSettings { microphone: None, ..settings.clone() }
+        } else {
+            settings.clone()
+        };
         let open = match &mut self.open {
             Some(open) => {
                 *open.sink.lock() = sink.clone();
+                // First of all: what takes long comes after.
+                if let Some(keep_sound) = away {
+                    open.close_source(keep_sound, sink, &self.runtime);
+                }
                 if open.microphone != settings.microphone {
                     open.pipeline.set_microphone(settings.microphone.as_deref());
                     open.microphone.clone_from(&settings.microphone);
@@ -142,11 +153,17 @@ impl PipelineRig {
                 open.pipeline.set_gain(settings.gain_db, settings.muted);
                 open
             }
-            None => self.open.insert(Open::new(settings, sink, &self.runtime)?),
+            None => {
+                let open = self.open.insert(Open::new(settings, sink, &self.runtime)?);
+                if let Some(keep_sound) = away {
+                    open.close_source(keep_sound, sink, &self.runtime);
+                }
+                open
+            }
         };
         open.set_preview(sink.preview_wanted(), &self.runtime);
-        let wanted = (settings.source.clone(), settings.preset);
-        let begins = mode == Mode::Live && open.live.is_none();
+        let live = away.is_some() || mode == Mode::Live;
+        let begins = live && open.live.is_none();
         let encoders = match &self.encoders {
             Some(encoders) => encoders.clone(),
             None => table(None)?,
@@ -155,37 +172,20 @@ impl PipelineRig {
         if begins {
             open.hold = Some(Hold::default());
         }
-        let held = match (&settings.source, &open.hold) {
-            (VideoSource::File { path, looped }, Some(hold)) => Some((path, *looped, hold.clone())),
-            _ => None,
-        };
-        if open.shown.as_ref() != Some(&wanted) || (begins && held.is_some()) {
-            let shown = match held {
-                Some((path, looped, hold)) => open.pipeline.set_held_file(path, looped, settings.preset, hold),
-                None => open.pipeline.set_source(&settings.source, settings.preset),
-            };
-            match shown {
-                Ok(()) => open.shown = Some(wanted),
-                Err(error) if open.live.is_some() => {
-                    let message = format!("{error} The picture that was on air stays.");
-                    sink.event(RigEvent::Notice(Notice { code: "source_failed".into(), message }));
-                }
-                Err(error) => return Err(capture_error(&settings.source, &error)),
-            }
+        if away.is_none() {
+            open.show_source(settings, begins, sink)?;
         }
         open.tell_all(sink);
-        match (mode, &open.live) {
-            (Mode::Live, None) => open.go_live(settings, &encoders, &self.runtime),
-            (Mode::Live, Some(_)) => Ok(()),
-            _ => {
-                open.hold = None;
-                if let Some(live) = open.live.take() {
-                    live.control.end();
-                    self.runtime.spawn(live.drain());
-                }
-                Ok(())
+        if !live {
+            open.hold = None;
+            if let Some(live) = open.live.take() {
+                live.control.end();
+                self.runtime.spawn(live.drain());
             }
+        } else if begins {
+            open.go_live(settings, &encoders, &self.runtime)?;
         }
+        Ok(())
     }
 }
 
@@ -199,12 +199,12 @@ impl Live {
 
 impl Open {
     fn new(settings: &StudioSettings, sink: &Sink, runtime: &Handle) -> Result<Self, ApiError> {
-        let pipeline = Pipeline::start(&PipelineSettings {
+        let audible = PipelineSettings {
             microphone: settings.microphone.clone(),
             gain_db: settings.gain_db,
             muted: settings.muted,
-        })
-        .map_err(|e| capture_error(&settings.source, &e))?;
+        };
+        let pipeline = Pipeline::start(&audible, sink.gate()).map_err(|e| capture_error(&settings.source, &e))?;
         let sink = Arc::new(Mutex::new(sink.clone()));
         let (mut status, told) = (pipeline.status(), Arc::clone(&sink));
         let telling = async move {
@@ -241,6 +241,42 @@ impl Open {
         })
     }
 
+    /// Closes the picture's source, and says so when its device is free.
+    fn close_source(&mut self, keep_sound: bool, sink: &Sink, runtime: &Handle) {
+        let closing = self.pipeline.close_source(keep_sound);
+        let sink = sink.clone();
+        runtime.spawn_blocking(move || {
+            closing.wait();
+            sink.event(RigEvent::SourceClosed);
+        });
+    }
+
+    /// Shows the source that the settings say, unless it is shown.
+    fn show_source(&mut self, settings: &StudioSettings, begins: bool, sink: &Sink) -> Result<(), ApiError> {
+        let running = self.pipeline.reopen_source();
+        let wanted = (settings.source.clone(), settings.preset);
+        let held = match (&settings.source, &self.hold) {
+            (VideoSource::File { path, looped }, Some(hold)) => Some((path, *looped, hold.clone())),
+            _ => None,
+        };
+        if running && self.shown.as_ref() == Some(&wanted) && !(begins && held.is_some()) {
+            return Ok(());
+        }
+        let shown = match held {
+            Some((path, looped, hold)) => self.pipeline.set_held_file(path, looped, settings.preset, hold),
+            None => self.pipeline.set_source(&settings.source, settings.preset),
+        };
+        match shown {
+            Ok(()) => self.shown = Some(wanted),
+            Err(error) if running && self.live.is_some() => {
+                let message = format!("{error} The picture that was on air stays.");
+                sink.event(RigEvent::Notice(Notice { code: "source_failed".into(), message }));
+            }
+            Err(error) => return Err(capture_error(&settings.source, &error)),
+        }
+        Ok(())
+    }
+
     /// A new sink has heard nothing yet.
     fn tell_all(&self, sink: &Sink) {
         tell(&PipelineStatus::default(), &self.pipeline.status().borrow(), sink);
@@ -264,6 +300,7 @@ impl Open {
         let live = LiveSettings { preset: settings.preset, encoder: settings.encoder.clone() };
         let feed = self.pipeline.go_live(&live, encoders).map_err(|e| encode_error(&settings.source, &e))?;
         let control = feed.control();
+        self.sink.lock().begins(control.origin());
         let task = AbortOnDropHandle::new(runtime.spawn(pump(feed, Arc::clone(&self.sink), settings.source.clone())));
         self.live = Some(Live { control, task });
         Ok(())

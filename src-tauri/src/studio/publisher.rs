@@ -78,6 +78,7 @@ async fn run(
     };
     let mut config = Config::new(&target.app, &target.tc_url(), target.stream_name());
     config.program_id = Some(target.program.clone());
+    config.marks = true;
     config.seed = rand::random();
     let mut session = Session::new(config, clock::now());
     let mut published = Some(published);

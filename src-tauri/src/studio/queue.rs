@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use mujian_media::frame::{AudioConfig, FeedItem, VideoConfig};
 use mujian_media::time::MediaTime;
+use mujian_protocol::LeaveId;
 
 /// How much video may wait before it is dropped.
 pub const LIMIT: MediaTime = MediaTime::from_millis(1000);
@@ -16,6 +17,21 @@ pub const LIMIT: MediaTime = MediaTime::from_millis(1000);
 pub const AUDIO_LIMIT: MediaTime = MediaTime::from_millis(15_000);
 /// How long the encoder is given to answer a request for a key frame before it is asked again.
 const ASK_AGAIN: MediaTime = MediaTime::from_millis(1000);
+
+/// A frame of sound reaches this far past its own time, in the samples that it was made of.
+const REACH: MediaTime = MediaTime::from_millis(43);
+
+/// Whether the streamer is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Presence {
+    /// As ever.
+    #[default]
+    Here,
+    /// Away: no picture goes out.
+    Away { id: LeaveId, keep_sound: bool, last: MediaTime },
+    /// Back; what was captured before `from` goes out no more.
+    Back { id: LeaveId, from: MediaTime },
+}
 
 /// The queue between the encoder and the connection.
 #[derive(Debug, Default)]
@@ -30,12 +46,25 @@ pub struct SendQueue {
     needs_key: bool,
     asked_at: Option<MediaTime>,
     dropped: u64,
+    presence: Presence,
+    /// Sound of before this time is not sent: it may hold what was said after the press.
+    sound_from: MediaTime,
 }
 
 impl SendQueue {
-    /// A connection stands: what it gets first is the configuration, then the next key frame.
+    /// A connection stands: what it gets first is whether the streamer is there, then the
+    /// configuration, then the next key frame.
     pub fn open(&mut self) {
         self.items.clear();
+        match &self.presence {
+            Presence::Here => {}
+            // The connection before may have ended with the mark on it, so this one is told again.
+            Presence::Away { id, keep_sound, .. } => {
+                let (leave_id, keep_sound) = (id.clone(), *keep_sound);
+                self.items.push_back(FeedItem::AwayMark { leave_id, last: MediaTime::ZERO, keep_sound });
+            }
+            Presence::Back { id, .. } => self.items.push_back(FeedItem::BackMark { leave_id: id.clone() }),
+        }
         self.items.extend(self.video.clone().map(FeedItem::VideoConfig));
         self.items.extend(self.audio.clone().map(FeedItem::AudioConfig));
         self.open = true;
@@ -54,9 +83,17 @@ impl SendQueue {
     /// Takes what the encoder made. True: the encoder is to make a key frame now.
     pub fn push(&mut self, item: FeedItem) -> bool {
         match &item {
-            FeedItem::VideoConfig(config) => self.video = Some(Arc::clone(config)),
+            FeedItem::VideoConfig(config) => {
+                self.video = Some(Arc::clone(config));
+                if self.is_away() {
+                    return false;
+                }
+            }
             FeedItem::AudioConfig(config) => self.audio = Some(Arc::clone(config)),
             FeedItem::Video(frame) => {
+                if !self.may_go(frame.pts) {
+                    return false;
+                }
                 if !self.open {
                     self.dropped += u64::from(self.started);
                     return false;
@@ -70,13 +107,79 @@ impl SendQueue {
                 self.items.push_back(item);
                 return self.shed() && self.ask(dts);
             }
-            FeedItem::Audio(_) | FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => {}
+            FeedItem::Audio(frame) if frame.pts < self.sound_from => return false,
+            FeedItem::Audio(_) => {}
+            // Marks are made here, in step with what is let through.
+            FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => return false,
         }
         if self.open {
             self.items.push_back(item);
             self.shed_audio();
         }
         false
+    }
+
+    /// The streamer left at `press`, told at `now`, both on the stream's timeline: pictures later than
+    /// `last` are thrown away, and so is what was said after the press unless sound is kept. Already
+    /// away, nothing changes.
+    pub fn leave(&mut self, id: &LeaveId, keep_sound: bool, last: MediaTime, press: MediaTime, now: MediaTime) {
+        if self.is_away() {
+            return;
+        }
+        self.items.retain(|item| match item {
+            FeedItem::Video(frame) => frame.pts <= last,
+            FeedItem::Audio(frame) => keep_sound || frame.pts.saturating_add(REACH) <= press,
+            _ => true,
+        });
+        if !keep_sound {
+            self.sound_from = now;
+        }
+        self.needs_key = true;
+        self.asked_at = None;
+        self.away(id.clone(), keep_sound, last);
+    }
+
+    /// The stay away has another name: the server knew of one before this.
+    pub fn rename(&mut self, id: &LeaveId) {
+        match self.presence.clone() {
+            Presence::Away { id: old, keep_sound, last } if old != *id => self.away(id.clone(), keep_sound, last),
+            _ => {}
+        }
+    }
+
+    fn away(&mut self, id: LeaveId, keep_sound: bool, last: MediaTime) {
+        if self.open {
+            self.items.push_back(FeedItem::AwayMark { leave_id: id.clone(), last, keep_sound });
+        }
+        self.presence = Presence::Away { id, keep_sound, last };
+    }
+
+    /// The streamer is back since `from`.
+    pub fn back(&mut self, from: MediaTime) {
+        let Presence::Away { id, .. } = &self.presence else { return };
+        let id = id.clone();
+        if self.open {
+            self.items.push_back(FeedItem::BackMark { leave_id: id.clone() });
+            // It may have changed meanwhile.
+            self.items.extend(self.video.clone().map(FeedItem::VideoConfig));
+        }
+        self.needs_key = true;
+        self.asked_at = None;
+        self.presence = Presence::Back { id, from };
+    }
+
+    /// Whether the streamer is away.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self.presence, Presence::Away { .. })
+    }
+
+    fn may_go(&self, at: MediaTime) -> bool {
+        match self.presence {
+            Presence::Here => true,
+            Presence::Away { .. } => false,
+            Presence::Back { from, .. } => at >= from,
+        }
     }
 
     /// The next to be sent.
@@ -254,6 +357,107 @@ mod tests {
                     },
                 }
                 prop_assert!(queue.waiting() <= LIMIT);
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Move {
+        /// A picture is captured, and comes out of the encoder some steps later.
+        Capture(bool, u8),
+        Sound,
+        Leave {
+            keep_sound: bool,
+            ago: u8,
+        },
+        Back,
+        Open,
+        Close,
+        Pop,
+    }
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let one = prop_oneof![
+            8 => (any::<bool>(), 0u8..6).prop_map(|(key, late)| Move::Capture(key, late)),
+            6 => Just(Move::Sound),
+            8 => Just(Move::Pop),
+            1 => (any::<bool>(), 0u8..3).prop_map(|(keep_sound, ago)| Move::Leave { keep_sound, ago }),
+            1 => Just(Move::Back),
+            1 => Just(Move::Open),
+            1 => Just(Move::Close),
+        ];
+        proptest::collection::vec(one, 0..400)
+    }
+
+    fn stay(n: usize) -> LeaveId {
+        format!("s{n}").parse().unwrap()
+    }
+
+    proptest! {
+        /// B3 against a model: whatever the order in which pictures are captured, encoded, queued and
+        /// sent, and presses, returns and connections come, nothing captured after a press goes out
+        /// before the return; each connection is told first which of the two it is; the first picture
+        /// after a return is a key frame behind the mark; sound that is kept is all there.
+        #[test]
+        fn nothing_captured_while_away_goes_out(moves in moves()) {
+            let mut queue = SendQueue::default();
+            let mut now = 1000i64;
+            // What the encoder still holds: when it comes out, when it was captured.
+            let mut encoder: Vec<(usize, i64, bool)> = Vec::new();
+            let mut stays: Vec<(i64, i64, bool)> = Vec::new();
+            let (mut away, mut open, mut stated, mut behind_mark) = (false, false, true, true);
+            let mut wanted_sound: VecDeque<i64> = VecDeque::new();
+            for (at, step) in moves.iter().enumerate() {
+                now += 10;
+                match step {
+                    Move::Capture(key, late) => encoder.push((at + usize::from(*late), now, *key)),
+                    Move::Sound => {
+                        queue.push(audio(now));
+                        if open && (!away || stays.last().is_some_and(|s| s.2)) { wanted_sound.push_back(now); }
+                    }
+                    Move::Leave { keep_sound, ago } => {
+                        let press = now - 10 * i64::from(*ago);
+                        let t = MediaTime::from_millis;
+                        queue.leave(&stay(at), *keep_sound, t(press - 1), t(press), t(now));
+                        if !away {
+                            stays.push((press, i64::MAX, *keep_sound));
+                            if !keep_sound { wanted_sound.retain(|s| s + 43 <= press); }
+                        }
+                        away = true;
+                    }
+                    Move::Back => {
+                        queue.back(MediaTime::from_millis(now));
+                        if away { stays.last_mut().unwrap().1 = now; behind_mark = false; }
+                        away = false;
+                    }
+                    Move::Open => { queue.open(); open = true; stated = stays.is_empty(); wanted_sound.clear(); }
+                    Move::Close => { queue.close(); open = false; wanted_sound.clear(); }
+                    Move::Pop => match queue.pop() {
+                        Some(FeedItem::Video(f)) => {
+                            let captured = f.pts.millis();
+                            let hidden = stays.iter().any(|(from, to, _)| *from < captured && captured < *to);
+                            prop_assert!(!hidden, "captured at {captured}, away {stays:?}");
+                            prop_assert!(stated, "the connection does not know yet");
+                            if stays.last().is_some_and(|(_, to, _)| *to <= captured) {
+                                prop_assert!(behind_mark || f.key, "a key frame first");
+                                behind_mark = true;
+                            }
+                        }
+                        Some(FeedItem::Audio(f)) => {
+                            let said = f.pts.millis();
+                            if let Some(i) = wanted_sound.iter().position(|s| *s == said) {
+                                prop_assert_eq!(i, 0, "in order, without holes");
+                                wanted_sound.pop_front();
+                            }
+                            prop_assert!(stated);
+                        }
+                        Some(FeedItem::AwayMark { .. } | FeedItem::BackMark { .. }) => stated = true,
+                        _ => {}
+                    },
+                }
+                for (_, captured, key) in encoder.extract_if(.., |(due, ..)| *due <= at) {
+                    queue.push(video(captured, key));
+                }
             }
         }
     }

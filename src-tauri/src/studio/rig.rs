@@ -5,11 +5,13 @@ use std::sync::mpsc as blocking;
 
 use bytes::Bytes;
 use mujian_media::frame::FeedItem;
+use mujian_media::time::MediaTime;
 use mujian_protocol::ApiError;
 use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, StudioSettings};
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;
+use crate::capture::Gate;
 
 /// What runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,12 @@ pub enum Mode {
     Preview,
     /// Frames are encoded and go to the [`Sink`].
     Live,
+    /// On air, but the streamer is away: the picture's source is closed and [`RigEvent::SourceClosed`]
+    /// said when it is; the encoders stay.
+    Away {
+        /// The microphone stays open.
+        keep_sound: bool,
+    },
 }
 
 /// What capture and encoding tell the session.
@@ -36,7 +44,13 @@ pub enum RigEvent {
     Level(MicLevel),
     /// The media file is over.
     Ended,
-    /// It cannot start, or cannot go on.
+    /// Away: the picture's source is closed, and its device free for others.
+    SourceClosed,
+    /// What was asked for runs.
+    Runs(Mode),
+    /// What was asked for does not run.
+    NotRun(ApiError),
+    /// It cannot go on.
     Failed(ApiError),
 }
 
@@ -72,6 +86,17 @@ impl Sink {
     /// An encoded item. True: make a key frame now.
     pub fn item(&self, item: FeedItem) -> bool {
         self.outbox.push(item)
+    }
+
+    /// A stream begins, whose zero is this time of the capture clock.
+    pub fn begins(&self, origin: MediaTime) {
+        self.outbox.begins(origin);
+    }
+
+    /// The gate before everything that is encoded.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        self.outbox.gate()
     }
 
     /// Something to tell.
@@ -118,9 +143,8 @@ impl RigThread {
             while let Ok(call) = inbox.recv() {
                 match call {
                     Call::Run(mode, settings, sink) => {
-                        if let Err(error) = rig.run(mode, &settings, &sink) {
-                            sink.event(RigEvent::Failed(error));
-                        }
+                        let ran = rig.run(mode, &settings, &sink);
+                        sink.event(ran.map_or_else(RigEvent::NotRun, |()| RigEvent::Runs(mode)));
                     }
                     Call::Published => rig.published(),
                     Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mujian_protocol::studio::{Broadcast, BroadcastStats, Notice, StudioEvent, StudioSettings, StudioState};
-use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use mujian_protocol::room::Away;
+use mujian_protocol::studio::{AwayStep, Broadcast, BroadcastStats, Notice, StudioEvent, StudioSettings, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, LeaveId, WallTime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::absence::{Do, Moment, SourceWanted, Statement, Turn};
 use super::machine::{Action, Input, Machine};
 use super::outbox::{Outbox, Sent};
 use super::publisher;
@@ -18,15 +20,31 @@ use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
 
+/// The remark that the device does not close.
+const NOT_CLOSING: &str = "camera_not_closing";
+/// The remark that coming back failed.
+const BACK_FAILED: &str = "back_failed";
 /// How often the figures are told.
 const STATS: Duration = Duration::from_secs(1);
 
 enum Order {
     Set(Box<StudioSettings>, oneshot::Sender<Result<(), ApiError>>),
-    GoLive(Box<Target>, bool, oneshot::Sender<Result<(), ApiError>>),
+    GoLive(Box<Target>, Start, oneshot::Sender<Result<(), ApiError>>),
+    /// Pressed here; the number is the press's at the outbox.
+    Leave(Away, u64),
+    Turn(Turn),
     End,
     Preview(bool),
     Update(Box<dyn FnOnce(&mut StudioState) + Send>),
+}
+
+/// How a broadcast begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Start {
+    /// It ran before this process, so a server that cannot be reached at first is waited for.
+    pub resume: bool,
+    /// The streamer is away, and stays so until "back": nothing is captured.
+    pub away: Option<Away>,
 }
 
 /// The studio. Dropping it ends everything without a goodbye; [`end`](Self::end) comes first.
@@ -34,6 +52,8 @@ enum Order {
 pub struct Studio {
     orders: mpsc::UnboundedSender<Order>,
     state: watch::Receiver<Arc<StudioState>>,
+    statement: watch::Receiver<Option<Statement>>,
+    outbox: Outbox,
     events: broadcast::Sender<StudioEvent>,
     preview: watch::Sender<Bytes>,
     task: tokio::task::JoinHandle<()>,
@@ -56,6 +76,7 @@ impl Studio {
             room: None,
             settings,
             broadcast: Broadcast::Idle,
+            away: None,
             stats: BroadcastStats::default(),
             viewers: 0,
             encoder: None,
@@ -63,6 +84,7 @@ impl Studio {
             share: mujian_protocol::studio::Share::default(),
         };
         let (told, watched) = watch::channel(Arc::new(state.clone()));
+        let (saying, statement) = watch::channel(None);
         let events = broadcast::Sender::new(64);
         let preview = rig.preview().clone();
         let (answers, answered) = mpsc::unbounded_channel();
@@ -70,9 +92,11 @@ impl Studio {
             machine: Machine::default(),
             state,
             told,
+            saying,
             events: events.clone(),
             rig,
-            outbox,
+            outbox: outbox.clone(),
+            pressed: 0,
             mode: Mode::Off,
             preview: false,
             target: None,
@@ -82,7 +106,7 @@ impl Studio {
             last: (Sent::default(), clock::now()),
         };
         let task = tokio::spawn(session.run(inbox, rig_events, answered).instrument(tracing::info_span!("studio")));
-        Self { orders, state: watched, events, preview, task }
+        Self { orders, state: watched, statement, outbox, events, preview, task }
     }
 
     /// The studio as it is now.
@@ -124,12 +148,55 @@ impl Studio {
         self.ask(|reply| Order::Set(Box::new(settings), reply)).await
     }
 
-    /// Goes on air. `resume`: a broadcast goes on that ran before this process.
+    /// Goes on air.
     ///
     /// # Errors
     /// `Conflict` when it is on air. What happens then is in the state.
-    pub async fn go_live(&self, target: Target, resume: bool) -> Result<(), ApiError> {
-        self.ask(|reply| Order::GoLive(Box::new(target), resume, reply)).await
+    pub async fn go_live(&self, target: Target, start: Start) -> Result<(), ApiError> {
+        self.ask(|reply| Order::GoLive(Box::new(target), start, reply)).await
+    }
+
+    /// The streamer leaves for a while, pressed so long `ago`. When this returns, nothing captured after
+    /// the press goes out any more; the rest follows. Pressed again, it is the same stay.
+    ///
+    /// # Errors
+    /// `Conflict` when the studio is not on air: then there is nothing to leave.
+    pub fn leave(&self, ago: Duration) -> Result<Away, ApiError> {
+        let state = self.state();
+        if matches!(state.broadcast, Broadcast::Idle | Broadcast::Failed { .. } | Broadcast::Ending) {
+            return Err(ApiError::new(ErrorCode::Conflict, "You are not on air, so there is nothing to leave."));
+        }
+        let (leave_id, keep_sound) = (LeaveId::new(), state.settings.keep_sound);
+        let number = self.outbox.press(&leave_id, keep_sound, ago);
+        let away = Away { since: WallTime::now(), leave_id, keep_sound };
+        self.order(Order::Leave(away.clone(), number));
+        Ok(match &state.away {
+            Some(a) => Away { since: a.since, leave_id: a.leave_id.clone(), keep_sound: a.keep_sound },
+            None => away,
+        })
+    }
+
+    /// Whether the gate is closed, as of this moment.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        !self.outbox.gate().is_open()
+    }
+
+    /// The streamer comes back: the source is opened, and once it gives pictures they go out. In the
+    /// self-view: at once. Without having left, nothing happens.
+    pub fn back(&self) {
+        self.order(Order::Turn(Turn::Back));
+    }
+
+    /// What the server is to be told of leaving and coming back, until it has answered.
+    #[must_use]
+    pub fn statement(&self) -> watch::Receiver<Option<Statement>> {
+        self.statement.clone()
+    }
+
+    /// What became known of the server: news of the room, its answers.
+    pub fn heard(&self, turn: Turn) {
+        self.order(Order::Turn(turn));
     }
 
     /// Ends the broadcast properly. It is over when the state says idle.
@@ -175,9 +242,12 @@ struct Session {
     machine: Machine,
     state: StudioState,
     told: watch::Sender<Arc<StudioState>>,
+    saying: watch::Sender<Option<Statement>>,
     events: broadcast::Sender<StudioEvent>,
     rig: RigThread,
     outbox: Outbox,
+    /// The last press of "leave" that came in here.
+    pressed: u64,
     mode: Mode,
     preview: bool,
     target: Option<Arc<Target>>,
@@ -218,7 +288,10 @@ impl Session {
                         self.input(input);
                     }
                 }
-                () = until(deadline) => self.input(Input::Tick),
+                () = until(deadline) => {
+                    self.input(Input::Tick);
+                    self.turn(Turn::Tick);
+                }
                 _ = stats.tick() => self.figures(),
             }
         }
@@ -230,16 +303,21 @@ impl Session {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.set(*settings));
             }
-            Order::GoLive(target, resume, reply) => {
+            Order::GoLive(target, start, reply) => {
                 let free = !self.machine.busy();
                 if free {
                     self.target = Some(Arc::new(*target));
                     self.outbox.reset();
-                    self.input(Input::GoLive { resume });
+                    self.go_live(start);
                 }
                 let busy = || ApiError::new(ErrorCode::Conflict, "You are on air already. End the broadcast first.");
                 let _ = reply.send(if free { Ok(()) } else { Err(busy()) });
             }
+            Order::Leave(away, number) => {
+                self.pressed = number;
+                self.turn(Turn::Leave { id: away.leave_id, keep_sound: away.keep_sound, resumed: None });
+            }
+            Order::Turn(turn) => self.turn(turn),
             Order::End => self.input(Input::End),
             Order::Preview(on) => {
                 // Others may still look when one has let go.
@@ -282,7 +360,12 @@ impl Session {
 
     fn wanted(&self) -> Mode {
         match self.machine.broadcast() {
-            Broadcast::Starting | Broadcast::Live { .. } | Broadcast::Reconnecting { .. } => Mode::Live,
+            Broadcast::Starting | Broadcast::Live { .. } | Broadcast::Reconnecting { .. } => {
+                match self.machine.absence().source() {
+                    SourceWanted::Open => Mode::Live,
+                    SourceWanted::Closed { keep_sound } => Mode::Away { keep_sound },
+                }
+            }
             _ if self.preview => Mode::Preview,
             _ => Mode::Off,
         }
@@ -291,7 +374,7 @@ impl Session {
     fn run_mode(&mut self, mode: Mode) {
         if mode != self.mode {
             self.mode = mode;
-            if mode != Mode::Live {
+            if !matches!(mode, Mode::Live | Mode::Away { .. }) {
                 self.state.encoder = None;
             }
             self.rig.run(mode, &self.state.settings);
@@ -318,6 +401,11 @@ impl Session {
                 let _ = self.events.send(StudioEvent::Level(level));
             }
             RigEvent::Ended => self.input(Input::End),
+            RigEvent::SourceClosed => self.turn(Turn::Closed),
+            RigEvent::Runs(Mode::Live) => self.turn(Turn::Opened),
+            RigEvent::Runs(_) => {}
+            RigEvent::NotRun(error) if self.returns() => self.turn(Turn::NotOpened(error)),
+            RigEvent::NotRun(error) => self.rig_event(RigEvent::Failed(error)),
             RigEvent::Failed(error) if self.machine.busy() => self.input(Input::SourceFailed(error)),
             RigEvent::Failed(error) => {
                 // Only the preview failed: say so, and try again when the settings change.
@@ -332,19 +420,76 @@ impl Session {
         self.state.notices.retain(|n| n.code != code);
     }
 
+    fn returns(&self) -> bool {
+        self.machine.absence().shown().is_some_and(|away| away.step == AwayStep::Opening)
+    }
+
     fn input(&mut self, input: Input) {
+        let action = self.handle(input);
+        self.act(action);
+    }
+
+    /// What is away stays away: that is known before anything is opened.
+    fn go_live(&mut self, start: Start) {
+        let action = self.handle(Input::GoLive { resume: start.resume });
+        if let Some(Away { since, leave_id: id, keep_sound }) = start.away {
+            self.turn(Turn::Leave { id, keep_sound, resumed: Some(since) });
+        }
+        self.act(action);
+    }
+
+    fn handle(&mut self, input: Input) -> Option<Action> {
         let before = self.machine.broadcast();
         let action = self.machine.handle(input, clock::now(), WallTime::now(), clock::jitter());
         let now = self.machine.broadcast();
         if before != now {
             tracing::info!(phase = ?now, "broadcast");
         }
+        action
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        let moment = Moment {
+            now: clock::now(),
+            wall: WallTime::now(),
+            fresh: LeaveId::new(),
+            self_view: self.state.settings.self_view,
+        };
+        for todo in self.machine.turn(turn, &moment) {
+            tracing::info!(?todo, "leaving and coming back");
+            match todo {
+                Do::Leave { id, keep_sound } => {
+                    self.notice_over(BACK_FAILED);
+                    self.outbox.leave(&id, keep_sound);
+                }
+                Do::Capture => self.run_mode(self.wanted()),
+                Do::Return(_) => {
+                    self.notice_over(BACK_FAILED);
+                    self.outbox.back(self.pressed);
+                }
+                Do::Alarm(on) => {
+                    self.notice_over(NOT_CLOSING);
+                    if on {
+                        let message = "The camera has not closed yet. Nothing of it is sent, but its light may be on.                                        If it stays so, unplug it or cover it.";
+                        self.state.notices.push(Notice { code: NOT_CLOSING.into(), message: message.into() });
+                    }
+                }
+                Do::Refuse(error) => {
+                    self.notice_over(BACK_FAILED);
+                    self.state.notices.push(Notice { code: BACK_FAILED.into(), message: error.message });
+                }
+            }
+        }
+        self.tell();
+    }
+
+    fn act(&mut self, action: Option<Action>) {
         match action {
             Some(Action::Open) => {
                 self.last = (self.outbox.sent(), clock::now());
                 self.state.stats = BroadcastStats::default();
                 self.state.notices.clear();
-                self.run_mode(Mode::Live);
+                self.run_mode(self.wanted());
             }
             Some(Action::Connect) => self.connect(),
             Some(Action::Farewell) => {
@@ -361,6 +506,7 @@ impl Session {
                 }
                 self.outbox.close();
                 self.state.viewers = 0;
+                self.turn(Turn::Over);
                 self.run_mode(self.wanted());
             }
             None => {}
@@ -406,6 +552,9 @@ impl Session {
 
     fn tell(&mut self) {
         self.state.broadcast = self.machine.broadcast();
+        self.state.away = self.machine.absence().shown();
+        let statement = self.machine.absence().statement();
+        self.saying.send_if_modified(|said| std::mem::replace(said, statement.clone()) != statement);
         self.told.send_replace(Arc::new(self.state.clone()));
         // No subscriber is no error.
         let _ = self.events.send(StudioEvent::State(Box::new(self.state.clone())));

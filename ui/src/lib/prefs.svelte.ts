@@ -22,6 +22,9 @@ class Prefs {
   get opacity(): number {
     return this.#saved.opacity;
   }
+  get keepSound(): boolean {
+    return this.#saved.keepSound;
+  }
 
   set(change: Partial<Saved>): void {
     Object.assign(this.#saved, change);

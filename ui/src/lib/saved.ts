@@ -8,9 +8,18 @@ export interface Saved {
   muted: boolean;
   danmaku: boolean;
   opacity: number;
+  /** Leaving from a browser, the sound goes on. */
+  keepSound: boolean;
 }
 
-const DEFAULTS: Saved = { theme: "system", volume: 1, muted: false, danmaku: true, opacity: 1 };
+const DEFAULTS: Saved = {
+  theme: "system",
+  volume: 1,
+  muted: false,
+  danmaku: true,
+  opacity: 1,
+  keepSound: false,
+};
 
 function unit(value: unknown, otherwise: number): number {
   return typeof value === "number" && value >= 0 && value <= 1 ? value : otherwise;
@@ -31,5 +40,6 @@ export function readPrefs(text: string | null): Saved {
     muted: raw["muted"] === true,
     danmaku: raw["danmaku"] !== false,
     opacity: unit(raw["opacity"], DEFAULTS.opacity),
+    keepSound: raw["keepSound"] === true,
   };
 }

@@ -52,6 +52,7 @@ describe("what was saved", () => {
         muted: false,
         danmaku: true,
         opacity: 1,
+        keepSound: false,
       });
     }
   });

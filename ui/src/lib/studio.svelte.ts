@@ -53,14 +53,20 @@ export class StudioModel {
     this.#api = api;
   }
 
-  async load(): Promise<void> {
+  /** Begins to hear what the app says; the screens of the whole window show some of it. */
+  async follow(): Promise<void> {
     try {
       this.#take(await this.#api.get());
       await this.#api.subscribe((event) => this.#event(event));
     } catch (error) {
       toasts.bad(error);
     }
+  }
+
+  /** Looks at what the computer has. */
+  async load(): Promise<void> {
     await this.refresh();
+    if (this.encoders !== undefined && this.encoders.length > 0) return;
     try {
       this.encoders = await this.#api.encoders();
     } catch (error) {
@@ -120,6 +126,26 @@ export class StudioModel {
     this.flush();
     await this.#saving;
     await this.#api.goLive();
+  }
+
+  /** Leaves for a while, or comes back: what the control says now. `pressed`: the event's own time. */
+  async toggleAway(pressed: number): Promise<void> {
+    const leaves = this.state?.away === null;
+    try {
+      if (leaves) await this.#api.leave(Math.max(0, performance.now() - pressed));
+      else await this.#api.back();
+    } catch (error) {
+      toasts.bad(error);
+    }
+  }
+
+  /** On the way back, and away again. */
+  async stayAway(): Promise<void> {
+    try {
+      await this.#api.leave(0);
+    } catch (error) {
+      toasts.bad(error);
+    }
   }
 
   #event(event: StudioEvent): void {

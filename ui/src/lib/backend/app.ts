@@ -14,6 +14,7 @@ import type {
   StudioEvent,
   StudioSettings,
   StudioState,
+  TrayWords,
 } from "../generated/protocol";
 import {
   type Backend,
@@ -67,6 +68,15 @@ class AppStudio implements StudioBackend {
   }
   end(): Promise<void> {
     return call("studio_end");
+  }
+  leave(agoMs: number): Promise<void> {
+    return call("studio_leave", { agoMs });
+  }
+  back(): Promise<void> {
+    return call("studio_back");
+  }
+  trayWords(words: TrayWords): Promise<void> {
+    return call("tray_words", { words });
   }
   async subscribe(onEvent: (event: StudioEvent) => void): Promise<void> {
     await call("studio_subscribe", { onEvent: new Channel<StudioEvent>(onEvent) });

@@ -4,9 +4,13 @@
  */
 import type {
   AccountView,
+  BallotOption,
+  BallotView,
   Broadcast,
+  BuiltInInteraction,
   Devices,
   EncoderReport,
+  Owed,
   ReplayView,
   RoomView,
   ServerMessage,
@@ -44,7 +48,12 @@ function room(id: string, title: string, owner: string, more: Partial<RoomView>)
 
 const ROOMS: RoomView[] = [
   room("rain-cafe", "深夜手冲 · 听雨聊天", "岚山 Lanshan", { viewers: 1284, tags: ["咖啡", "雨声"] }),
-  room("one-man", "线上小剧场 · 独角戏《雨》", "白塔剧社", { viewers: 412, category: "戏剧", stage: "away" }),
+  room("one-man", "线上小剧场 · 独角戏《雨》", "白塔剧社", {
+    viewers: 412,
+    category: "戏剧",
+    stage: "away",
+    away: { since: Date.now() - 221_000, leave_id: "one", keep_sound: true },
+  }),
   room("rust-night", "Writing an RTMP server from scratch, live, with questions", "Marlow", {
     viewers: 63,
     category: "Code",
@@ -68,6 +77,24 @@ const REPLAYS: ReplayView[] = [
   away_ms: away * MINUTE,
   owner: { bytes: 1_580_000_000, problem },
 }));
+
+const option = (key: BuiltInInteraction, votes: number): BallotOption => ({
+  interaction: { kind: "built_in", key },
+  votes,
+});
+const BALLOT: BallotView = {
+  id: "0192f0c1-0000-7000-8000-00000000000b",
+  opened_at: Date.now() - 221_000,
+  closes_at: null,
+  options: [option("sing", 239), option("joke", 95), option("red_packet", 58), option("dance", 20)],
+};
+const OWED: Owed = {
+  id: "0192f0c1-0000-7000-8000-00000000000b",
+  interaction: { kind: "built_in", key: "sing" },
+  votes: 239,
+  tie: false,
+  since: Date.now() - 5000,
+};
 
 const SAID: [string, string][] = [
   ["夜航船", "来了来了 今天冲哪支豆子"],
@@ -100,11 +127,14 @@ class FakeStudio implements StudioBackend {
       title: "深夜手冲 · 听雨聊天",
       category: "生活",
       tags: ["咖啡", "雨声"],
+      keep_sound: true,
+      self_view: false,
     };
     this.#state = {
       room: "rain-cafe",
       settings,
       broadcast: { phase: "idle" },
+      away: null,
       stats: { bitrate_kbps: 0, fps: 0, dropped_frames: 0, sent_frames: 0, queue_ms: 0 },
       viewers: 0,
       encoder: null,
@@ -134,6 +164,15 @@ class FakeStudio implements StudioBackend {
               error: { code: "device", message: "The camera /dev/video0 is used by another program." },
             }
           : { phase: "live", since };
+    if (phase === "away" || phase === "returning") {
+      this.#state.away = {
+        leave_id: "fake",
+        since: Date.now() - 221_000,
+        keep_sound: true,
+        step: phase === "away" ? { step: "closed" } : { step: "self_view", until: Date.now() + 3000 },
+        told: true,
+      };
+    }
     this.#state = {
       ...this.#state,
       broadcast,
@@ -197,6 +236,25 @@ class FakeStudio implements StudioBackend {
     this.#emit();
     return Promise.resolve();
   }
+  leave(): Promise<void> {
+    this.#state.away = {
+      leave_id: "fake",
+      since: Date.now(),
+      keep_sound: this.#state.settings.keep_sound,
+      step: { step: "closed" },
+      told: true,
+    };
+    this.#emit();
+    return Promise.resolve();
+  }
+  back(): Promise<void> {
+    this.#state.away = null;
+    this.#emit();
+    return Promise.resolve();
+  }
+  trayWords(): Promise<void> {
+    return Promise.resolve();
+  }
   subscribe(onEvent: (event: StudioEvent) => void): Promise<void> {
     this.#listen = onEvent;
     this.#emit();
@@ -256,7 +314,16 @@ export class FakeBackend implements Backend {
     if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
     else if (path.endsWith("/replays")) answer = REPLAYS;
     else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
-    else if (path.endsWith("/owner")) {
+    else if (path.endsWith("/interactions")) {
+      answer = {
+        enabled: true,
+        seconds: 0,
+        interactions: [
+          ...(["sing", "joke", "red_packet"] as const).map((key) => ({ kind: "built_in", key })),
+          { kind: "own", text: "再冲一壶" },
+        ],
+      };
+    } else if (path.endsWith("/owner")) {
       answer = {
         ...ROOMS[0],
         stream_key: "made-up-key-for-pictures",
@@ -332,9 +399,9 @@ export class FakeBackend implements Backend {
         resumed: false,
         events: [],
         last: { epoch: 1, number: 0 },
-        ballot: null,
-        your_vote: null,
-        owed: [],
+        ballot: found.away || this.#mode === "away" ? BALLOT : null,
+        your_vote: found.away ? 0 : null,
+        owed: this.#mode === "owed" ? [OWED] : [],
         server_time: Date.now(),
       });
       handlers.state("joined");

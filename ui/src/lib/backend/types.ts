@@ -11,6 +11,7 @@ import type {
   StudioEvent,
   StudioSettings,
   StudioState,
+  TrayWords,
 } from "../generated/protocol";
 import type { LinkState } from "../room/link";
 
@@ -63,6 +64,11 @@ export interface StudioBackend {
   set(settings: StudioSettings): Promise<StudioState>;
   goLive(): Promise<void>;
   end(): Promise<void>;
+  /** Leaves for a while; `agoMs`: how long ago the press was. */
+  leave(agoMs: number): Promise<void>;
+  back(): Promise<void>;
+  /** What the desktop's tray says, in the page's language. */
+  trayWords(words: TrayWords): Promise<void>;
   subscribe(onEvent: (event: StudioEvent) => void): Promise<void>;
   /** JPEG pictures of what would be, or is, sent. Returns what stops it. */
   preview(onFrame: (jpeg: ArrayBuffer) => void): Promise<() => void>;

@@ -155,6 +155,15 @@ leave_id: LeaveId,
 keep_sound: boolean, };
 
 /**
+ * How far leaving, or coming back, has come.
+ */
+export type AwayStep = { "step": "closing" } | { "step": "closed" } | { "step": "opening" } | { "step": "self_view",
+/**
+ * When the audience will.
+ */
+until: WallTime, };
+
+/**
  * `POST /rooms/ID/back`: the streamer is back.
  */
 export type BackRequest = {
@@ -1259,6 +1268,31 @@ export type Stage = "off" | "live" | "away" | "lost" | "covered";
 export type StreamId = string;
 
 /**
+ * The streamer's stay away.
+ */
+export type StudioAway = {
+/**
+ * Which stay this is.
+ */
+leave_id: LeaveId,
+/**
+ * Since when.
+ */
+since: WallTime,
+/**
+ * The sound goes on.
+ */
+keep_sound: boolean,
+/**
+ * How far it has come.
+ */
+step: AwayStep,
+/**
+ * The server has answered that it holds.
+ */
+told: boolean, };
+
+/**
  * What the studio tells its window.
  */
 export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & MicLevel;
@@ -1302,7 +1336,15 @@ category: string,
 /**
  * Tags of the room.
  */
-tags: Array<string>, };
+tags: Array<string>,
+/**
+ * The sound goes on while the streamer is away.
+ */
+keep_sound: boolean,
+/**
+ * Coming back, the streamer sees the picture for three seconds before the audience does.
+ */
+self_view: boolean, };
 
 /**
  * The studio, whole; sent whenever something in it changes, and once a second on air.
@@ -1320,6 +1362,10 @@ settings: StudioSettings,
  * Where the broadcast stands.
  */
 broadcast: Broadcast,
+/**
+ * The streamer's stay away, if it is one.
+ */
+away: StudioAway | null,
 /**
  * Its figures.
  */
@@ -1340,6 +1386,35 @@ notices: Array<Notice>,
  * Sharing.
  */
 share: Share, };
+
+/**
+ * The page's words for the icon in the desktop's tray, in the language that the page speaks.
+ */
+export type TrayWords = {
+/**
+ * Show the window.
+ */
+open: string,
+/**
+ * Leave for a while.
+ */
+leave: string,
+/**
+ * Come back.
+ */
+back: string,
+/**
+ * Not on air.
+ */
+idle: string,
+/**
+ * On air.
+ */
+live: string,
+/**
+ * On air, and away.
+ */
+away: string, };
 
 /**
  * Where the picture comes from.

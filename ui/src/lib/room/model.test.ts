@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { AccountView, RoomEvent, RoomView, ServerMessage } from "../generated/protocol";
+import type {
+  AccountView,
+  BallotView,
+  Owed,
+  RoomEvent,
+  RoomView,
+  ServerMessage,
+} from "../generated/protocol";
 import { RoomModel } from "./model";
 
 const me: AccountView = { id: "me", name: "小满", role: "viewer", created_at: 0 };
@@ -203,5 +210,83 @@ describe("a room", () => {
     model.message({ type: "publisher_refused", publisher }, 0);
     model.dismissRefused();
     expect(model.refused).toBeUndefined();
+  });
+
+  const ballot = (votes: number[]): BallotView => ({
+    id: "b1",
+    opened_at: 1,
+    closes_at: null,
+    options: votes.map((v, i) => ({ interaction: { kind: "own", text: `o${String(i)}` }, votes: v })),
+  });
+  const happens = (number: number, body: RoomEvent["body"]): ServerMessage =>
+    event({ id: { epoch: 1, number }, at: number, body });
+
+  it("votes at once, changes its mind, and takes back what is refused", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    model.cast(0, "v0");
+    expect(model.takeOut()).toEqual([]);
+    model.message(happens(1, { kind: "ballot_opened", ballot: ballot([0, 0]) }), 0);
+    model.cast(1, "v1");
+    expect(model.vote).toBe(1);
+    expect(model.takeOut()).toEqual([{ type: "vote", client_ref: "v1", ballot: "b1", option: 1 }]);
+    model.cast(1, "again");
+    model.cast(7, "no such option");
+    expect(model.takeOut()).toEqual([]);
+    model.cast(0, "v2");
+    model.message({ type: "voted", client_ref: "v1", ballot: "b1", option: 1 }, 0);
+    expect(model.vote).toBe(0);
+    model.message({ type: "refused", client_ref: "v2", error: { code: "rate_limited", message: "" } }, 0);
+    expect(model.vote).toBeUndefined();
+  });
+
+  it("sends a vote that was not confirmed again after a reconnect, and only then", () => {
+    const model = new RoomModel();
+    const again: ServerMessage = {
+      ...welcome([], true),
+      ballot: ballot([2, 3]),
+      your_vote: 1,
+    } as ServerMessage;
+    model.message(again, 0);
+    expect(model.vote).toBe(1);
+    model.cast(0, "v1");
+    model.takeOut();
+    model.message(again, 0);
+    expect(model.vote).toBe(0);
+    expect(model.takeOut()).toEqual([{ type: "vote", client_ref: "v1", ballot: "b1", option: 0 }]);
+    model.message({ type: "voted", client_ref: "v1", ballot: "b1", option: 0 }, 0);
+    model.message(again, 0);
+    expect(model.takeOut()).toEqual([]);
+  });
+
+  it("follows the tally, the result, what is owed and what is done", () => {
+    const model = new RoomModel();
+    model.message({ ...welcome([], true), ballot: ballot([0, 0]) } as ServerMessage, 0);
+    model.message({ type: "tally", ballot: "b1", votes: [4, 6] }, 0);
+    expect(model.ballot?.options.map((o) => o.votes)).toEqual([4, 6]);
+    model.message({ type: "tally", ballot: "of before", votes: [9, 9] }, 0);
+    expect(model.ballot?.options.map((o) => o.votes)).toEqual([4, 6]);
+    const result = { id: "b1", options: ballot([4, 6]).options, winner: 1, tie: false };
+    model.message(happens(1, { kind: "ballot_closed", result }), 0);
+    expect([model.ballot, model.result?.winner]).toEqual([undefined, 1]);
+    const owed: Owed = { id: "b1", interaction: { kind: "own", text: "o1" }, votes: 6, tie: false, since: 1 };
+    model.message(happens(2, { kind: "owed_added", owed }), 0);
+    expect(model.owed).toEqual([owed]);
+    model.message(happens(3, { kind: "owed_done", id: "b1", at: 5 }), 0);
+    expect([model.owed, model.settled]).toEqual([[], owed]);
+    model.message(happens(4, { kind: "ballot_opened", ballot: ballot([0]) }), 0);
+    expect([model.settled, model.result]).toEqual([undefined, undefined]);
+  });
+
+  it("knows who is away under a cover, and since when", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    const away = { since: 40, leave_id: "l", keep_sound: true };
+    model.message(happens(1, { kind: "stage_changed", stage: "away", away }), 0);
+    expect(model.room).toMatchObject({ stage: "away", away });
+    model.message(happens(2, { kind: "stage_changed", stage: "covered", away }), 0);
+    expect(model.room?.away).toEqual(away);
+    model.message(happens(3, { kind: "stage_changed", stage: "covered", away: null }), 0);
+    expect(model.room).toMatchObject({ away: null, stage_since: 2 });
   });
 });

@@ -5,8 +5,11 @@
 import type {
   AccountView,
   ApiError,
+  BallotResult,
+  BallotView,
   ClientMessage,
   EventId,
+  Owed,
   RefusedPublisher,
   RoomEvent,
   RoomView,
@@ -62,6 +65,15 @@ export class RoomModel {
   waiting: readonly WaitingPublisher[] = [];
   /** The last program that was sent away because of what it sends; undefined once a stream began, or it was read. */
   refused: RefusedPublisher | undefined;
+  /** The ballot that is open. */
+  ballot: BallotView | undefined;
+  /** What one votes for in it; shown at once, and taken back if the server refuses. */
+  vote: number | undefined;
+  /** What came out of the last one, until the next is opened. */
+  result: BallotResult | undefined;
+  owed: readonly Owed[] = [];
+  /** What was done last, of what was owed while one watches. */
+  settled: Owed | undefined;
   /** How far the server's clock is before this computer's, in milliseconds. */
   clockOffset: number | undefined;
 
@@ -69,6 +81,8 @@ export class RoomModel {
   #flashes: Flash[] = [];
   #out: ClientMessage[] = [];
   #seen = new Set<string>();
+  /** The vote that is not confirmed, and what stood before it. */
+  #casting: { ref: string; ballot: string; option: number; before: number | undefined } | undefined;
 
   /** What flew by since the last call. */
   takeFlashes(): Flash[] {
@@ -99,6 +113,20 @@ export class RoomModel {
     this.#out.push({ type: "danmaku", client_ref: ref, text });
   }
 
+  /** Votes in the open ballot; again, to change one's mind. `ref` is unique for this person. */
+  cast(option: number, ref: string): void {
+    if (!this.ballot?.options[option] || this.vote === option) return;
+    const before = this.#casting ? this.#casting.before : this.vote;
+    this.#casting = { ref, ballot: this.ballot.id, option, before };
+    this.vote = option;
+    this.#sendVote();
+  }
+
+  #sendVote(): void {
+    const c = this.#casting;
+    if (c) this.#out.push({ type: "vote", client_ref: c.ref, ballot: c.ballot, option: c.option });
+  }
+
   message(message: ServerMessage, now: number): void {
     switch (message.type) {
       case "welcome":
@@ -114,12 +142,27 @@ export class RoomModel {
         this.#confirm(message.client_ref, keyOf(message.id));
         break;
       case "refused": {
+        if (this.#casting && this.#casting.ref === message.client_ref) {
+          this.vote = this.#casting.before;
+          this.#casting = undefined;
+        }
         const pending = this.#pending.find((p) => p.ref === message.client_ref);
         this.#pending = this.#pending.filter((p) => p !== pending);
         if (pending) this.lines = this.lines.filter((l) => l.key !== `own.${pending.ref}`);
         this.#flashes.push({ kind: "refused", error: message.error, text: pending?.text });
         break;
       }
+      case "voted":
+        if (this.#casting?.ref === message.client_ref) this.#casting = undefined;
+        // A later choice is on its way; this answer is to an earlier one.
+        if (this.ballot?.id === message.ballot && !this.#casting) this.vote = message.option;
+        break;
+      case "tally":
+        if (this.ballot?.id === message.ballot) {
+          const options = this.ballot.options.map((o, i) => ({ ...o, votes: message.votes[i] ?? o.votes }));
+          this.ballot = { ...this.ballot, options };
+        }
+        break;
       case "publisher_waiting":
         this.waiting = [...this.waiting.filter((w) => w.id !== message.publisher.id), message.publisher];
         break;
@@ -154,6 +197,13 @@ export class RoomModel {
     for (const event of message.events) this.#event(event, false);
     // The room's own facts are newer than the events that led to them.
     this.room = message.room;
+    this.ballot = message.ballot ?? undefined;
+    this.owed = message.owed;
+    if (this.#casting && this.#casting.ballot === this.ballot?.id) this.#sendVote();
+    else {
+      this.#casting = undefined;
+      this.vote = message.your_vote ?? undefined;
+    }
     this.#pending = this.#pending.filter((p) => {
       if (now - p.since < PATIENCE) return true;
       this.lines = this.lines.filter((l) => l.key !== `own.${p.ref}`);
@@ -204,6 +254,25 @@ export class RoomModel {
         }
         // Something else is taken now: the remark is old.
         if (body.stage === "live" && event.at > (this.refused?.at ?? 0)) this.refused = undefined;
+        break;
+      case "ballot_opened":
+        this.ballot = body.ballot;
+        this.result = undefined;
+        this.settled = undefined;
+        this.vote = undefined;
+        this.#casting = undefined;
+        break;
+      case "ballot_closed":
+        this.result = body.result;
+        this.ballot = undefined;
+        this.#casting = undefined;
+        break;
+      case "owed_added":
+        if (!this.owed.some((o) => o.id === body.owed.id)) this.owed = [...this.owed, body.owed];
+        break;
+      case "owed_done":
+        this.settled = this.owed.find((o) => o.id === body.id) ?? this.settled;
+        this.owed = this.owed.filter((o) => o.id !== body.id);
         break;
       case "room_changed":
         if (this.room) {

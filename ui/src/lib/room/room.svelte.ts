@@ -37,6 +37,11 @@ export class RoomState {
     this.#after();
   }
 
+  cast(option: number): void {
+    this.#model.cast(option, crypto.randomUUID());
+    this.#after();
+  }
+
   dismiss(publisher: string): void {
     this.#model.dismiss(publisher);
     this.#version += 1;
