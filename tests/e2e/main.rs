@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod app;
+mod away;
 mod cli;
 mod corpus;
 mod harness;

@@ -102,6 +102,17 @@ fn of_samples(pictures: &[(f64, f64)], first_sound: f64, samples: &[f32]) -> Res
     Ok(LipSync { median: median(&all).unwrap_or(f64::NAN), worst, drift, beeps })
 }
 
+/// When the pictures of a captured file were captured, where their cells can be read: milliseconds of the wall clock.
+///
+/// # Errors
+///
+/// It holds no test card, or ffmpeg cannot decode it.
+pub async fn captured(path: &Path) -> Result<Vec<f64>> {
+    let packets = ffmpeg::packets(path).await?;
+    let offsets = picture_offsets(path, &packets).await?;
+    Ok(offsets.into_iter().map(|(pts, offset)| ((pts + offset) * 1000.0).round()).collect())
+}
+
 /// For each picture whose cells can be read: presentation time, and how much to add for the wall time (seconds).
 async fn picture_offsets(path: &Path, packets: &[ffmpeg::Packet]) -> Result<Vec<(f64, f64)>> {
     let mut times: Vec<f64> = packets.iter().filter(|p| p.video).map(|p| p.pts).collect();
