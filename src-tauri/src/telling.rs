@@ -42,7 +42,7 @@ impl Telling {
         };
         let telling = tells
             .then(|| AbortOnDropHandle::new(tokio::spawn(tell(api.clone(), room.clone(), Arc::downgrade(studio)))));
-        Self { _room: Room::join(api.clone(), room, deliver), _telling: telling }
+        Self { _room: Room::join(api.clone(), room, false, deliver), _telling: telling }
     }
 }
 

@@ -191,7 +191,7 @@ impl Shown {
             }
             true
         };
-        Self { _room: Room::join(stand.api.clone(), &stand.id(), deliver), stage }
+        Self { _room: Room::join(stand.api.clone(), &stand.id(), true, deliver), stage }
     }
 
     async fn until(&mut self, stage: Stage) {
