@@ -275,7 +275,7 @@ async fn a_viewer_that_takes_nothing_is_gone_after_ten_seconds() {
     let (site, room) = room().await;
     let live = live(&site, &room, Clip::encode("640x360", "-b:v 8M -minrate 8M -maxrate 8M -bufsize 1M")).await;
     let mut flv = narrow(&site).await;
-    flv.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    flv.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await.unwrap();
     flv.read_u8().await.unwrap();
     let began = Instant::now();
     let mut quick = Media::open(&site, &room).await;
@@ -336,10 +336,10 @@ async fn requests_of_every_shape() {
 
     // The second request of a connection goes another way inside, and brings the same.
     let mut tcp = TcpStream::connect(site.server.as_ref().unwrap().http).await.unwrap();
-    tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.unwrap();
     let mut got = vec![0; 4096];
     assert!(timeout(PATIENCE, tcp.read(&mut got)).await.unwrap().unwrap() > 0);
-    tcp.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    tcp.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await.unwrap();
     let mut got = Vec::new();
     while !(got.starts_with(b"HTTP/1.1 200") && got.windows(4).any(|w| w == b"FLV\x01") && got.len() > 30_000) {
         assert!(
@@ -383,7 +383,7 @@ async fn what_a_viewer_sends_is_answered_or_ends_it() {
     flood.closed().await;
 
     let mut tcp = TcpStream::connect(site.server.as_ref().unwrap().http).await.unwrap();
-    tcp.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    tcp.write_all(format!("GET /live/{room}.flv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await.unwrap();
     tcp.read_u8().await.unwrap();
     drop(tcp);
     let mut quick = Media::open(&site, &room).await;

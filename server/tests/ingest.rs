@@ -478,7 +478,7 @@ async fn a_renewed_key_cuts_off_whoever_has_the_old_one() {
     ingest.until("it publishes", |s| s.publisher.is_some()).await;
     ingest.renewed.send_replace(());
     let sentence = refused(own.event().await, "NetStream.Publish.Denied");
-    assert!(sentence.contains("renewed") && sentence.contains("studio"), "{sentence}");
+    assert!(sentence.contains("renewed") && sentence.contains("account page"), "{sentence}");
     // A loss and not an end: viewers wait for whoever comes with the new key.
     ingest.until("it is out", |s| s.publisher.is_none()).await;
     let (_again, event) = Own::connect(&ingest, Some("app-1")).await;
