@@ -13,6 +13,7 @@ use crate::api::hosts::{self, Hosts, Listener};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limit::Limiter;
+use crate::placeholder::Placeholders;
 use crate::replay::reading::Shelf;
 use crate::replay::serve::Films;
 use crate::replay::{Keeper, Recorder};
@@ -39,6 +40,8 @@ pub struct App {
     pub shelf: Shelf,
     /// Files to download that are ready.
     pub films: Films,
+    /// What rooms show while their streamers are away.
+    pub placeholders: Placeholders,
     /// Tokens to watch with.
     pub watch_tokens: WatchTokens,
     /// The way to the first operator.
@@ -88,7 +91,10 @@ impl App {
         let folder = config.data.join("recordings");
         let keeper = Keeper::new(store.clone(), clock, folder.clone(), config.recordings.clone());
         let recorder = Recorder::new(store.clone(), clock, tasks.clone(), config.recordings.record.then_some(folder));
-        let rooms = Rooms::new(store.clone(), clock, config.clone(), slates, recorder, stop.clone(), tasks.clone());
+        let placeholders = Placeholders::new(store.clone(), slates.clone(), &config.data, clock);
+        let shelves = placeholders.clone();
+        let rooms =
+            Rooms::new(store.clone(), clock, config.clone(), (slates, shelves), recorder, stop.clone(), tasks.clone());
         Self {
             hosts: Hosts::new(&config, hosts::computer().as_deref()),
             config,
@@ -99,6 +105,7 @@ impl App {
             keeper,
             shelf: Shelf::default(),
             films: Films::default(),
+            placeholders,
             watch_tokens: WatchTokens::default(),
             setup: SetupCode::default(),
             limits,
@@ -134,6 +141,13 @@ impl App {
         self.keeper.recover().await?;
         self.tasks.spawn(self.keeper.clone().run(self.stop.clone()));
         self.tasks.spawn(Arc::clone(&self.rooms).sweep());
+        let (unmade, stop) = (self.placeholders.clone().go_on(), self.stop.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = unmade => {}
+                () = stop.cancelled() => {}
+            }
+        });
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The rooms that are held in memory: those that somebody publishes to, watches, or asked for lately.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
@@ -22,9 +22,10 @@ use crate::egress::Fanout;
 use crate::grant::Grants;
 use crate::hls;
 use crate::ingest::{Admission, Denied, Publishers};
+use crate::placeholder::{Placeholders, RoomShelf};
 use crate::replay::Recorder;
 use crate::room::{Hub, Past, RoomStatus};
-use crate::slate::SlateSource;
+use crate::slate::{AwaySlates, SlateKind, SlateSource};
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
 use crate::store::{RoomRow, RoomUpdate, Store, StoreError};
 
@@ -51,6 +52,8 @@ pub struct Room {
     pub fanout: Fanout,
     /// Its programme in segments.
     pub hls: Arc<hls::Live>,
+    /// What it shows while its streamer is away.
+    pub shelf: Arc<RoomShelf>,
     row: Mutex<RoomRow>,
     /// Changes of the row on disk and here are one step for everybody else.
     changes: tokio::sync::Mutex<()>,
@@ -95,6 +98,7 @@ impl Room {
     pub async fn change(&self, update: RoomUpdate) -> Result<(), StoreError> {
         let _turn = self.changes.lock().await;
         let row = self.hub.update(update).await?;
+        self.shelf.about(&row);
         *self.row.lock() = row;
         Ok(())
     }
@@ -204,6 +208,7 @@ pub struct Rooms {
     config: Config,
     slates: SlateSource,
     recorder: Recorder,
+    placeholders: Placeholders,
     stop: CancellationToken,
     tasks: TaskTracker,
     held: Mutex<HashMap<RoomId, Arc<Room>>>,
@@ -216,7 +221,7 @@ impl Rooms {
         store: Store,
         clock: Clock,
         config: Config,
-        slates: SlateSource,
+        (slates, placeholders): (SlateSource, Placeholders),
         recorder: Recorder,
         stop: CancellationToken,
         tasks: TaskTracker,
@@ -227,6 +232,7 @@ impl Rooms {
             config,
             slates,
             recorder,
+            placeholders,
             stop,
             tasks,
             held: Mutex::default(),
@@ -297,7 +303,9 @@ impl Rooms {
         config.epoch = row.last.epoch;
         // Before a publisher's first frame can be taken: the picture of who is away stays off.
         config.away = row.away.as_ref().map(absence::leave);
-        let stage = stage::spawn(config, self.slates.clone(), self.clock);
+        let shelf = RoomShelf::new(self.placeholders.clone(), &row);
+        let away: Arc<dyn AwaySlates> = Arc::clone(&shelf) as _;
+        let stage = stage::spawn(config, self.slates.for_room(away), self.clock);
         let grants = Grants::new(self.config.max_connections);
         let (hub, hub_task) = Hub::new(&row, past, self.store.clone(), self.clock, grants.clone());
         self.tasks.spawn(hub_task);
@@ -323,6 +331,7 @@ impl Rooms {
             grants,
             fanout,
             hls,
+            shelf,
             row: Mutex::new(row),
             changes: tokio::sync::Mutex::default(),
             status: status.clone(),
@@ -332,6 +341,7 @@ impl Rooms {
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
         self.tasks.spawn(absence::follow(Arc::downgrade(&room), self.stop.clone()));
+        self.tasks.spawn(mind_shelf(Arc::downgrade(&room), room.stage.status(), self.store.clone(), self.stop.clone()));
         let weak = Arc::downgrade(&room);
         self.tasks.spawn(async move {
             loop {
@@ -371,6 +381,42 @@ impl Rooms {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Has the shelf choose when the streamer leaves, and the stage ask when the choice changed.
+async fn mind_shelf(room: Weak<Room>, mut status: watch::Receiver<StageStatus>, store: Store, stop: CancellationToken) {
+    let Some(shelf) = room.upgrade().map(|r| Arc::clone(&r.shelf)) else { return };
+    let (mut away, mut stream) = (false, None);
+    loop {
+        let (now_away, now_stream, started) = {
+            let s = status.borrow_and_update();
+            (s.away.is_some(), s.stream.clone(), s.started)
+        };
+        let done = match (away, now_away) {
+            (false, true) => shelf.left().await.map(|_| ()),
+            (true, false) => shelf.back().await,
+            _ => Ok(()),
+        };
+        if let (true, Some(row), Some(at)) = (stream != now_stream, room.upgrade().map(|r| r.row()), started) {
+            let title = [&row.title].into_iter().chain(&row.tags).map(String::as_str).collect::<Vec<_>>().join(" ");
+            if let Err(error) = store.note_title(row.id.clone(), at, title).await {
+                tracing::warn!(%error, "a stream's title could not be noted");
+            }
+        }
+        if let Err(error) = done {
+            tracing::warn!(%error, "a placeholder could not be chosen; the last choice stands");
+        }
+        (away, stream) = (now_away, now_stream);
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return },
+            () = shelf.changed() => {
+                let Some(room) = room.upgrade() else { return };
+                // A room that is closing shows nothing.
+                let _ = room.stage.slate_changed(SlateKind::Away).await;
+            }
+            () = stop.cancelled() => return,
         }
     }
 }

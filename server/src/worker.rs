@@ -7,10 +7,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::slate::{SlateKind, SlateRequest, make};
+use crate::slate::{Art, SlateKind, SlateRequest, Theme, make};
 
 /// Most processor time of a worker, in seconds.
 const CPU_SECONDS: u64 = 100;
+/// The same where ten minutes of video may have to be encoded.
+const PLACEHOLDER_CPU_SECONDS: u64 = 1800;
+/// Most bytes of a file that it writes.
+const FILE: u64 = 1024 * 1024 * 1024;
 /// Most memory that it may map, in bytes.
 const MEMORY: u64 = 2 * 1024 * 1024 * 1024;
 const NICE: i32 = 10;
@@ -23,6 +27,12 @@ enum Worker {
     Slate {
         #[arg(long)]
         kind: SlateKind,
+        /// Which of the placeholders, where the kind is one.
+        #[arg(long, default_value = "away")]
+        theme: Theme,
+        /// The streamer's name on it.
+        #[arg(long, default_value = "")]
+        name: String,
         /// Pixels, even.
         #[arg(long, value_parser = clap::value_parser!(u32).range(64..=4096))]
         width: u32,
@@ -32,6 +42,21 @@ enum Worker {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
         fps: u32,
     },
+    /// Draws one picture of a placeholder of the system and writes it to stdout, as JPEG.
+    Poster {
+        #[arg(long)]
+        theme: Theme,
+        /// The streamer's name on it.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Pixels, even.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(64..=4096), default_value = "640")]
+        width: u32,
+        #[arg(long, value_parser = clap::value_parser!(u32).range(64..=4096), default_value = "360")]
+        height: u32,
+    },
+    /// Makes a placeholder of what came from outside, as the order on stdin says.
+    Placeholder,
 }
 
 /// Runs the worker that `args` (what stands behind `worker`) names, in this process.
@@ -44,10 +69,23 @@ pub fn run(args: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    limit();
-    let Worker::Slate { kind, width, height, fps } = worker;
-    let request = SlateRequest { width: width & !1, height: height & !1, fps };
-    let done = make::make_bytes(kind, request)
+    limit(if matches!(worker, Worker::Placeholder) { PLACEHOLDER_CPU_SECONDS } else { CPU_SECONDS });
+    let made = match worker {
+        Worker::Slate { kind, theme, name, width, height, fps } => {
+            let request = SlateRequest { width: width & !1, height: height & !1, fps };
+            let art = match kind {
+                SlateKind::Moment => Art::Moment,
+                SlateKind::SoundOnly => Art::SoundOnly,
+                SlateKind::Away => Art::Theme(theme, name),
+            };
+            make::make_bytes(&art, request).map(Vec::from)
+        }
+        Worker::Placeholder => return crate::placeholder::run_worker(),
+        Worker::Poster { theme, name, width, height } => {
+            make::poster(&Art::Theme(theme, name), width & !1, height & !1)
+        }
+    };
+    let done = made
         .map_err(|e| e.to_string())
         .and_then(|bytes| std::io::stdout().write_all(&bytes).map_err(|e| e.to_string()));
     match done {
@@ -60,15 +98,16 @@ pub fn run(args: &[String]) -> ExitCode {
 }
 
 #[cfg(unix)]
-fn limit() {
+fn limit(cpu_seconds: u64) {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     // A limit that the system refuses is no reason not to work: the parent's time limit stands.
     let _ = nice(NICE);
     let both = |v| Rlimit { current: Some(v), maximum: Some(v) };
-    let _ = setrlimit(Resource::Cpu, both(CPU_SECONDS));
+    let _ = setrlimit(Resource::Cpu, both(cpu_seconds));
     let _ = setrlimit(Resource::As, both(MEMORY));
     let _ = setrlimit(Resource::Core, both(0));
+    let _ = setrlimit(Resource::Fsize, both(FILE));
 }
 
 #[cfg(not(unix))]
-fn limit() {}
+fn limit(_cpu_seconds: u64) {}

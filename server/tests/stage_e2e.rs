@@ -265,11 +265,67 @@ async fn a_worker_makes_the_slate_of_the_streams_form() {
     assert!(made.frames[0].key);
     // Another process finds it in the folder: no worker is needed.
     let nobody = SlateSource::with_worker("/nonexistent".into(), folder.path().join("slates")).unwrap();
-    assert_eq!(nobody.exact(SlateKind::SoundOnly, request).await.unwrap(), made);
+    assert_eq!(nobody.exact(SlateKind::SoundOnly, request).await.unwrap().frames, made.frames);
     // A damaged file is made anew; without a worker that is an error, and no panic.
     let file = std::fs::read_dir(folder.path().join("slates")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, b"MJSLATE1 and nonsense").unwrap();
     let nobody = SlateSource::with_worker("/nonexistent".into(), folder.path().join("slates")).unwrap();
     assert!(nobody.exact(SlateKind::SoundOnly, request).await.is_err());
-    assert_eq!(source.exact(SlateKind::SoundOnly, request).await.unwrap(), made, "from memory");
+    assert_eq!(source.exact(SlateKind::SoundOnly, request).await.unwrap().frames, made.frames, "from memory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_replaced_by_the_placeholder_that_is_seen_and_heard() {
+    let site = site_with(|config| config.worker_program = Some(env!("CARGO_BIN_EXE_mujian-server").into())).await;
+    let owner = site.person("owner").await;
+    let room = site.room(&owner).await;
+    let id = room["id"].as_str().unwrap();
+    let app = site.server.as_ref().unwrap().app();
+    let account = site.get("/me", Some(&owner)).await.1["id"].as_str().unwrap().parse().unwrap();
+    app.store.set_trusted(account, true).await.unwrap();
+    // A blue picture with a tone.
+    let file = site.data.path().join("blue.mp4");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "color=blue:size=320x180:rate=15:duration=3", "-f", "lavfi"])
+        .args(["-i", "sine=frequency=600:duration=3", "-shortest"])
+        .arg(&file)
+        .status();
+    assert!(made.await.unwrap().success());
+    let body = std::fs::read(&file).unwrap();
+    let url = format!("{}/api/v1/rooms/{id}/placeholders?name=blue", site.base);
+    let request = site.client.post(url).bearer_auth(&owner).header("content-type", "video/mp4").body(body);
+    let placeholder: Value = request.send().await.unwrap().json().await.unwrap();
+    let _publisher = publish(&site, &room, PLAIN);
+    until(&site, &room, "live").await;
+    // The only one on the shelf is chosen, once it is ready.
+    let chosen = async {
+        loop {
+            let shelf = site.get(&format!("/rooms/{id}/placeholders"), Some(&owner)).await.1;
+            if shelf["choice"]["id"] == placeholder["id"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), chosen).await.expect("it is made");
+
+    let viewer = Viewer::start(&site, &room).await;
+    viewer.more(1000).await;
+    let leave = format!("/rooms/{id}/leave");
+    let (status, body) = site.post(&leave, Some(&owner), serde_json::json!({})).await;
+    assert_eq!(status, 200, "{body}");
+    until(&site, &room, "away").await;
+    let away = viewer.reached();
+    viewer.more(5000).await;
+    assert_eq!(site.post(&format!("/rooms/{id}/back"), Some(&owner), serde_json::json!({})).await.0, 200);
+    until(&site, &room, "live").await;
+    viewer.more(1000).await;
+    let file = site.data.path().join("watched.flv");
+    viewer.stop(&file);
+    let start = assert_whole(&file).await[0].1;
+    assert_decodes(&file).await;
+    let at = away as f64 / 1000.0 + 2.5 - start;
+    let [red, green, blue] = colour(&file, at).await;
+    assert!(blue > 3.0 * red && blue > 3.0 * green, "the placeholder is blue: {red} {green} {blue}");
+    assert!(loudness(&file, at).await > 0.02, "and it is heard");
 }

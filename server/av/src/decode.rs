@@ -112,6 +112,47 @@ impl Reader {
         })
     }
 
+    /// FFmpeg's name of the file's format.
+    #[must_use]
+    pub fn format_name(&self) -> String {
+        self.input.format().name().to_owned()
+    }
+
+    /// The same, for its sound alone.
+    #[must_use]
+    pub fn without_video(mut self) -> Self {
+        self.video = None;
+        self
+    }
+
+    /// Whether the file tells, or has, a moment later than this. Reads on without decoding; what was
+    /// read is gone.
+    ///
+    /// # Errors
+    /// [`AvError::TimedOut`].
+    pub fn reaches_past(mut self, limit: MediaTime) -> Result<bool, AvError> {
+        let told = self.input.duration();
+        if told > 0 && MediaTime::from_scale(told, 1_000_000) > limit {
+            return Ok(true);
+        }
+        let mut packet = Packet::empty();
+        loop {
+            self.watch.allow(READ_LIMIT);
+            match packet.read(&mut self.input) {
+                Ok(()) => {}
+                Err(Error::Other { errno }) if errno == ffmpeg_next::error::EAGAIN => continue,
+                Err(Error::Exit) => return Err(AvError::TimedOut { path: self.path.clone(), limit: READ_LIMIT }),
+                Err(_) => return Ok(false),
+            }
+            let base = self.input.stream(packet.stream()).map(|s| s.time_base());
+            if let (Some(pts), Some(base)) = (packet.pts().or(packet.dts()), base)
+                && time_of(pts, base).saturating_sub(self.start) > limit
+            {
+                return Ok(true);
+            }
+        }
+    }
+
     /// There are pictures in it.
     #[must_use]
     pub fn has_video(&self) -> bool {

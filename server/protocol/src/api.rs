@@ -174,6 +174,9 @@ pub struct LeaveRequest {
     #[serde(default)]
     #[ts(as = "Option<bool>", optional)]
     pub keep_sound: bool,
+    /// What viewers see meanwhile: one of the shelf's or the system's. By rule if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder_id: Option<String>,
 }
 
 /// `POST /rooms/ID/back`: the streamer is back.

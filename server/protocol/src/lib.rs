@@ -9,6 +9,7 @@ pub mod app;
 pub mod ballot;
 pub mod error;
 pub mod ids;
+pub mod placeholder;
 pub mod replay;
 pub mod room;
 pub mod studio;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, ballot, error, replay, room, studio};
+use crate::{api, app, ballot, error, placeholder, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -70,6 +70,12 @@ pub fn declarations() -> String {
     all.add::<replay::Replay>();
     all.add::<replay::ReplayDanmakuPage>();
     all.add::<error::ApiError>();
+    all.add::<placeholder::ShelfView>();
+    all.add::<placeholder::PlaceholderPatch>();
+    all.add::<placeholder::AwayRequest>();
+    all.add::<placeholder::ReviewItem>();
+    all.add::<placeholder::VerdictRequest>();
+    all.add::<placeholder::TrustRequest>();
     // The room socket.
     all.add::<room::ClientMessage>();
     all.add::<room::ServerMessage>();
@@ -111,6 +117,12 @@ const CONSTANTS: &[(&str, &str, usize)] = &[
     ("Longest category, in characters.", "CATEGORY_MAX", api::CATEGORY_MAX),
     ("Most tags of a room.", "TAGS_MAX", api::TAGS_MAX),
     ("Longest tag, in characters.", "TAG_MAX", api::TAG_MAX),
+    ("Largest file of a placeholder, in bytes.", "PLACEHOLDER_BYTES_MAX", placeholder::PLACEHOLDER_BYTES_MAX),
+    ("Most placeholders on a shelf.", "PLACEHOLDERS_MAX", placeholder::PLACEHOLDERS_MAX),
+    ("Longest name of a placeholder, in characters.", "PLACEHOLDER_NAME_MAX", placeholder::PLACEHOLDER_NAME_MAX),
+    ("Most keywords of a placeholder.", "KEYWORDS_MAX", placeholder::KEYWORDS_MAX),
+    ("Longest keyword, in characters.", "KEYWORD_MAX", placeholder::KEYWORD_MAX),
+    ("Longest words on a placeholder, in characters.", "PLACEHOLDER_TEXT_MAX", placeholder::PLACEHOLDER_TEXT_MAX),
     ("Most interactions that a room offers.", "INTERACTIONS_MAX", ballot::INTERACTIONS_MAX),
     ("Longest interaction in the streamer's own words, in characters.", "INTERACTION_MAX", ballot::INTERACTION_MAX),
     ("Longest time that a ballot stays open, in seconds.", "BALLOT_SECONDS_MAX", ballot::BALLOT_SECONDS_MAX as usize),

@@ -76,6 +76,10 @@ pub(super) async fn leave(
     let room = find_mine(&app, &id, &caller).await?;
     let leave_id = ask.leave_id.unwrap_or_default();
     room.absence.leave(leave_id, ask.keep_sound, app.clock.wall()).await?;
+    // The picture is off by now; what takes its place never keeps that waiting.
+    if let Some(placeholder) = ask.placeholder_id {
+        room.shelf.pick(Some(placeholder), true).await?;
+    }
     tracing::info!(room = %room.id, "The streamer left, by a call.");
     Ok(Json(room.view()))
 }

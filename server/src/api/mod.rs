@@ -13,6 +13,7 @@ pub mod hosts;
 mod layers;
 mod openapi;
 mod pages;
+mod placeholders;
 mod replays;
 mod rooms;
 mod server;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use mujian_protocol::ErrorCode;
 
@@ -67,6 +68,14 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/replays", get(replays::list))
         .route("/replays/{replay}", get(replays::get).delete(replays::delete))
         .route("/replays/{replay}/danmaku", get(replays::danmaku))
+        .route("/rooms/{room}/placeholders", get(placeholders::list))
+        .route("/rooms/{room}/placeholders/{placeholder}", patch(placeholders::change).delete(placeholders::delete))
+        .route("/rooms/{room}/placeholders/{placeholder}/poster", get(placeholders::poster))
+        .route("/rooms/{room}/placeholders/{placeholder}/preview", get(placeholders::preview))
+        .route("/rooms/{room}/away", post(placeholders::pick))
+        .route("/review/placeholders", get(placeholders::waiting))
+        .route("/review/placeholders/{placeholder}/verdict", post(placeholders::verdict))
+        .route("/accounts/{account}/trust", put(placeholders::trust))
         .route("/setup", post(accounts::set_up))
         .route("/server", get(server::info))
         .route("/openapi.json", get(|| async { Json(openapi::document()) }))
@@ -80,6 +89,9 @@ pub fn router(app: &Arc<App>) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(layers::time_limit))
+        // Uploads bound their size and time themselves.
+        .route("/rooms/{room}/placeholders", post(placeholders::add))
+        .route("/rooms/{room}/placeholders/{placeholder}/sound", put(placeholders::set_sound))
         .layer(from_fn_with_state(Arc::clone(app), layers::per_address))
         .layer(from_fn_with_state(Arc::clone(app), layers::cross_origin))
         .layer(from_fn(layers::count));

@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, replays, rooms, server};
+use super::{absence, accounts, placeholders, replays, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,6 +41,17 @@ use super::{absence, accounts, replays, rooms, server};
         replays::get,
         replays::delete,
         replays::danmaku,
+        placeholders::list,
+        placeholders::add,
+        placeholders::set_sound,
+        placeholders::change,
+        placeholders::delete,
+        placeholders::poster,
+        placeholders::preview,
+        placeholders::pick,
+        placeholders::waiting,
+        placeholders::verdict,
+        placeholders::trust,
         accounts::set_up,
         server::info,
     ),

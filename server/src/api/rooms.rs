@@ -100,7 +100,7 @@ pub(super) async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
 }
 
 /// The room, if the caller owns it or runs the server.
-async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
+pub(super) async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
     let room = find(app, id).await?;
     if room.row().owner.id == caller.account.id || caller.is_operator() {
         Ok(room)

@@ -7,46 +7,90 @@ use std::f32::consts::TAU;
 use resvg::tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, PixmapPaint, Rect, Transform};
 use resvg::usvg::{Options, Tree};
 
+use super::art::Theme;
+use super::board::Board;
 use super::{SlateError, SlateKind};
 
 /// Seconds of a loop.
 pub(super) const SECONDS: u32 = 4;
 /// The stage that the art is drawn on, and the part of it that the plaque takes.
-const STAGE: (f32, f32) = (1600.0, 900.0);
+pub(super) const STAGE: (f32, f32) = (1600.0, 900.0);
 const PLAQUE: (f32, f32, f32, f32) = (400.0, 225.0, 800.0, 450.0);
 /// Share of the picture that the plaque may take, in width and height.
 const PLAQUE_SHARE: (f32, f32) = (0.62, 0.62);
 const PLAQUE_SHARE_UPRIGHT: f32 = 0.92;
 
+/// What is drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Art {
+    /// 请稍候 / One moment.
+    Moment,
+    /// 声音还在 / Sound only.
+    SoundOnly,
+    /// A placeholder of the system, with the streamer's name.
+    Theme(Theme, String),
+}
+
 /// A slate of one size, ready to be drawn at any moment of its loop.
-pub(super) struct Scene {
+pub(super) enum Scene {
+    Plaque(Plaque),
+    Board(Board),
+}
+
+impl Scene {
+    /// Draws what does not move.
+    pub(super) fn new(art: &Art, width: u32, height: u32) -> Result<Self, SlateError> {
+        match art {
+            Art::Moment => Plaque::new(SlateKind::Moment, width, height).map(Self::Plaque),
+            Art::SoundOnly => Plaque::new(SlateKind::SoundOnly, width, height).map(Self::Plaque),
+            Art::Theme(theme, name) => Board::new(*theme, name, width, height).map(Self::Board),
+        }
+    }
+
+    /// The picture at `phase` of the loop, from 0 to 1: RGBA, opaque.
+    pub(super) fn at(&self, phase: f32) -> Pixmap {
+        match self {
+            Self::Plaque(plaque) => plaque.at(phase),
+            Self::Board(board) => board.at(phase),
+        }
+    }
+}
+
+/// The measure `of` something drawn, put so that it covers the picture whatever its shape.
+pub(super) fn cover(w: f32, h: f32, of: (f32, f32)) -> Transform {
+    let cover = (w / of.0).max(h / of.1);
+    // A tall picture keeps the curtain's top.
+    let y = if h > w { 0.0 } else { (h - of.1 * cover) / 2.0 };
+    Transform::from_row(cover, 0.0, 0.0, cover, (w - of.0 * cover) / 2.0, y)
+}
+
+/// The curtain alone.
+pub(super) fn curtain(width: u32, height: u32) -> Result<Pixmap, SlateError> {
+    let mut pixmap = Pixmap::new(width, height).ok_or_else(|| SlateError("a slate has no size".into()))?;
+    let art = parse(Theme::Away.art().0)?;
+    resvg::render(&art, cover(width as f32, height as f32, STAGE), &mut pixmap.as_mut());
+    Ok(pixmap)
+}
+
+/// A curtain with a plaque.
+pub(super) struct Plaque {
     kind: SlateKind,
     dark: Pixmap,
     lit: Pixmap,
     plaque: Transform,
 }
 
-impl Scene {
-    /// Draws what does not move.
-    pub(super) fn new(kind: SlateKind, width: u32, height: u32) -> Result<Self, SlateError> {
+impl Plaque {
+    fn new(kind: SlateKind, width: u32, height: u32) -> Result<Self, SlateError> {
         let words = match kind {
             SlateKind::Moment => include_str!("art/moment.svg"),
             SlateKind::SoundOnly => include_str!("art/sound_only.svg"),
+            SlateKind::Away => return Err(SlateError("a placeholder has a board, no plaque".into())),
         };
-        let curtain = parse(include_str!("art/curtain.svg"))?;
+        let curtain = parse(include_str!("art/away.curtain.svg"))?;
         let (glow, words) = (parse(include_str!("art/glow.svg"))?, parse(words)?);
         let (w, h) = (width as f32, height as f32);
-        // The curtain covers the picture whatever its shape; the plaque fits into it.
-        let cover = (w / STAGE.0).max(h / STAGE.1);
-        let whole = Transform::from_row(
-            cover,
-            0.0,
-            0.0,
-            cover,
-            (w - STAGE.0 * cover) / 2.0,
-            // A tall picture keeps the curtain's top.
-            if h > w { 0.0 } else { (h - STAGE.1 * cover) / 2.0 },
-        );
+        let whole = cover(w, h, STAGE);
         let share = if h > w { PLAQUE_SHARE_UPRIGHT } else { PLAQUE_SHARE.0 };
         let fit = (w * share / PLAQUE.2).min(h * PLAQUE_SHARE.1 / PLAQUE.3);
         let corner = ((w - PLAQUE.2 * fit) / 2.0, (h - PLAQUE.3 * fit) / 2.0 + h * 0.02);
@@ -64,8 +108,7 @@ impl Scene {
         Ok(Self { kind, dark, lit, plaque })
     }
 
-    /// The picture at `phase` of the loop, from 0 to 1: RGBA, opaque.
-    pub(super) fn at(&self, phase: f32) -> Pixmap {
+    fn at(&self, phase: f32) -> Pixmap {
         let mut picture = self.dark.clone();
         let light = PixmapPaint { opacity: 0.25 + 0.75 * wave(phase * 1.0), ..PixmapPaint::default() };
         picture.draw_pixmap(0, 0, self.lit.as_ref(), &light, Transform::identity(), None);
@@ -93,6 +136,7 @@ impl Scene {
                     }
                 }
             }
+            SlateKind::Away => {}
         }
         picture
     }
@@ -103,10 +147,10 @@ fn color(strength: f32) -> Color {
 }
 
 /// Up and down once for every whole number, from 0 to 1.
-fn wave(turns: f32) -> f32 {
+pub(super) fn wave(turns: f32) -> f32 {
     (1.0 - (turns * TAU).cos()) / 2.0
 }
 
-fn parse(svg: &str) -> Result<Tree, SlateError> {
+pub(super) fn parse(svg: &str) -> Result<Tree, SlateError> {
     Tree::from_str(svg, &Options::default()).map_err(|e| SlateError(format!("the slate's art is damaged: {e}")))
 }

@@ -22,6 +22,12 @@ const FPS_MAX: u32 = 240;
 #[error("this is no slate: {0}")]
 pub struct BadSlate(&'static str);
 
+impl BadSlate {
+    pub(super) fn new(why: &'static str) -> Self {
+        Self(why)
+    }
+}
+
 /// The bytes of a slate of `fps` pictures a second.
 #[must_use]
 pub fn write(slate: &SlateLoop, fps: u32) -> Bytes {
@@ -75,7 +81,7 @@ pub fn read(mut bytes: Bytes) -> Result<SlateLoop, BadSlate> {
     if !frames[0].key {
         return Err(BadSlate("it does not begin with a key frame"));
     }
-    Ok(SlateLoop { config: Arc::new(config), frame_duration: MediaTime::from_scale(1, fps), frames })
+    Ok(SlateLoop { config: Arc::new(config), frame_duration: MediaTime::from_scale(1, fps), frames, tape: None })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Slates: what viewers see in place of the publisher's picture, as loops of compressed frames.
 
+mod art;
+mod board;
 mod draw;
 pub mod format;
 pub mod make;
 mod source;
+pub mod tape;
 
 use std::sync::Arc;
 
@@ -11,7 +14,10 @@ use bytes::Bytes;
 use mujian_media::frame::VideoConfig;
 use mujian_media::time::MediaTime;
 
-pub use source::SlateSource;
+pub use art::Theme;
+pub use draw::Art;
+pub use source::{AwaySlates, SlateFuture, SlateSource};
+use tape::Tape;
 
 /// Which slate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -20,6 +26,8 @@ pub enum SlateKind {
     Moment,
     /// 声音还在 / Sound only: the picture is missing while the sound goes on.
     SoundOnly,
+    /// The placeholder that was chosen for while the streamer is away.
+    Away,
 }
 
 impl SlateKind {
@@ -29,6 +37,7 @@ impl SlateKind {
         match self {
             Self::Moment => "moment",
             Self::SoundOnly => "sound-only",
+            Self::Away => "away",
         }
     }
 }
@@ -43,16 +52,53 @@ pub struct SlateFrame {
 }
 
 /// A slate: its first picture is a key frame, it has no B-frames, and after its last picture comes
-/// its first.
-#[derive(Debug, PartialEq, Eq)]
+/// its first. A long one is read from its file while it is played.
+#[derive(Debug)]
 pub struct SlateLoop {
     /// How it is coded.
     pub config: Arc<VideoConfig>,
     /// How long a picture stands.
     pub frame_duration: MediaTime,
-    /// At least one.
+    /// At least one, unless they are on a tape.
     pub frames: Vec<SlateFrame>,
+    /// Where they come from instead, and sound.
+    pub tape: Option<Arc<Tape>>,
 }
+
+impl SlateLoop {
+    /// How many pictures it has.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "it has at least one")]
+    pub fn len(&self) -> usize {
+        self.tape.as_ref().map_or(self.frames.len(), |t| t.pictures())
+    }
+
+    /// A picture of it. None: there is no such, or the disk was too slow; the first is always there.
+    #[must_use]
+    pub fn frame(&self, n: usize) -> Option<SlateFrame> {
+        match &self.tape {
+            Some(tape) => tape.picture(n),
+            None => self.frames.get(n).cloned(),
+        }
+    }
+
+    /// Whether it has sound of its own.
+    #[must_use]
+    pub fn has_sound(&self) -> bool {
+        self.tape.as_ref().is_some_and(|t| t.sounds() > 0)
+    }
+
+    /// The sound that belongs `since` its first picture: 1024 samples of AAC-LC, 48 kHz, stereo.
+    #[must_use]
+    pub fn sound(&self, since: MediaTime) -> Option<Bytes> {
+        let step = MediaTime::from_scale(1024, SOUND_RATE).flicks();
+        let n = (since.flicks() + step / 2).div_euclid(step);
+        self.tape.as_ref()?.sound(usize::try_from(n).ok()?)
+    }
+}
+
+/// Samples a second of a slate's own sound.
+pub const SOUND_RATE: u32 = 48_000;
 
 /// What a room's stream asks of its slates. One of few forms, so that they can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,4 +139,5 @@ impl SlateRequest {
 pub struct SlateError(pub String);
 
 /// Small slates that are part of the program: what serves until better ones are there.
-const BUILT_IN: [&[u8]; 2] = [include_bytes!("moment.slate"), include_bytes!("sound_only.slate")];
+const BUILT_IN: [&[u8]; 3] =
+    [include_bytes!("moment.slate"), include_bytes!("sound_only.slate"), include_bytes!("away.slate")];

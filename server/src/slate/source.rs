@@ -2,19 +2,21 @@
 //! has the right one, what is part of the program.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::format::{self, SLATE_BYTES_MAX};
-use super::{BUILT_IN, SlateError, SlateKind, SlateLoop, SlateRequest};
+use super::{Art, BUILT_IN, SlateError, SlateKind, SlateLoop, SlateRequest, Theme};
 
 /// A worker that takes longer is killed.
 const WORKER_TIME: Duration = Duration::from_secs(120);
@@ -24,21 +26,33 @@ const MEMORY_BYTES: usize = 48 * 1024 * 1024;
 const DISK_FILES: usize = 128;
 const DISK_BYTES: u64 = 256 * 1024 * 1024;
 /// Name of files of this art and form; older ones are made anew.
-const EDITION: &str = "v1";
+const EDITION: &str = "v2";
 /// Forms that are made ahead of need.
 const COMMON: [(u32, u32); 3] = [(1280, 720), (960, 540), (1920, 1080)];
+
+/// What a source of slates gives, later.
+pub type SlateFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who knows what one room shows while its streamer is away.
+pub trait AwaySlates: Send + Sync + std::fmt::Debug {
+    /// What of it is there now, in whatever form.
+    fn ready(&self, request: SlateRequest) -> SlateFuture<'_, Option<Arc<SlateLoop>>>;
+    /// It, in just this form.
+    fn exact(&self, request: SlateRequest) -> SlateFuture<'_, Result<Arc<SlateLoop>, SlateError>>;
+}
 
 /// Where stages get their slates from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SlateSource {
     inner: Arc<Inner>,
+    away: Option<Arc<dyn AwaySlates>>,
 }
 
-type Kept = ((SlateKind, SlateRequest), Arc<SlateLoop>);
+type Kept = ((Art, SlateRequest), Arc<SlateLoop>);
 
 #[derive(Debug)]
 struct Inner {
-    fallback: [Arc<SlateLoop>; 2],
+    fallback: [Arc<SlateLoop>; 3],
     workshop: Option<Workshop>,
     /// The one used last stands last.
     memory: Mutex<Vec<Kept>>,
@@ -71,14 +85,20 @@ impl SlateSource {
     }
 
     fn build(workshop: Option<Workshop>) -> Result<Self, format::BadSlate> {
-        let [moment, sound_only] = BUILT_IN.map(|bytes| format::read(Bytes::from_static(bytes)).map(Arc::new));
+        let [moment, sound_only, away] = BUILT_IN.map(|bytes| format::read(Bytes::from_static(bytes)).map(Arc::new));
         let inner = Inner {
-            fallback: [moment?, sound_only?],
+            fallback: [moment?, sound_only?, away?],
             workshop,
             memory: Mutex::new(Vec::new()),
             turn: Semaphore::new(1),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), away: None })
+    }
+
+    /// The same source for a room that knows what it shows while its streamer is away.
+    #[must_use]
+    pub fn for_room(&self, away: Arc<dyn AwaySlates>) -> Self {
+        Self { inner: Arc::clone(&self.inner), away: Some(away) }
     }
 
     /// A slate that is always there.
@@ -87,33 +107,96 @@ impl SlateSource {
         Arc::clone(&self.inner.fallback[kind as usize])
     }
 
+    /// Something of this kind that is there now and better than the fallback.
+    pub async fn ready(&self, kind: SlateKind, request: SlateRequest) -> Option<Arc<SlateLoop>> {
+        match (&self.away, kind) {
+            (Some(away), SlateKind::Away) => away.ready(request).await,
+            _ => None,
+        }
+    }
+
     /// A slate of just this form, made if there is none yet.
     ///
     /// # Errors
     /// It could not be made.
     pub async fn exact(&self, kind: SlateKind, request: SlateRequest) -> Result<Arc<SlateLoop>, SlateError> {
-        if let Some(slate) = self.remembered(kind, request) {
+        match (&self.away, kind) {
+            (Some(away), SlateKind::Away) => away.exact(request).await,
+            (None, SlateKind::Away) => self.drawn(&Art::Theme(Theme::Away, String::new()), request).await,
+            (_, SlateKind::Moment) => self.drawn(&Art::Moment, request).await,
+            (_, SlateKind::SoundOnly) => self.drawn(&Art::SoundOnly, request).await,
+        }
+    }
+
+    /// One of the system's own, in just this form, drawn if there is none yet.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub async fn drawn(&self, art: &Art, request: SlateRequest) -> Result<Arc<SlateLoop>, SlateError> {
+        if let Some(slate) = self.remembered(art, request) {
             return Ok(slate);
         }
         let Some(workshop) = &self.inner.workshop else {
             return Err(SlateError("this server makes no slates to measure".into()));
         };
-        let _turn = self.inner.turn.acquire().await.map_err(|_| SlateError("the server is stopping".into()))?;
+        let _turn = self.turn().await?;
         // Somebody may have made it while this one waited.
-        if let Some(slate) = self.remembered(kind, request) {
+        if let Some(slate) = self.remembered(art, request) {
             return Ok(slate);
         }
-        let path = workshop.folder.join(file_name(kind, request));
+        let path = workshop.folder.join(file_name(art, request));
         if let Some(slate) = load(&path).await {
-            return Ok(self.remember(kind, request, slate));
+            return Ok(self.remember(art, request, slate));
         }
-        let bytes = workshop.run(kind, request).await?;
+        let bytes = workshop.run(art, request).await?;
         let slate =
             format::read(bytes.clone()).map_err(|e| SlateError(format!("the worker's answer is wrong: {e}")))?;
         if let Err(error) = keep(&workshop.folder, &path, bytes).await {
             warn!(%error, "a slate could not be kept in its folder and will be made again");
         }
-        Ok(self.remember(kind, request, slate))
+        Ok(self.remember(art, request, slate))
+    }
+
+    /// A still picture of one of the system's own, as JPEG.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub async fn poster(&self, theme: Theme, name: &str) -> Result<Vec<u8>, SlateError> {
+        const LARGEST: u64 = 4 * 1024 * 1024;
+        let fail = || SlateError("no picture could be drawn".into());
+        let program = self.worker().ok_or_else(fail)?;
+        let _turn = self.turn().await?;
+        let mut child = Command::new(program)
+            .args(["worker", "poster", "--theme", theme.name()])
+            .arg(format!("--name={name}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|_| fail())?;
+        let stdout = child.stdout.take().ok_or_else(fail)?;
+        let work = async {
+            let mut bytes = Vec::new();
+            stdout.take(LARGEST).read_to_end(&mut bytes).await?;
+            Ok::<_, std::io::Error>((bytes, child.wait().await?))
+        };
+        let done = tokio::time::timeout(WORKER_TIME, work).await;
+        match done {
+            Ok(Ok((bytes, status))) if status.success() => Ok(bytes),
+            _ => Err(fail()),
+        }
+    }
+
+    /// The right to run a worker: one at a time, whatever it makes.
+    pub(crate) async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, SlateError> {
+        self.inner.turn.acquire().await.map_err(|_| SlateError("the server is stopping".into()))
+    }
+
+    /// The program that runs workers.
+    #[must_use]
+    pub fn worker(&self) -> Option<&Path> {
+        self.inner.workshop.as_ref().map(|w| w.program.as_path())
     }
 
     /// Makes the common forms ahead of need, one after the other. To be run in the background.
@@ -122,7 +205,7 @@ impl SlateSource {
             return;
         }
         for (width, height) in COMMON {
-            for kind in [SlateKind::Moment, SlateKind::SoundOnly] {
+            for kind in [SlateKind::Moment, SlateKind::SoundOnly, SlateKind::Away] {
                 if let Err(error) = self.exact(kind, SlateRequest { width, height, fps: 30 }).await {
                     warn!(%error, "slates cannot be made here; the ones that are part of the program serve");
                     return;
@@ -131,19 +214,19 @@ impl SlateSource {
         }
     }
 
-    fn remembered(&self, kind: SlateKind, request: SlateRequest) -> Option<Arc<SlateLoop>> {
+    fn remembered(&self, art: &Art, request: SlateRequest) -> Option<Arc<SlateLoop>> {
         let mut memory = self.inner.memory.lock();
-        let at = memory.iter().position(|(key, _)| *key == (kind, request))?;
+        let at = memory.iter().position(|((a, r), _)| a == art && *r == request)?;
         let entry = memory.remove(at);
         let slate = Arc::clone(&entry.1);
         memory.push(entry);
         Some(slate)
     }
 
-    fn remember(&self, kind: SlateKind, request: SlateRequest, slate: SlateLoop) -> Arc<SlateLoop> {
+    fn remember(&self, art: &Art, request: SlateRequest, slate: SlateLoop) -> Arc<SlateLoop> {
         let slate = Arc::new(slate);
         let mut memory = self.inner.memory.lock();
-        memory.push(((kind, request), Arc::clone(&slate)));
+        memory.push(((art.clone(), request), Arc::clone(&slate)));
         let mut total: usize = memory.iter().map(|(_, s)| weight(s)).sum();
         while total > MEMORY_BYTES && memory.len() > 1 {
             total -= weight(&memory.remove(0).1);
@@ -156,9 +239,19 @@ fn weight(slate: &SlateLoop) -> usize {
     slate.frames.iter().map(|f| f.data.len() + 64).sum()
 }
 
-fn file_name(kind: SlateKind, request: SlateRequest) -> String {
+fn file_name(art: &Art, request: SlateRequest) -> String {
     let SlateRequest { width, height, fps } = request;
-    format!("{EDITION}-{}-{width}x{height}-{fps}.slate", kind.name())
+    let form = format!("{width}x{height}-{fps}.slate");
+    match art {
+        Art::Moment => format!("{EDITION}-moment-{form}"),
+        Art::SoundOnly => format!("{EDITION}-sound-only-{form}"),
+        Art::Theme(theme, name) if name.is_empty() => format!("{EDITION}-{}-{form}", theme.name()),
+        Art::Theme(theme, name) => {
+            let hash = Sha256::digest(name.as_bytes());
+            let hash: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+            format!("{EDITION}-{}-{hash}-{form}", theme.name())
+        }
+    }
 }
 
 async fn load(path: &Path) -> Option<SlateLoop> {
@@ -203,11 +296,17 @@ async fn keep(folder: &Path, path: &Path, bytes: Bytes) -> std::io::Result<()> {
 }
 
 impl Workshop {
-    async fn run(&self, kind: SlateKind, request: SlateRequest) -> Result<Bytes, SlateError> {
+    async fn run(&self, art: &Art, request: SlateRequest) -> Result<Bytes, SlateError> {
         let began = std::time::Instant::now();
-        let fail = |what: &str| SlateError(format!("the worker for {} {what}", file_name(kind, request)));
+        let fail = |what: &str| SlateError(format!("the worker for {} {what}", file_name(art, request)));
+        let (kind, theme, name) = match art {
+            Art::Moment => (SlateKind::Moment, Theme::Away, ""),
+            Art::SoundOnly => (SlateKind::SoundOnly, Theme::Away, ""),
+            Art::Theme(theme, name) => (SlateKind::Away, *theme, name.as_str()),
+        };
         let mut child = Command::new(&self.program)
-            .args(["worker", "slate", "--kind", kind.name()])
+            .args(["worker", "slate", "--kind", kind.name(), "--theme", theme.name()])
+            .arg(format!("--name={name}"))
             .args(["--width", &request.width.to_string(), "--height", &request.height.to_string()])
             .args(["--fps", &request.fps.to_string()])
             .stdin(Stdio::null())
@@ -229,7 +328,7 @@ impl Workshop {
         if !status.success() {
             return Err(fail(&format!("failed: {status}")));
         }
-        info!(form = %file_name(kind, request), bytes = bytes.len(), took = ?began.elapsed(), "made a slate");
+        info!(form = %file_name(art, request), bytes = bytes.len(), took = ?began.elapsed(), "made a slate");
         Ok(bytes.into())
     }
 }

@@ -148,11 +148,12 @@ impl Session {
     }
 }
 
-/// The two slates that serve.
+/// The slates that serve.
 #[derive(Clone, Debug)]
 pub(super) struct Slates {
     pub(super) moment: Arc<SlateLoop>,
     pub(super) sound_only: Arc<SlateLoop>,
+    pub(super) away: Arc<SlateLoop>,
 }
 
 /// One room's stage.
@@ -372,7 +373,15 @@ impl Engine {
             match kind {
                 SlateKind::Moment => self.slates.moment = slate,
                 SlateKind::SoundOnly => self.slates.sound_only = slate,
+                SlateKind::Away => self.slates.away = slate,
             }
+        }
+    }
+
+    /// Another slate of this kind is wanted from now on.
+    pub(super) fn slate_changed(&mut self, kind: SlateKind) {
+        if let Some(request) = self.wanted {
+            self.out.push_back(Out::WantSlate(kind, request));
         }
     }
 
@@ -501,7 +510,7 @@ impl Engine {
         };
         if self.wanted != Some(request) {
             self.wanted = Some(request);
-            for kind in [SlateKind::Moment, SlateKind::SoundOnly] {
+            for kind in [SlateKind::Moment, SlateKind::SoundOnly, SlateKind::Away] {
                 self.out.push_back(Out::WantSlate(kind, request));
             }
         }
@@ -680,9 +689,12 @@ impl Engine {
                 let slate = match kind {
                     SlateKind::Moment => &self.slates.moment,
                     SlateKind::SoundOnly => &self.slates.sound_only,
+                    SlateKind::Away => &self.slates.away,
                 };
                 self.timeline.set_stage(shown.stage);
-                self.timeline.play(slate, now);
+                // Whoever goes on talking is not talked over.
+                let own_sound = kind == SlateKind::Away && self.gate.away() != Some(true);
+                self.timeline.play(slate, own_sound, now);
             }
         }
         self.timeline.sound_alone(now);

@@ -101,8 +101,14 @@ impl Grid {
 
     /// Fills with silence until the slots reach `until`.
     pub(super) fn silence(&mut self, until: MediaTime, now: Now) {
+        self.fill(until, now, |_| None);
+    }
+
+    /// Fills with what `sound` gives for the time of each slot, or silence, until the slots reach `until`.
+    pub(super) fn fill(&mut self, until: MediaTime, now: Now, sound: impl Fn(MediaTime) -> Option<Bytes>) {
         while self.end() < until {
-            self.put(self.silence.clone(), now);
+            let data = sound(self.end()).unwrap_or_else(|| self.silence.clone());
+            self.put(data, now);
         }
     }
 

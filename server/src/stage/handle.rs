@@ -192,6 +192,7 @@ pub(super) enum Command {
     Restore(oneshot::Sender<()>),
     End(oneshot::Sender<()>),
     Slate(SlateKind, SlateRequest, Arc<SlateLoop>),
+    SlateChanged(SlateKind),
 }
 
 /// A room's stage, for everybody else. Cheap to clone; the stage ends when the last one is dropped.
@@ -265,6 +266,14 @@ impl StageHandle {
     /// The room is closing.
     pub async fn end(&self) -> Result<(), StageGone> {
         self.ask(Command::End).await
+    }
+
+    /// Another slate of this kind is wanted from now on: the stage asks its source for it.
+    ///
+    /// # Errors
+    /// The room is closing.
+    pub async fn slate_changed(&self, kind: SlateKind) -> Result<(), StageGone> {
+        self.commands.send(Command::SlateChanged(kind)).await.map_err(|_| StageGone)
     }
 
     /// What goes out.

@@ -179,7 +179,7 @@ impl Switcher {
             return slate(SlateKind::Moment, Stage::Covered, false);
         }
         if let Some(keep_sound) = self.away {
-            return slate(SlateKind::Moment, Stage::Away, keep_sound && self.present);
+            return slate(SlateKind::Away, Stage::Away, keep_sound && self.present);
         }
         if self.live {
             if now.since(self.picture_at) < SLATE_AFTER {

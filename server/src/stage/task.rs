@@ -58,7 +58,11 @@ pub fn spawn(config: StageConfig, slates: SlateSource, clock: Clock) -> StageHan
     let task = Task {
         engine: Engine::new(
             EngineConfig::from(&config),
-            Slates { moment: slates.fallback(SlateKind::Moment), sound_only: slates.fallback(SlateKind::SoundOnly) },
+            Slates {
+                moment: slates.fallback(SlateKind::Moment),
+                sound_only: slates.fallback(SlateKind::SoundOnly),
+                away: slates.fallback(SlateKind::Away),
+            },
         ),
         clock,
         slates,
@@ -215,6 +219,7 @@ impl Task {
                 self.settle(reply, (), now);
             }
             Command::Slate(kind, request, slate) => self.engine.slate_ready(kind, request, slate),
+            Command::SlateChanged(kind) => self.engine.slate_changed(kind),
         }
     }
 
@@ -385,13 +390,18 @@ impl Task {
     fn fetch_slate(&self, kind: SlateKind, request: SlateRequest) {
         let (slates, commands) = (self.slates.clone(), self.commands.clone());
         let fetch = async move {
-            match slates.exact(kind, request).await {
-                Ok(slate) => {
-                    if let Some(commands) = commands.upgrade() {
-                        // A stage that has gone needs no slate.
-                        let _ = commands.send(Command::Slate(kind, request, slate)).await;
-                    }
+            let tell = async |slate| {
+                // A stage that has gone needs no slate.
+                if let Some(commands) = commands.upgrade() {
+                    let _ = commands.send(Command::Slate(kind, request, slate)).await;
                 }
+            };
+            // Whatever is ready serves until the exact one is.
+            if let Some(slate) = slates.ready(kind, request).await {
+                tell(slate).await;
+            }
+            match slates.exact(kind, request).await {
+                Ok(slate) => tell(slate).await,
                 Err(error) => warn!(%error, ?kind, "a slate could not be made; another one serves"),
             }
         };

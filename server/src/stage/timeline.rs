@@ -19,7 +19,7 @@ use super::grid::Grid;
 use super::pace::{LEAD_MAX, Pace};
 use super::programme::ChunkParts;
 use super::video::VideoTrack;
-use crate::slate::SlateLoop;
+use crate::slate::{SOUND_RATE, SlateLoop};
 
 /// Sound that waits for a picture goes out alone after this time.
 const SOUND_ALONE: Duration = Duration::from_millis(50);
@@ -40,6 +40,10 @@ fn hole(duration: MediaTime) -> MediaTime {
 struct Player {
     slate: Arc<SlateLoop>,
     next: usize,
+    /// Where its first picture stands, of this turn.
+    since: MediaTime,
+    /// Its own sound is heard.
+    own_sound: bool,
 }
 
 /// A picture of the publisher, mapped to the programme's timeline.
@@ -62,6 +66,8 @@ pub(super) struct Timeline {
     config: Option<(Arc<VideoConfig>, Arc<AudioConfig>)>,
     /// How the publisher's sound is coded.
     theirs: Option<Arc<AudioConfig>>,
+    /// How a slate's own sound is coded.
+    own_sound: Arc<AudioConfig>,
     /// The publisher's sound is taken.
     sound: bool,
     /// There is a publisher.
@@ -80,6 +86,7 @@ impl Timeline {
             grid: Grid::new(Arc::new(aac::make_asc(48_000, 2)), MediaTime::ZERO),
             config: None,
             theirs: None,
+            own_sound: Arc::new(aac::make_asc(SOUND_RATE, 2)),
             sound: false,
             session: false,
             skip: None,
@@ -236,12 +243,14 @@ impl Timeline {
         true
     }
 
-    /// Plays a slate up to the edge.
-    pub(super) fn play(&mut self, slate: &Arc<SlateLoop>, now: Now) {
+    /// Plays a slate up to the edge, with its own sound if that is wanted and it has any.
+    pub(super) fn play(&mut self, slate: &Arc<SlateLoop>, own_sound: bool, now: Now) {
         self.skip = None;
-        let another = self.player.as_ref().is_none_or(|p| !Arc::ptr_eq(&p.slate, slate));
+        let own_sound = own_sound && slate.has_sound();
+        let another = self.player.as_ref().is_none_or(|p| !Arc::ptr_eq(&p.slate, slate) || p.own_sound != own_sound);
         if another || self.sound_needs_key() {
-            self.player = Some(Player { slate: Arc::clone(slate), next: 0 });
+            let since = MediaTime::ZERO;
+            self.player = Some(Player { slate: Arc::clone(slate), next: 0, since, own_sound });
             if self.video.last().is_none_or(|last| last <= self.edge(now).saturating_add(EAGER)) {
                 self.next_slate(now);
             }
@@ -266,10 +275,18 @@ impl Timeline {
     fn next_slate(&mut self, now: Now) {
         let Some(player) = &mut self.player else { return };
         let slate = Arc::clone(&player.slate);
-        let Some(frame) = slate.frames.get(player.next) else { return };
-        player.next = (player.next + 1) % slate.frames.len();
+        let frame = slate.frame(player.next).or_else(|| {
+            // The disk is too slow: it begins again, which is always possible.
+            player.next = 0;
+            slate.frame(0)
+        });
+        let Some(frame) = frame else { return };
         let (dts, pts) = self.video.fill(slate.frame_duration);
-        let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data.clone() };
+        if player.next == 0 {
+            player.since = dts;
+        }
+        player.next = (player.next + 1) % slate.len();
+        let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data };
         self.picture(frame, &slate.config, slate.frame_duration, now);
         let melt = !self.session;
         self.pace(now).slate(melt, now);
@@ -315,7 +332,13 @@ impl Timeline {
         } else {
             end
         };
-        self.grid.silence(silence, now);
+        match &self.player {
+            Some(player) if player.own_sound => {
+                let (slate, since) = (&player.slate, player.since);
+                self.grid.fill(silence, now, |at| slate.sound(at.saturating_sub(since)));
+            }
+            _ => self.grid.silence(silence, now),
+        }
         let audio = self.grid.take(end);
         self.out.push_back(Out::Chunk(ChunkParts {
             stage: self.stage,
@@ -326,7 +349,8 @@ impl Timeline {
     }
 
     fn configure(&mut self, frame: &mut VideoFrame, video: &Arc<VideoConfig>) {
-        let audio = self.theirs.as_ref().unwrap_or(self.grid.config());
+        let own = self.player.as_ref().filter(|p| p.own_sound).map(|_| &self.own_sound);
+        let audio = own.or(self.theirs.as_ref()).unwrap_or(self.grid.config());
         let same = self.config.as_ref().is_some_and(|(v, a)| v == video && a == audio);
         if same {
             return;
@@ -342,5 +366,70 @@ impl Timeline {
         frame.data = data.freeze();
         self.config = Some((Arc::clone(video), Arc::clone(&audio)));
         self.out.push_back(Out::Config { video: Arc::clone(video), audio, at: frame.dts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slate::tape::{TapeWriter, open};
+    use crate::slate::{SlateKind, SlateSource};
+
+    /// A slate of two seconds with sound whose frames are numbered.
+    fn with_sound(folder: &std::path::Path) -> Arc<SlateLoop> {
+        let path = folder.join("slate");
+        let mut out = TapeWriter::create(&path).unwrap();
+        for i in 0..60u32 {
+            out.picture(i == 0, &[0, 0, 0, 1, 0x41]).unwrap();
+        }
+        for n in 0..94u8 {
+            out.sound(&[n]).unwrap();
+        }
+        let config = &SlateSource::built_in().unwrap().fallback(SlateKind::Moment).config;
+        out.finish(config, 30).unwrap();
+        Arc::new(open(&path).unwrap().0)
+    }
+
+    /// Plays for `millis`; the sound that went out, with its times and the time of the first picture.
+    fn play(
+        timeline: &mut Timeline,
+        slate: &Arc<SlateLoop>,
+        own: bool,
+        from: u64,
+        millis: u64,
+    ) -> Vec<(MediaTime, u8)> {
+        let mut out = Vec::new();
+        for now in (from..from + millis).step_by(10) {
+            timeline.play(slate, own, Now::from_origin(Duration::from_millis(now)));
+            while let Some(next) = timeline.poll() {
+                if let Out::Chunk(chunk) = next {
+                    out.extend(chunk.audio.iter().map(|a| (a.pts, a.data.first().copied().unwrap_or(255))));
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_slates_own_sound_keeps_with_its_pictures_round_after_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let slate = with_sound(folder.path());
+        let mut timeline = Timeline::new();
+        let silent = aac::silent_frame(2)[0];
+        let sound = play(&mut timeline, &slate, true, 1000, 7000);
+        assert!(sound.len() > 300);
+        let step = MediaTime::from_scale(1024, 48_000);
+        for (i, (at, what)) in sound.iter().enumerate() {
+            assert_eq!(*at, MediaTime::from_scale(i as i64 * 1024, 48_000), "no hole");
+            // Where in its round of two seconds this belongs.
+            let round = at.flicks() % MediaTime::from_millis(2000).flicks();
+            let belongs = MediaTime::from_flicks(i64::from(*what) * step.flicks());
+            let off = belongs.abs_diff(MediaTime::from_flicks(round));
+            let wrapped = MediaTime::from_millis(2000).saturating_sub(off);
+            assert!(*what == silent || off.min(wrapped) <= MediaTime::from_millis(11), "{i}: {what} at {round}");
+        }
+        assert!(sound.iter().filter(|(_, what)| *what == silent).count() <= 8, "silence between rounds at most");
+        let kept = play(&mut timeline, &slate, false, 8000, 1000);
+        assert!(kept.iter().skip(3).all(|(_, what)| *what == silent), "silent where the streamer is heard");
     }
 }

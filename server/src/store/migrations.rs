@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, away, ballots, events, recordings, rooms, sessions, streams};
+use super::{OpenError, accounts, away, ballots, events, placeholders, recordings, rooms, sessions, streams};
 
 /// One step of one table.
 pub(super) struct Migration {
@@ -18,7 +18,10 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 3;
+pub const LATEST: u32 = 4;
+
+/// The version that brought placeholders.
+pub(super) const PLACEHOLDERS: u32 = 4;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
@@ -34,6 +37,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         streams::MIGRATIONS,
         ballots::MIGRATIONS,
         recordings::MIGRATIONS,
+        placeholders::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

@@ -298,6 +298,16 @@ async fn every_older_version_migrates() {
         } else {
             assert_eq!((row.away, row.ballot), (None, BallotSettings::default()));
         }
+        let shelf = store.placeholders(row.id.clone()).await.unwrap();
+        assert_eq!(shelf.len(), if version >= 4 { 2 } else { 0 });
+        if version >= 4 {
+            use mujian_protocol::placeholder::{PlaceholderState, RefusalCode};
+            assert_eq!((shelf[0].name.as_str(), &shelf[0].state), ("后台", &PlaceholderState::Ready));
+            assert!(matches!(shelf[1].state, PlaceholderState::Refused { code: RefusalCode::Words, .. }));
+            assert_eq!(store.picks(row.id.clone()).await.unwrap().next.as_ref(), Some(&shelf[0].id));
+            assert_eq!(store.room_words(row.id.clone(), 9).await.unwrap().0, ["旧房间"]);
+            assert!(store.is_trusted(row.owner.id.clone()).await.unwrap());
+        }
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

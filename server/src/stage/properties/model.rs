@@ -164,7 +164,8 @@ impl Model {
             away: None,
             covered: false,
         };
-        let two = Slates { moment: Arc::clone(&slates[0]), sound_only: Arc::clone(&slates[1]) };
+        let away = Arc::clone(&slates[0]);
+        let two = Slates { moment: Arc::clone(&slates[0]), sound_only: Arc::clone(&slates[1]), away };
         Self {
             engine: Engine::new(config, two),
             now: 1000,

@@ -116,5 +116,6 @@ pub(super) fn slate(size: u32, fps: u32, frames: usize) -> Arc<SlateLoop> {
         config: Arc::new(config),
         frame_duration: MediaTime::from_scale(1, fps),
         frames: (0..frames).map(frame).collect(),
+        tape: None,
     })
 }

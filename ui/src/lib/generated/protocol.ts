@@ -23,6 +23,18 @@ export const CATEGORY_MAX = 24;
 export const TAGS_MAX = 8;
 /** Longest tag, in characters. */
 export const TAG_MAX = 16;
+/** Largest file of a placeholder, in bytes. */
+export const PLACEHOLDER_BYTES_MAX = 209715200;
+/** Most placeholders on a shelf. */
+export const PLACEHOLDERS_MAX = 64;
+/** Longest name of a placeholder, in characters. */
+export const PLACEHOLDER_NAME_MAX = 40;
+/** Most keywords of a placeholder. */
+export const KEYWORDS_MAX = 12;
+/** Longest keyword, in characters. */
+export const KEYWORD_MAX = 24;
+/** Longest words on a placeholder, in characters. */
+export const PLACEHOLDER_TEXT_MAX = 120;
 /** Most interactions that a room offers. */
 export const INTERACTIONS_MAX = 12;
 /** Longest interaction in the streamer's own words, in characters. */
@@ -162,6 +174,14 @@ export type AwayStep = { "step": "closing" } | { "step": "closed" } | { "step": 
  * When the audience will.
  */
 until: WallTime, };
+
+ * `POST /rooms/ID/away`: which placeholder is shown; the present time away, or the next.
+ */
+export type AwayRequest = {
+/**
+ * One of the shelf's or the system's; none: by rule.
+ */
+placeholder_id?: string, };
 
 /**
  * `POST /rooms/ID/back`: the streamer is back.
@@ -337,6 +357,57 @@ queue_ms: number, };
  * Interactions that every room has; the interface has their words.
  */
 export type BuiltInInteraction = "sing" | "joke" | "red_packet" | "dance" | "fact";
+
+/**
+ * A placeholder that the system brings.
+ */
+export type BuiltInView = {
+/**
+ * Its id, the same in every room.
+ */
+id: string,
+/**
+ * The words on it in Chinese.
+ */
+zh: string,
+/**
+ * The words on it in English.
+ */
+en: string, };
+
+/**
+ * How the placeholder was chosen.
+ */
+export type ChoiceReason = "picked" | "only" | "matched" | "none_fits" | "empty" | "not_shown";
+
+/**
+ * Which placeholder is shown, or would be, and why.
+ */
+export type ChoiceView = {
+/**
+ * Which.
+ */
+id: string,
+/**
+ * How it came to be chosen.
+ */
+reason: ChoiceReason,
+/**
+ * The words that speak for it.
+ */
+words: Array<string>,
+/**
+ * From which score on one fits.
+ */
+threshold: number,
+/**
+ * All, the best first.
+ */
+ranking: Array<RankedView>,
+/**
+ * Why the one that was picked is not shown.
+ */
+why_not: string | null, };
 
 /**
  * From a person's client to the room.
@@ -541,7 +612,11 @@ leave_id?: LeaveId,
 /**
  * The sound goes on; it does not if this is absent.
  */
-keep_sound?: boolean, };
+keep_sound?: boolean,
+/**
+ * What viewers see meanwhile: one of the shelf's or the system's. By rule if it is absent.
+ */
+placeholder_id?: string, };
 
 /**
  * Where the connection to a room stands.
@@ -705,14 +780,120 @@ id: AccountId,
 name: string, };
 
 /**
+ * What a placeholder shows.
+ */
+export type PlaceholderKind = "text" | "picture" | "animation" | "audio" | "video";
+
+/**
+ * `PATCH /rooms/ID/placeholders/PLACEHOLDER`: what is absent stays.
+ */
+export type PlaceholderPatch = {
+/**
+ * The new name.
+ */
+name?: string,
+/**
+ * The new keywords.
+ */
+keywords?: Array<string>,
+/**
+ * Its new place, from 0.
+ */
+position?: number, };
+
+/**
+ * Whether a placeholder can be shown.
+ */
+export type PlaceholderState = { "state": "checking" } | { "state": "waiting" } | { "state": "ready" } | { "state": "refused",
+/**
+ * Why, for programs.
+ */
+code: RefusalCode,
+/**
+ * Why, for a person.
+ */
+message: string, };
+
+/**
+ * A placeholder on a room's shelf.
+ */
+export type PlaceholderView = {
+/**
+ * Its id.
+ */
+id: string,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * What it is about.
+ */
+keywords: Array<string>,
+/**
+ * The words on it; may be empty.
+ */
+text: string,
+/**
+ * What it shows.
+ */
+kind: PlaceholderKind,
+/**
+ * Whether it has sound.
+ */
+sound: boolean,
+/**
+ * Bytes of its files.
+ */
+bytes: number,
+/**
+ * SHA-256 of its file and of its added sound, in hexadecimal: how a client knows its own.
+ */
+digest: string,
+/**
+ * How long it is, once that is known.
+ */
+duration_ms: number | null,
+/**
+ * Whether it can be shown.
+ */
+state: PlaceholderState,
+/**
+ * When it was put there.
+ */
+created_at: WallTime, };
+
+/**
  * Size and rate of the stream.
  */
 export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
 
 /**
+ * How well a placeholder fits.
+ */
+export type RankedView = {
+/**
+ * Which.
+ */
+id: string,
+/**
+ * How well it fits, 0 to 1.
+ */
+score: number,
+/**
+ * The words that speak for it, the strongest first.
+ */
+words: Array<string>, };
+
+/**
  * Why a recording is not complete.
  */
 export type RecordingProblem = "disk_full" | "disk_failed" | "too_slow";
+
+/**
+ * Why a placeholder is not shown.
+ */
+export type RefusalCode = "unknown" | "lies" | "too_many_pixels" | "too_many_pictures" | "too_long" | "damaged" | "unsafe" | "no_font" | "too_costly" | "words" | "moderator" | "no_workshop";
 
 /**
  * A program with the right key that was sent away, because what it sends is not taken.
@@ -939,6 +1120,23 @@ away_ms: number,
  * What the owner knows besides.
  */
 owner: OwnerOfReplay | null, };
+
+/**
+ * A placeholder that waits for a moderator.
+ */
+export type ReviewItem = {
+/**
+ * In which room.
+ */
+room: RoomId,
+/**
+ * Whose.
+ */
+owner: Person,
+/**
+ * What.
+ */
+placeholder: PlaceholderView, };
 
 /**
  * What an account may do. A viewer who makes a room is a streamer from then on.
@@ -1258,6 +1456,27 @@ rtmp: Array<string>,
 qr_svg: string, };
 
 /**
+ * A room's placeholders, for its owner.
+ */
+export type ShelfView = {
+/**
+ * The streamer's own, in order.
+ */
+placeholders: Array<PlaceholderView>,
+/**
+ * Those that the system brings.
+ */
+built_in: Array<BuiltInView>,
+/**
+ * The one picked for the next time, if one is.
+ */
+next: string | null,
+/**
+ * What is shown now, or would be if the streamer left now.
+ */
+choice: ChoiceView, };
+
+/**
  * What viewers of a room are shown.
  */
 export type Stage = "off" | "live" | "away" | "lost" | "covered";
@@ -1415,6 +1634,27 @@ live: string,
  * On air, and away.
  */
 away: string, };
+
+ * `PUT /accounts/ID/trust`, by the operator.
+ */
+export type TrustRequest = {
+/**
+ * What the account uploads is shown without a moderator's word.
+ */
+trusted: boolean, };
+
+/**
+ * `POST /review/placeholders/PLACEHOLDER/verdict`.
+ */
+export type VerdictRequest = {
+/**
+ * Whether it may be shown.
+ */
+allow: boolean,
+/**
+ * Why not, for the streamer.
+ */
+reason?: string, };
 
 /**
  * Where the picture comes from.

@@ -1,0 +1,531 @@
+//! Rooms' placeholders: put on the shelf, looked at, picked, and judged by people.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use mujian_media::fmp4::{self, Fragment, VideoSample};
+use mujian_media::frame::{AudioFrame, VideoFrame};
+use mujian_media::time::MediaTime;
+use mujian_protocol::api::Role;
+use mujian_protocol::placeholder::{
+    AwayRequest, ChoiceView, KEYWORD_MAX, KEYWORDS_MAX, PLACEHOLDER_BYTES_MAX, PLACEHOLDER_NAME_MAX,
+    PLACEHOLDER_TEXT_MAX, PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView, RefusalCode,
+    ReviewItem, ShelfView, TrustRequest, VerdictRequest,
+};
+use mujian_protocol::{AccountId, ApiError, ErrorCode, RoomId, WallTime};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+
+use super::extract::{Asked, Body as JsonBody, Caller, InPath, RoomPath};
+use super::rooms::find_own;
+use super::{Answer, Failure};
+use crate::app::App;
+use crate::placeholder::{NewPlaceholder, ShelfError, check_upload};
+use crate::rooms::Room;
+use crate::slate::{SOUND_RATE, SlateLoop, Theme};
+use crate::text;
+
+/// An upload that sends nothing for so long is given up.
+const IDLE: Duration = Duration::from_secs(30);
+/// And one that takes this long in all.
+const UPLOAD: Duration = Duration::from_secs(30 * 60);
+/// Longest preview.
+const PREVIEW: MediaTime = MediaTime::from_millis(12_000);
+/// Most in one list of what waits.
+const WAITING_MAX: u32 = 100;
+
+impl From<ShelfError> for Failure {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::Store(e) => e.into(),
+            ShelfError::Full => Self::new(ErrorCode::Conflict, error.to_string()),
+            ShelfError::Unknown => Self::new(ErrorCode::NotFound, error.to_string()),
+            ShelfError::Disk(e) => disk(&e),
+        }
+    }
+}
+
+fn disk(error: &std::io::Error) -> Failure {
+    tracing::warn!(%error, "A placeholder could not be kept.");
+    Failure::new(ErrorCode::Storage, "The server's disk cannot hold the file. Its operator must free some space.")
+}
+
+fn name(name: &str) -> Answer<String> {
+    text::line(name, 1, PLACEHOLDER_NAME_MAX)
+        .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The placeholder's name {e}.")))
+}
+
+fn keywords<'a>(all: impl Iterator<Item = &'a str>) -> Answer<Vec<String>> {
+    let mut taken: Vec<String> = Vec::new();
+    for keyword in all.map(str::trim).filter(|k| !k.is_empty()) {
+        let keyword = text::line(keyword, 1, KEYWORD_MAX)
+            .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("A keyword {e}.")))?;
+        if !taken.contains(&keyword) {
+            taken.push(keyword);
+        }
+        if taken.len() > KEYWORDS_MAX {
+            return Err(Failure::new(
+                ErrorCode::InvalidRequest,
+                format!("There are more than {KEYWORDS_MAX} keywords."),
+            ));
+        }
+    }
+    Ok(taken)
+}
+
+/// Words that may have several lines.
+fn words(text: &str) -> Answer<String> {
+    let lines: Result<Vec<String>, _> = text.lines().take(12).map(|l| text::line(l, 0, PLACEHOLDER_TEXT_MAX)).collect();
+    let all = lines.map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The text {e}.")))?.join("\n");
+    if all.chars().count() > PLACEHOLDER_TEXT_MAX {
+        let message = format!("The text is longer than {PLACEHOLDER_TEXT_MAX} characters.");
+        return Err(Failure::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(all.trim().to_owned())
+}
+
+/// A file that came, with what is known of it.
+struct Upload {
+    file: tempfile::NamedTempFile,
+    bytes: u64,
+    digest: String,
+    head: Vec<u8>,
+}
+
+/// Takes a body to a file: never more than the most, never in memory.
+async fn receive(app: &App, headers: &HeaderMap, body: Body) -> Answer<Upload> {
+    let most = PLACEHOLDER_BYTES_MAX as u64;
+    let too_large = || {
+        let message = format!("The file is larger than {} MB. Make it smaller and upload it again.", most >> 20);
+        Failure::new(ErrorCode::TooLarge, message)
+    };
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()).and_then(|l| l.parse::<u64>().ok());
+    if told.is_some_and(|told| told > most) {
+        return Err(too_large());
+    }
+    let broken = || Failure::new(ErrorCode::InvalidRequest, "The upload broke off. Try again.");
+    let file = app.placeholders.incoming().map_err(|e| disk(&e))?;
+    let mut upload = Upload { file, bytes: 0, digest: String::new(), head: Vec::new() };
+    let mut hash = Sha256::new();
+    let mut stream = body.into_data_stream();
+    let work = async {
+        loop {
+            let next = tokio::time::timeout(IDLE, stream.next()).await.map_err(|_| broken())?;
+            let Some(piece) = next else { break };
+            let piece = piece.map_err(|_| broken())?;
+            upload.bytes += piece.len() as u64;
+            if upload.bytes > most {
+                return Err(too_large());
+            }
+            let head = crate::placeholder::HEAD.saturating_sub(upload.head.len());
+            upload.head.extend_from_slice(&piece[..piece.len().min(head)]);
+            hash.update(&piece);
+            // Small pieces to the page cache: not worth a thread's hand-over.
+            upload.file.write_all(&piece).map_err(|e| disk(&e))?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(UPLOAD, work).await.map_err(|_| broken())??;
+    upload.digest = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok(upload)
+}
+
+fn claimed(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or_default()
+}
+
+fn refused(refusal: &crate::placeholder::Refusal) -> Failure {
+    let code =
+        if refusal.code == RefusalCode::TooManyPixels { ErrorCode::TooLarge } else { ErrorCode::UnsupportedMedia };
+    Failure::new(code, refusal.message.clone())
+}
+
+/// Has a placeholder made ready in the background.
+fn prepare(app: &Arc<App>, room: &Arc<Room>, id: String) {
+    let (shelf, stop) = (Arc::clone(&room.shelf), app.stop.clone());
+    app.tasks.spawn(async move {
+        let done = tokio::select! {
+            done = shelf.prepare(&id) => done,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "a placeholder could not be made ready; the next start tries again");
+        }
+    });
+}
+
+/// A room's placeholders.
+#[utoipa::path(get, path = "/rooms/{room}/placeholders", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The shelf, and what would be chosen now and why", body = ShelfView),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+) -> Answer<Json<ShelfView>> {
+    Ok(Json(find_own(&app, &id, &caller).await?.shelf.view().await?))
+}
+
+/// What an upload says of itself.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewQuery {
+    /// Its name.
+    name: String,
+    /// What it is about, separated by commas.
+    #[serde(default)]
+    keywords: String,
+    /// Words on it.
+    #[serde(default)]
+    text: String,
+}
+
+/// Puts a placeholder on the shelf. The body is its file: a picture, an animation, sound or a video; or
+/// it is empty, and there are words alone.
+#[utoipa::path(post, path = "/rooms/{room}/placeholders", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), NewQuery), responses(
+    (status = 201, description = "It is on the shelf and is being made ready", body = PlaceholderView),
+    (status = 400, description = "It cannot be a placeholder", body = ApiError),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 409, description = "The shelf is full", body = ApiError),
+    (status = 413, description = "The file or the picture is too large", body = ApiError),
+))]
+pub(super) async fn add(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    Asked(query): Asked<NewQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<(StatusCode, Json<PlaceholderView>)> {
+    let room = find_own(&app, &id, &caller).await?;
+    let (name, keywords, text) =
+        (name(&query.name)?, keywords(query.keywords.split([',', '，', '、']))?, words(&query.text)?);
+    let upload = receive(&app, &headers, body).await?;
+    let kind = if upload.bytes > 0 {
+        check_upload(&upload.head, claimed(&headers)).map_err(|r| refused(&r))?
+    } else if text.is_empty() {
+        return Err(Failure::new(ErrorCode::InvalidRequest, "There is nothing on it: give it words or a file."));
+    } else {
+        PlaceholderKind::Text
+    };
+    let view = PlaceholderView {
+        id: String::new(),
+        name,
+        keywords,
+        text,
+        kind,
+        sound: false,
+        bytes: upload.bytes,
+        digest: upload.digest,
+        duration_ms: None,
+        state: PlaceholderState::Checking,
+        created_at: WallTime(0),
+    };
+    let file = (upload.bytes > 0).then_some(upload.file);
+    let view = app.placeholders.add(&id, NewPlaceholder { view, file }).await?;
+    prepare(&app, &room, view.id.clone());
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+type InRoom = InPath<(RoomId, String)>;
+
+/// Gives a placeholder sound, in place of its file's own: a picture with music.
+#[utoipa::path(put, path = "/rooms/{room}/placeholders/{placeholder}/sound", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 204, description = "It is being made ready with this sound"),
+    (status = 400, description = "It is no sound", body = ApiError),
+    (status = 404, description = "There is no such placeholder", body = ApiError),
+    (status = 413, description = "The file is too large", body = ApiError),
+))]
+pub(super) async fn set_sound(
+    State(app): State<Arc<App>>,
+    InPath((id, placeholder)): InRoom,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<StatusCode> {
+    let room = find_own(&app, &id, &caller).await?;
+    own(&app, &id, &placeholder).await?;
+    let upload = receive(&app, &headers, body).await?;
+    let kind = check_upload(&upload.head, claimed(&headers)).map_err(|r| refused(&r))?;
+    if matches!(kind, PlaceholderKind::Picture | PlaceholderKind::Animation) {
+        return Err(Failure::new(ErrorCode::UnsupportedMedia, "This is a picture; choose a file with sound."));
+    }
+    app.placeholders.add_sound(&id, &placeholder, upload.file, upload.bytes, &upload.digest).await?;
+    prepare(&app, &room, placeholder);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The placeholder, if it stands on this room's shelf.
+async fn own(app: &App, room: &RoomId, id: &str) -> Answer<ReviewItem> {
+    let found = app.store.placeholder(id.to_owned()).await?;
+    found.filter(|item| item.room == *room).ok_or_else(|| ShelfError::Unknown.into())
+}
+
+/// Changes a placeholder's name, keywords or place.
+#[utoipa::path(patch, path = "/rooms/{room}/placeholders/{placeholder}", tag = "placeholders", request_body = PlaceholderPatch, security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 200, description = "The shelf", body = ShelfView),
+    (status = 404, description = "There is no such placeholder", body = ApiError),
+))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    InPath((id, placeholder)): InRoom,
+    caller: Caller,
+    JsonBody(patch): JsonBody<PlaceholderPatch>,
+) -> Answer<Json<ShelfView>> {
+    let room = find_own(&app, &id, &caller).await?;
+    let new_name = patch.name.as_deref().map(name).transpose()?;
+    let new_keywords = patch.keywords.map(|k| keywords(k.iter().map(String::as_str))).transpose()?;
+    let said = new_name.is_some() || new_keywords.is_some();
+    let before = own(&app, &id, &placeholder).await?;
+    let changed = app.store.change_placeholder(id, placeholder.clone(), new_name, new_keywords, patch.position).await?;
+    if !changed {
+        return Err(ShelfError::Unknown.into());
+    }
+    // Names and keywords are words, too; and what only its words refused may be good now.
+    let words = matches!(before.placeholder.state, PlaceholderState::Refused { code: RefusalCode::Words, .. });
+    if said && words {
+        // It may never have been made.
+        prepare(&app, &room, placeholder);
+    } else if said {
+        app.placeholders.judge(&placeholder).await?;
+    }
+    Ok(Json(room.shelf.view().await?))
+}
+
+/// Takes a placeholder off the shelf.
+#[utoipa::path(delete, path = "/rooms/{room}/placeholders/{placeholder}", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 204, description = "It is gone"),
+    (status = 404, description = "There is no such placeholder", body = ApiError),
+))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    InPath((id, placeholder)): InRoom,
+    caller: Caller,
+) -> Answer<StatusCode> {
+    let room = find_own(&app, &id, &caller).await?;
+    app.placeholders.delete(&id, &placeholder).await?;
+    room.shelf.choose().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever owns the room, or reviews rooms, may look.
+async fn may_look(app: &App, room: &RoomId, caller: &Caller) -> Answer<()> {
+    if matches!(caller.account.role, Role::Moderator | Role::Operator) {
+        return Ok(());
+    }
+    find_own(app, room, caller).await.map(|_| ())
+}
+
+fn media(kind: &'static str, bytes: impl Into<axum::body::Bytes>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, bytes.into()).into_response()
+}
+
+/// A still picture of a placeholder, as JPEG; of the system's own, too.
+#[utoipa::path(get, path = "/rooms/{room}/placeholders/{placeholder}/poster", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/jpeg"),
+    (status = 404, description = "There is none yet", body = ApiError),
+))]
+pub(super) async fn poster(
+    State(app): State<Arc<App>>,
+    InPath((id, placeholder)): InRoom,
+    caller: Caller,
+) -> Answer<Response> {
+    may_look(&app, &id, &caller).await?;
+    let none = || Failure::new(ErrorCode::NotFound, "There is no picture of it yet.");
+    let jpeg = match Theme::named(&placeholder) {
+        Some(theme) => {
+            let row = app.store.room(id).await?.ok_or_else(Failure::no_room)?;
+            app.rooms.slates().poster(theme, &row.owner.name).await.map_err(|_| none())?
+        }
+        None => {
+            own(&app, &id, &placeholder).await?;
+            app.placeholders.poster(&id, &placeholder).await.ok_or_else(none)?
+        }
+    };
+    Ok(media("image/jpeg", jpeg))
+}
+
+/// The beginning of a placeholder as viewers see it, as MP4.
+#[utoipa::path(get, path = "/rooms/{room}/placeholders/{placeholder}/preview", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 200, description = "Some seconds of it", body = Vec<u8>, content_type = "video/mp4"),
+    (status = 404, description = "It is not ready yet", body = ApiError),
+))]
+pub(super) async fn preview(
+    State(app): State<Arc<App>>,
+    InPath((id, placeholder)): InRoom,
+    caller: Caller,
+) -> Answer<Response> {
+    may_look(&app, &id, &caller).await?;
+    own(&app, &id, &placeholder).await?;
+    let none = || Failure::new(ErrorCode::NotFound, "It is not ready yet.");
+    let slate = app.placeholders.loop_of(&id, &placeholder).await.ok_or_else(none)?;
+    Ok(media("video/mp4", mp4(&slate).await.freeze()))
+}
+
+/// The beginning of a slate as a file.
+async fn mp4(slate: &SlateLoop) -> BytesMut {
+    let audio = Arc::new(mujian_media::aac::make_asc(SOUND_RATE, 2));
+    let mut out = BytesMut::from(&fmp4::init_segment(&slate.config, &audio)[..]);
+    let mut sounds = 0i64;
+    for n in 0..slate.len() {
+        let at = slate.frame_duration.times(n as i64);
+        if at > PREVIEW {
+            break;
+        }
+        // Once round the scheduler lets the file's reader catch up.
+        let mut frame = slate.frame(n);
+        for _ in 0..100 {
+            if frame.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            frame = slate.frame(n);
+        }
+        let Some(frame) = frame else { break };
+        let picture = VideoFrame { dts: at, pts: at, key: frame.key, data: frame.data };
+        let mut sound = Vec::new();
+        while MediaTime::from_scale(sounds * 1024, SOUND_RATE) < at.saturating_add(slate.frame_duration) {
+            let pts = MediaTime::from_scale(sounds * 1024, SOUND_RATE);
+            let data = slate.sound(pts).unwrap_or_else(|| mujian_media::aac::silent_frame(2));
+            sound.push(AudioFrame { pts, data });
+            sounds += 1;
+        }
+        let fragment = Fragment {
+            sequence: u32::try_from(n).unwrap_or(u32::MAX - 1) + 1,
+            wall: None,
+            video: Some(VideoSample { frame: &picture, duration: slate.frame_duration }),
+            audio: &sound,
+            sample_rate: SOUND_RATE,
+        };
+        out.extend_from_slice(&fragment.write());
+    }
+    out
+}
+
+/// Picks what is shown while the streamer is away: now, if away; else the next time. Nothing picked: by
+/// rule.
+#[utoipa::path(post, path = "/rooms/{room}/away", tag = "placeholders", request_body = AwayRequest, security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "What is shown, or will be, and why", body = ChoiceView),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+))]
+pub(super) async fn pick(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    JsonBody(ask): JsonBody<AwayRequest>,
+) -> Answer<Json<ChoiceView>> {
+    let room = find_own(&app, &id, &caller).await?;
+    if ask.placeholder_id.as_ref().is_some_and(|id| id.len() > 64) {
+        return Err(ShelfError::Unknown.into());
+    }
+    let away = room.stage.status().borrow().away.is_some();
+    Ok(Json(room.shelf.pick(ask.placeholder_id, away).await?))
+}
+
+fn reviewer(caller: &Caller) -> Answer<()> {
+    match caller.account.role {
+        Role::Moderator | Role::Operator => Ok(()),
+        _ => Err(Failure::new(ErrorCode::Forbidden, "Only moderators review placeholders.")),
+    }
+}
+
+/// Placeholders that wait for a moderator, the oldest first.
+#[utoipa::path(get, path = "/review/placeholders", tag = "review", security(("session" = [])), responses(
+    (status = 200, description = "Those that wait", body = Vec<ReviewItem>),
+    (status = 403, description = "The account reviews nothing", body = ApiError),
+))]
+pub(super) async fn waiting(State(app): State<Arc<App>>, caller: Caller) -> Answer<Json<Vec<ReviewItem>>> {
+    reviewer(&caller)?;
+    Ok(Json(app.store.placeholders_waiting(WAITING_MAX).await?))
+}
+
+/// Allows a placeholder, or refuses it.
+#[utoipa::path(post, path = "/review/placeholders/{placeholder}/verdict", tag = "review", request_body = VerdictRequest, security(("session" = [])),
+    params(("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 204, description = "So it is"),
+    (status = 403, description = "The account reviews nothing", body = ApiError),
+    (status = 404, description = "There is no such placeholder", body = ApiError),
+    (status = 409, description = "It is not ready to be judged", body = ApiError),
+))]
+pub(super) async fn verdict(
+    State(app): State<Arc<App>>,
+    InPath(placeholder): InPath<String>,
+    caller: Caller,
+    JsonBody(verdict): JsonBody<VerdictRequest>,
+) -> Answer<StatusCode> {
+    reviewer(&caller)?;
+    let item = app.store.placeholder(placeholder.clone()).await?.ok_or(ShelfError::Unknown)?;
+    let can = match &item.placeholder.state {
+        PlaceholderState::Waiting | PlaceholderState::Ready => true,
+        PlaceholderState::Refused { code, .. } => *code == RefusalCode::Moderator,
+        PlaceholderState::Checking => false,
+    };
+    if !can {
+        return Err(Failure::new(
+            ErrorCode::Conflict,
+            "It is not ready to be judged, or was refused for another reason.",
+        ));
+    }
+    let reason = text::line(verdict.reason.as_deref().unwrap_or_default(), 0, 200)
+        .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The reason {e}.")))?;
+    let refusal = (!verdict.allow).then(|| {
+        let why = if reason.is_empty() {
+            "A moderator refused it.".into()
+        } else {
+            format!("A moderator refused it: {reason}")
+        };
+        (RefusalCode::Moderator, why)
+    });
+    app.store.judge_placeholder(placeholder, refusal).await?;
+    tracing::info!(placeholder = %item.placeholder.id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
+    if let Some(room) = app.rooms.held(&item.room) {
+        room.shelf.choose().await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says whether an account's uploads are shown without a moderator's word.
+#[utoipa::path(put, path = "/accounts/{account}/trust", tag = "accounts", request_body = TrustRequest, security(("session" = [])),
+    params(("account" = String, Path, description = "The account's id")), responses(
+    (status = 204, description = "So it is"),
+    (status = 403, description = "Only the operator may", body = ApiError),
+    (status = 404, description = "There is no such account", body = ApiError),
+))]
+pub(super) async fn trust(
+    State(app): State<Arc<App>>,
+    InPath(account): InPath<AccountId>,
+    caller: Caller,
+    JsonBody(ask): JsonBody<TrustRequest>,
+) -> Answer<StatusCode> {
+    if !caller.is_operator() {
+        return Err(Failure::new(ErrorCode::Forbidden, "Only the operator says whom the server trusts."));
+    }
+    if app.store.set_trusted(account, ask.trusted).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Failure::new(ErrorCode::NotFound, "There is no such account."))
+    }
+}

@@ -1,0 +1,520 @@
+//! Rooms' shelves: files and what became of them, and what a room shows while its streamer is away.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mujian_protocol::placeholder::{
+    BuiltInView, ChoiceView, PLACEHOLDERS_MAX, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem, ShelfView,
+};
+use mujian_protocol::{AccountId, RoomId};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+
+use super::encode::Order;
+use super::{Refusal, choice, job};
+use crate::clock::Clock;
+use crate::matching::RoomWords;
+use crate::review::{Case, Judges, Verdict};
+use crate::slate::{Art, AwaySlates, SlateError, SlateFuture, SlateLoop, SlateRequest, SlateSource, Theme, tape};
+use crate::store::{Picks, RoomRow, Store, StoreError};
+
+/// Most bytes of all files on a shelf.
+const SHELF_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Forms of one placeholder that are kept.
+const FORMS_KEPT: usize = 4;
+/// Danmaku that say what a room is about.
+const DANMAKU: u32 = 60;
+/// Names of files beside a placeholder's forms.
+const FILE: &str = "file";
+const SOUND: &str = "sound";
+const POSTER: &str = "poster.jpg";
+
+/// Something could not be done with a shelf.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk failed.
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+    /// The shelf is full.
+    #[error("The shelf is full: {PLACEHOLDERS_MAX} placeholders and 2 GB at most. Delete one that you do not need.")]
+    Full,
+    /// There is no such placeholder.
+    #[error("There is no such placeholder on this shelf.")]
+    Unknown,
+}
+
+/// A placeholder that somebody puts on a shelf.
+#[derive(Debug)]
+pub struct NewPlaceholder {
+    /// What is known of it.
+    pub view: PlaceholderView,
+    /// Its file, if it has one.
+    pub file: Option<tempfile::NamedTempFile>,
+}
+
+/// All rooms' placeholders. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Placeholders {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    slates: SlateSource,
+    folder: PathBuf,
+    judges: Judges,
+    clock: Clock,
+    /// One worker at a time: no placeholder is worth the live path's processor.
+    turn: Semaphore,
+}
+
+impl Placeholders {
+    /// With files in `data`'s folder of placeholders and the word list beside it.
+    #[must_use]
+    pub fn new(store: Store, slates: SlateSource, data: &Path, clock: Clock) -> Self {
+        let judges = Judges::new(store.clone(), data.join("words.txt"));
+        let folder = data.join("placeholders");
+        let inner = Inner { store, slates, folder, judges, clock, turn: Semaphore::new(1) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Where a file that is being uploaded goes.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn incoming(&self) -> io::Result<tempfile::NamedTempFile> {
+        std::fs::create_dir_all(&self.inner.folder)?;
+        tempfile::NamedTempFile::new_in(&self.inner.folder)
+    }
+
+    fn place(&self, room: &RoomId, id: &str) -> PathBuf {
+        self.inner.folder.join(room.as_str()).join(id)
+    }
+
+    /// Puts a placeholder on a shelf. It is made ready in the background.
+    ///
+    /// # Errors
+    /// The shelf is full, or the disk or the database failed.
+    pub async fn add(&self, room: &RoomId, new: NewPlaceholder) -> Result<PlaceholderView, ShelfError> {
+        let NewPlaceholder { mut view, file } = new;
+        view.id = uuid::Uuid::now_v7().to_string();
+        view.state = PlaceholderState::Checking;
+        view.created_at = self.inner.clock.wall();
+        let place = self.place(room, &view.id);
+        std::fs::create_dir_all(&place)?;
+        if let Some(file) = file {
+            file.persist(place.join(FILE)).map_err(|e| e.error)?;
+        }
+        let added =
+            self.inner.store.add_placeholder(room.clone(), view.clone(), PLACEHOLDERS_MAX, SHELF_BYTES_MAX).await;
+        if !matches!(added, Ok(true)) {
+            let _ = std::fs::remove_dir_all(&place);
+            added?;
+            return Err(ShelfError::Full);
+        }
+        Ok(view)
+    }
+
+    /// Gives a placeholder sound of its own, in place of its file's.
+    ///
+    /// # Errors
+    /// There is no such placeholder, or the disk or the database failed.
+    pub async fn add_sound(
+        &self,
+        room: &RoomId,
+        id: &str,
+        file: tempfile::NamedTempFile,
+        bytes: u64,
+        digest: &str,
+    ) -> Result<(), ShelfError> {
+        let place = self.place(room, id);
+        let set = self.inner.store.set_placeholder_sound(room.clone(), id.to_owned(), bytes, digest.to_owned());
+        if !set.await? {
+            return Err(ShelfError::Unknown);
+        }
+        file.persist(place.join(SOUND)).map_err(|e| e.error)?;
+        for form in forms(&place) {
+            std::fs::remove_file(form)?;
+        }
+        Ok(())
+    }
+
+    /// Has a placeholder judged and makes it ready; tells what came of it in the store.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn prepare(&self, id: &str, request: SlateRequest) -> Result<(), StoreError> {
+        // Words cost nothing to judge; what they refuse is not worth a worker.
+        self.judge(id).await?;
+        let Some(item) = self.inner.store.placeholder(id.to_owned()).await? else { return Ok(()) };
+        if matches!(item.placeholder.state, PlaceholderState::Refused { .. }) {
+            return Ok(());
+        }
+        if let Err(refusal) = self.make(&item, request).await {
+            tracing::info!(placeholder = id, code = ?refusal.code, "A placeholder was refused.");
+            self.inner.store.judge_placeholder(id.to_owned(), Some((refusal.code, refusal.message))).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the judges look at a placeholder: when it comes, and when its words change.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn judge(&self, id: &str) -> Result<(), StoreError> {
+        let Some(item) = self.inner.store.placeholder(id.to_owned()).await? else { return Ok(()) };
+        let view = &item.placeholder;
+        if matches!(view.state, PlaceholderState::Refused { code, .. } if code != RefusalCode::Words) {
+            // What a file or a moderator settled, other words do not unsettle.
+            return Ok(());
+        }
+        let place = self.place(&item.room, id);
+        let media = [FILE, SOUND].map(|f| place.join(f)).into_iter().find(|f| f.exists());
+        let words = [&view.text, &view.name].into_iter().chain(&view.keywords).cloned().collect();
+        match self.inner.judges.judge(&Case { owner: item.owner.id.clone(), words, media }).await? {
+            Verdict::Pass => self.inner.store.judge_placeholder(id.to_owned(), None).await.map(|_| ()),
+            Verdict::Refuse(why) => {
+                let refused = Some((RefusalCode::Words, why));
+                self.inner.store.judge_placeholder(id.to_owned(), refused).await.map(|_| ())
+            }
+            // What only its words refused waits for a person again; what one allowed stays allowed.
+            Verdict::Unknown if matches!(view.state, PlaceholderState::Refused { .. }) => {
+                self.inner.store.unjudge_placeholder(id.to_owned()).await
+            }
+            Verdict::Unknown => Ok(()),
+        }
+    }
+
+    /// A form of a placeholder, made if it is not there.
+    async fn make(&self, item: &ReviewItem, request: SlateRequest) -> Result<(), Refusal> {
+        let place = self.place(&item.room, &item.placeholder.id);
+        let out = form(&place, request);
+        let known = item.placeholder.duration_ms.is_some();
+        if known && out.exists() {
+            return Ok(());
+        }
+        let no_workshop = || Refusal::new(RefusalCode::NoWorkshop, "This server makes no placeholders.");
+        let program = self.inner.slates.worker().ok_or_else(no_workshop)?.to_owned();
+        let _turn = self.inner.turn.acquire().await.map_err(|_| no_workshop())?;
+        if known && out.exists() {
+            return Ok(());
+        }
+        let part =
+            tempfile::Builder::new().suffix(".part").tempfile_in(&place).map_err(|_| no_workshop())?.into_temp_path();
+        let file = |name| Some(place.join(name)).filter(|p| p.exists());
+        let order = Order {
+            file: file(FILE),
+            sound: file(SOUND),
+            text: item.placeholder.text.clone(),
+            owner: item.owner.name.clone(),
+            width: request.width,
+            height: request.height,
+            fps: request.fps,
+            out: part.to_path_buf(),
+            poster: place.join(POSTER),
+        };
+        let began = std::time::Instant::now();
+        let made = job::order(&program, &order).await?;
+        // What the worker wrote is read as hostile, as everything is that had to do with the file.
+        tape::open(&part).map_err(|_| Refusal::damaged())?;
+        let kept = part.persist(&out);
+        kept.map_err(|_| Refusal::new(RefusalCode::NoWorkshop, "The server's disk failed."))?;
+        keep_few(&place, &out);
+        tracing::info!(placeholder = %item.placeholder.id, took = ?began.elapsed(), "made a placeholder");
+        let id = item.placeholder.id.clone();
+        let stored = self.inner.store.placeholder_made(id, made.kind, made.sound, made.duration_ms).await;
+        stored.map_err(|_| Refusal::new(RefusalCode::NoWorkshop, "The server's database failed."))
+    }
+
+    /// Makes what was not made when the server stopped.
+    pub async fn go_on(self) {
+        let unmade = match self.inner.store.placeholders_unmade().await {
+            Ok(unmade) => unmade,
+            Err(_) => return,
+        };
+        for item in unmade {
+            if self.prepare(&item.placeholder.id, SlateRequest::default()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A still picture of a placeholder, as JPEG.
+    pub async fn poster(&self, room: &RoomId, id: &str) -> Option<Vec<u8>> {
+        tokio::fs::read(self.place(room, id).join(POSTER)).await.ok()
+    }
+
+    /// A form of a placeholder, to look at.
+    pub async fn loop_of(&self, room: &RoomId, id: &str) -> Option<SlateLoop> {
+        tape::play(forms(&self.place(room, id)).into_iter().next()?).await.ok()
+    }
+
+    /// Takes a placeholder off its shelf, with its files.
+    ///
+    /// # Errors
+    /// There is no such placeholder, or the database failed.
+    pub async fn delete(&self, room: &RoomId, id: &str) -> Result<(), ShelfError> {
+        if !self.inner.store.delete_placeholder(room.clone(), id.to_owned()).await? {
+            return Err(ShelfError::Unknown);
+        }
+        // What is played of it now is played to its end: the file is open.
+        let _ = tokio::fs::remove_dir_all(self.place(room, id)).await;
+        Ok(())
+    }
+}
+
+fn form(place: &Path, request: SlateRequest) -> PathBuf {
+    let SlateRequest { width, height, fps } = request;
+    place.join(format!("{width}x{height}-{fps}.tape"))
+}
+
+/// The forms that are there, the newest first.
+fn forms(place: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
+    let mut all: Vec<(std::time::SystemTime, PathBuf)> = entries
+        .filter_map(Result::ok)
+        .filter(|e| e.path().extension().is_some_and(|x| x == "tape"))
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
+        .collect();
+    all.sort_unstable();
+    all.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+fn keep_few(place: &Path, new: &Path) {
+    for old in forms(place).into_iter().filter(|f| f != new).skip(FORMS_KEPT - 1) {
+        // One that cannot be removed now is removed after the next.
+        let _ = std::fs::remove_file(old);
+    }
+}
+
+/// What one room shows while its streamer is away.
+#[derive(Debug)]
+pub struct RoomShelf {
+    room: RoomId,
+    owner: (AccountId, String),
+    placeholders: Placeholders,
+    now: Mutex<Now>,
+    me: std::sync::Weak<Self>,
+    /// Picks are read and written in one step.
+    picking: tokio::sync::Mutex<()>,
+    /// Its choice, or a form of it, changed: the stage should ask again.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    choice: Option<ChoiceView>,
+    wanted: SlateRequest,
+    title: String,
+    tags: Vec<String>,
+    /// What was opened last: the same file is the same loop.
+    open: Option<(PathBuf, Arc<SlateLoop>)>,
+}
+
+impl RoomShelf {
+    /// The shelf of a room.
+    #[must_use]
+    pub fn new(placeholders: Placeholders, row: &RoomRow) -> Arc<Self> {
+        let now = Now { title: row.title.clone(), tags: tags_of(row), ..Now::default() };
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            picking: tokio::sync::Mutex::default(),
+            room: row.id.clone(),
+            owner: (row.owner.id.clone(), row.owner.name.clone()),
+            placeholders,
+            now: Mutex::new(now),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Waits until the stage should ask again for what is shown.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The room's title or tags are these now.
+    pub fn about(&self, row: &RoomRow) {
+        let mut now = self.now.lock();
+        (now.title, now.tags) = (row.title.clone(), tags_of(row));
+    }
+
+    /// The owner's account.
+    #[must_use]
+    pub fn owner(&self) -> &AccountId {
+        &self.owner.0
+    }
+
+    /// Chooses anew, and has the stage ask again if that changed something.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn choose(&self) -> Result<ChoiceView, StoreError> {
+        let store = &self.placeholders.inner.store;
+        let shelf = store.placeholders(self.room.clone()).await?;
+        let picks = store.picks(self.room.clone()).await?;
+        let (past, danmaku) = store.room_words(self.room.clone(), DANMAKU).await?;
+        let (title, tags) = {
+            let now = self.now.lock();
+            (now.title.clone(), now.tags.clone())
+        };
+        let words = RoomWords { title, tags, danmaku, past };
+        let picked = picks.shown.or(picks.next);
+        let work = move || choice::choose(&shelf, picked.as_deref(), &words);
+        let choice = tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?;
+        let before = self.now.lock().choice.replace(choice.clone());
+        if before.is_none_or(|b| b.id != choice.id) {
+            self.changed.notify_one();
+        }
+        Ok(choice)
+    }
+
+    /// The streamer left: what was picked for the next time is for this one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn left(&self) -> Result<ChoiceView, StoreError> {
+        let _turn = self.picking.lock().await;
+        let store = &self.placeholders.inner.store;
+        let picks = store.picks(self.room.clone()).await?;
+        if picks.shown.is_none() && picks.next.is_some() {
+            store.set_picks(self.room.clone(), Picks { next: None, shown: picks.next }).await?;
+        }
+        self.choose().await
+    }
+
+    /// The streamer is back: the next time is another one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn back(&self) -> Result<(), StoreError> {
+        let _turn = self.picking.lock().await;
+        let store = &self.placeholders.inner.store;
+        let picks = store.picks(self.room.clone()).await?;
+        if picks.shown.is_some() {
+            store.set_picks(self.room.clone(), Picks { shown: None, ..picks }).await?;
+        }
+        self.choose().await.map(|_| ())
+    }
+
+    /// Picks one, for the present time away or the next; none: by rule.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn pick(&self, id: Option<String>, away: bool) -> Result<ChoiceView, StoreError> {
+        let _turn = self.picking.lock().await;
+        let store = &self.placeholders.inner.store;
+        let picks = store.picks(self.room.clone()).await?;
+        let picks = if away { Picks { shown: id, ..picks } } else { Picks { next: id, ..picks } };
+        store.set_picks(self.room.clone(), picks).await?;
+        self.choose().await
+    }
+
+    /// The shelf as its owner sees it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn view(&self) -> Result<ShelfView, StoreError> {
+        let store = &self.placeholders.inner.store;
+        let choice = self.choose().await?;
+        Ok(ShelfView {
+            placeholders: store.placeholders(self.room.clone()).await?,
+            built_in: Theme::ALL
+                .map(|theme| {
+                    let (zh, en) = theme.words();
+                    BuiltInView { id: theme.name().into(), zh: zh.into(), en: en.into() }
+                })
+                .into(),
+            next: store.picks(self.room.clone()).await?.next,
+            choice,
+        })
+    }
+
+    /// Makes a placeholder ready, in the form that the room's stream has or had last.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn prepare(&self, id: &str) -> Result<(), StoreError> {
+        let wanted = self.now.lock().wanted;
+        self.placeholders.prepare(id, wanted).await?;
+        self.choose().await.map(|_| ())
+    }
+
+    /// Makes all that are ready in the stream's form, one after the other.
+    async fn prepare_all(&self, request: SlateRequest) {
+        let store = &self.placeholders.inner.store;
+        let Ok(all) = store.placeholders(self.room.clone()).await else { return };
+        for view in all.into_iter().filter(|p| p.state == PlaceholderState::Ready) {
+            if self.now.lock().wanted != request {
+                return;
+            }
+            let Ok(Some(item)) = store.placeholder(view.id).await else { continue };
+            if let Err(error) = self.placeholders.make(&item, request).await {
+                tracing::warn!(%error, "a placeholder could not be made in the stream's form; another form of it serves");
+            }
+        }
+    }
+
+    async fn chosen(&self) -> Option<String> {
+        let kept = self.now.lock().choice.as_ref().map(|c| c.id.clone());
+        match kept {
+            Some(id) => Some(id),
+            None => self.choose().await.ok().map(|c| c.id),
+        }
+    }
+
+    async fn play(&self, path: PathBuf) -> Option<Arc<SlateLoop>> {
+        if let Some((_, slate)) = self.now.lock().open.as_ref().filter(|(p, _)| *p == path) {
+            return Some(Arc::clone(slate));
+        }
+        let slate = Arc::new(tape::play(path.clone()).await.ok()?);
+        self.now.lock().open = Some((path, Arc::clone(&slate)));
+        Some(slate)
+    }
+}
+
+fn tags_of(row: &RoomRow) -> Vec<String> {
+    row.tags.iter().chain([&row.category]).filter(|t| !t.is_empty()).cloned().collect()
+}
+
+impl AwaySlates for RoomShelf {
+    fn ready(&self, request: SlateRequest) -> SlateFuture<'_, Option<Arc<SlateLoop>>> {
+        Box::pin(async move {
+            let id = self.chosen().await?;
+            if Theme::named(&id).is_some() {
+                return None;
+            }
+            let place = self.placeholders.place(&self.room, &id);
+            let exact = form(&place, request);
+            let path = if exact.exists() { exact } else { forms(&place).into_iter().next()? };
+            self.play(path).await
+        })
+    }
+
+    fn exact(&self, request: SlateRequest) -> SlateFuture<'_, Result<Arc<SlateLoop>, SlateError>> {
+        Box::pin(async move {
+            self.now.lock().wanted = request;
+            let gone = || SlateError("the placeholder is gone".into());
+            let id = self.chosen().await.ok_or_else(gone)?;
+            let slates = &self.placeholders.inner.slates;
+            let slate = match Theme::named(&id) {
+                Some(theme) => slates.drawn(&Art::Theme(theme, self.owner.1.clone()), request).await?,
+                None => {
+                    let store = &self.placeholders.inner.store;
+                    let item = store.placeholder(id.clone()).await.ok().flatten().ok_or_else(gone)?;
+                    self.placeholders.make(&item, request).await.map_err(|e| SlateError(e.message))?;
+                    self.play(form(&self.placeholders.place(&self.room, &id), request)).await.ok_or_else(gone)?
+                }
+            };
+            // The others are made ahead of need, once what is shown is there.
+            if let Some(me) = self.me.upgrade() {
+                tokio::spawn(async move { me.prepare_all(request).await });
+            }
+            Ok(slate)
+        })
+    }
+}

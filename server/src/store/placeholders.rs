@@ -1,0 +1,453 @@
+//! Placeholders on rooms' shelves, what was picked, and whom the operator trusts.
+
+use mujian_protocol::api::Person;
+use mujian_protocol::placeholder::{PlaceholderKind, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem};
+use mujian_protocol::room::RoomEventBody;
+use mujian_protocol::{AccountId, RoomId, WallTime};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::accounts::parsed;
+use super::migrations::Migration;
+use super::{Store, StoreError};
+
+/// Titles of past streams that are kept for a room.
+const TITLES_KEPT: u32 = 20;
+
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    version: super::migrations::PLACEHOLDERS,
+    sql: "
+        CREATE TABLE placeholders (
+            id TEXT PRIMARY KEY,
+            room_id TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            -- A JSON array of strings.
+            keywords TEXT NOT NULL CHECK (json_valid(keywords)),
+            text TEXT NOT NULL,
+            -- The protocol's names, as JSON strings.
+            kind TEXT NOT NULL,
+            sound INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            digest TEXT NOT NULL,
+            duration_ms INTEGER,
+            -- It was made ready; it may be shown. Two facts, of two judges.
+            made INTEGER NOT NULL DEFAULT 0,
+            allowed INTEGER NOT NULL DEFAULT 0,
+            -- Why it is not shown.
+            refused_code TEXT,
+            refused_message TEXT,
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX placeholders_by_room ON placeholders (room_id, position);
+        CREATE TABLE shelves (
+            room_id TEXT PRIMARY KEY REFERENCES rooms (id) ON DELETE CASCADE,
+            -- Picked for the next time away, and for the present one.
+            next TEXT,
+            shown TEXT
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE past_titles (
+            room_id TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+            at INTEGER NOT NULL,
+            title TEXT NOT NULL,
+            PRIMARY KEY (room_id, at)
+        ) STRICT, WITHOUT ROWID;
+        ALTER TABLE accounts ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
+    ",
+}];
+
+/// What was picked for a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picks {
+    /// For the next time away.
+    pub next: Option<String>,
+    /// For the present one.
+    pub shown: Option<String>,
+}
+
+const SELECT: &str =
+    "SELECT p.id, p.name, p.keywords, p.text, p.kind, p.sound, p.bytes, p.digest, p.duration_ms, p.made,
+    p.allowed, p.refused_code, p.refused_message, p.created_at, p.room_id, a.id, a.name
+    FROM placeholders p JOIN rooms r ON r.id = p.room_id JOIN accounts a ON a.id = r.owner_id";
+
+fn name_of<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn named<T: serde::de::DeserializeOwned>(r: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+    let name: String = r.get(at)?;
+    serde_json::from_value(serde_json::Value::String(name))
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(e)))
+}
+
+fn view(r: &Row<'_>) -> rusqlite::Result<PlaceholderView> {
+    let keywords = serde_json::from_str(r.get_ref(2)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(e)))?;
+    let refused = r.get::<_, Option<String>>(11)?.is_some();
+    let (made, allowed): (bool, bool) = (r.get(9)?, r.get(10)?);
+    let state = match (refused, made, allowed) {
+        (true, ..) => PlaceholderState::Refused { code: named::<RefusalCode>(r, 11)?, message: r.get(12)? },
+        (_, false, _) => PlaceholderState::Checking,
+        (_, true, false) => PlaceholderState::Waiting,
+        (_, true, true) => PlaceholderState::Ready,
+    };
+    Ok(PlaceholderView {
+        id: r.get(0)?,
+        name: r.get(1)?,
+        keywords,
+        text: r.get(3)?,
+        kind: named::<PlaceholderKind>(r, 4)?,
+        sound: r.get(5)?,
+        bytes: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
+        digest: r.get(7)?,
+        duration_ms: r.get(8)?,
+        state,
+        created_at: WallTime(r.get(13)?),
+    })
+}
+
+fn item(r: &Row<'_>) -> rusqlite::Result<ReviewItem> {
+    Ok(ReviewItem {
+        room: parsed(r, 14)?,
+        owner: Person { id: parsed(r, 15)?, name: r.get(16)? },
+        placeholder: view(r)?,
+    })
+}
+
+fn renumber(c: &Connection, room: &str, order: &[String]) -> rusqlite::Result<()> {
+    let mut set = c.prepare_cached("UPDATE placeholders SET position = ?3 WHERE room_id = ?1 AND id = ?2")?;
+    for (position, id) in order.iter().enumerate() {
+        set.execute(params![room, id, i64::try_from(position).unwrap_or(i64::MAX)])?;
+    }
+    Ok(())
+}
+
+fn order(c: &Connection, room: &str) -> rusqlite::Result<Vec<String>> {
+    c.prepare_cached("SELECT id FROM placeholders WHERE room_id = ?1 ORDER BY position, id")?
+        .query_map([room], |r| r.get(0))?
+        .collect()
+}
+
+impl Store {
+    /// Puts a placeholder at the end of a room's shelf. False: it holds `most` already, or its files
+    /// would be more than `bytes` together.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn add_placeholder(
+        &self,
+        room: RoomId,
+        new: PlaceholderView,
+        most: usize,
+        bytes: u64,
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let (held, size, end): (i64, i64, i64) = c.query_row(
+                "SELECT count(*), coalesce(sum(bytes), 0), coalesce(max(position), -1) + 1 FROM placeholders WHERE room_id = ?1",
+                [room.as_str()],
+                |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+            )?;
+            let size = u64::try_from(size).unwrap_or(0);
+            if held >= i64::try_from(most).unwrap_or(i64::MAX) || size.saturating_add(new.bytes) > bytes {
+                return Ok(false);
+            }
+            c.execute(
+                "INSERT INTO placeholders (id, room_id, position, name, keywords, text, kind, sound, bytes, digest, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    new.id,
+                    room.as_str(),
+                    end,
+                    new.name,
+                    serde_json::Value::from(new.keywords).to_string(),
+                    new.text,
+                    name_of(&new.kind),
+                    new.sound,
+                    i64::try_from(new.bytes).unwrap_or(i64::MAX),
+                    new.digest,
+                    new.created_at.millis(),
+                ],
+            )?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// A room's placeholders, in their order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholders(&self, room: RoomId) -> Result<Vec<PlaceholderView>, StoreError> {
+        self.read(move |c| {
+            c.prepare_cached(&format!("{SELECT} WHERE p.room_id = ?1 ORDER BY p.position, p.id"))?
+                .query_map([room.as_str()], view)?
+                .collect()
+        })
+        .await
+    }
+
+    /// A placeholder with its room and owner.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholder(&self, id: String) -> Result<Option<ReviewItem>, StoreError> {
+        self.read(move |c| c.prepare_cached(&format!("{SELECT} WHERE p.id = ?1"))?.query_row([id], item).optional())
+            .await
+    }
+
+    /// Those that wait for a moderator, the oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholders_waiting(&self, limit: u32) -> Result<Vec<ReviewItem>, StoreError> {
+        self.read(move |c| {
+            c.prepare_cached(&format!(
+                "{SELECT} WHERE p.made = 1 AND p.allowed = 0 AND p.refused_code IS NULL ORDER BY p.created_at, p.id LIMIT ?1"
+            ))?
+            .query_map([limit], item)?
+            .collect()
+        })
+        .await
+    }
+
+    /// Those that were not made ready yet.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholders_unmade(&self) -> Result<Vec<ReviewItem>, StoreError> {
+        self.read(|c| {
+            c.prepare_cached(&format!("{SELECT} WHERE p.made = 0 AND p.refused_code IS NULL ORDER BY p.created_at"))?
+                .query_map([], item)?
+                .collect()
+        })
+        .await
+    }
+
+    /// A worker has made it ready.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholder_made(
+        &self,
+        id: String,
+        kind: PlaceholderKind,
+        sound: bool,
+        duration_ms: u32,
+    ) -> Result<(), StoreError> {
+        self.write(move |c| {
+            c.execute(
+                "UPDATE placeholders SET made = 1, kind = ?2, sound = ?3, duration_ms = ?4 WHERE id = ?1",
+                params![id, name_of(&kind), sound, duration_ms],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// It may be shown; or it is refused, with the reason.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn judge_placeholder(
+        &self,
+        id: String,
+        refused: Option<(RefusalCode, String)>,
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
+            let changed = c.execute(
+                "UPDATE placeholders SET allowed = ?2, refused_code = ?3, refused_message = ?4 WHERE id = ?1",
+                params![id, code.is_none(), code, message],
+            )?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// Nobody has said yet whether it may be shown.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn unjudge_placeholder(&self, id: String) -> Result<(), StoreError> {
+        self.write(move |c| {
+            c.execute(
+                "UPDATE placeholders SET allowed = 0, refused_code = NULL, refused_message = NULL WHERE id = ?1",
+                [id],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes name and keywords; none: stays. A position puts it there among the others.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change_placeholder(
+        &self,
+        room: RoomId,
+        id: String,
+        name: Option<String>,
+        keywords: Option<Vec<String>>,
+        position: Option<u32>,
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let keywords = keywords.map(|k| serde_json::Value::from(k).to_string());
+            let changed = c.execute(
+                "UPDATE placeholders SET name = coalesce(?3, name), keywords = coalesce(?4, keywords)
+                 WHERE room_id = ?1 AND id = ?2",
+                params![room.as_str(), id, name, keywords],
+            )?;
+            if let (Some(position), true) = (position, changed > 0) {
+                let mut all = order(c, room.as_str())?;
+                all.retain(|other| *other != id);
+                all.insert((position as usize).min(all.len()), id);
+                renumber(c, room.as_str(), &all)?;
+            }
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// Takes one off its shelf. False: it is not there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn delete_placeholder(&self, room: RoomId, id: String) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let deleted =
+                c.execute("DELETE FROM placeholders WHERE room_id = ?1 AND id = ?2", params![room.as_str(), id])?;
+            c.execute(
+                "UPDATE shelves SET next = nullif(next, ?2), shown = nullif(shown, ?2) WHERE room_id = ?1",
+                params![room.as_str(), id],
+            )?;
+            Ok(deleted > 0)
+        })
+        .await
+    }
+
+    /// What was picked for a room.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn picks(&self, room: RoomId) -> Result<Picks, StoreError> {
+        self.read(move |c| {
+            let picks = c
+                .prepare_cached("SELECT next, shown FROM shelves WHERE room_id = ?1")?
+                .query_row([room.as_str()], |r| Ok(Picks { next: r.get(0)?, shown: r.get(1)? }))
+                .optional()?;
+            Ok(picks.unwrap_or_default())
+        })
+        .await
+    }
+
+    /// Picks for a room.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_picks(&self, room: RoomId, picks: Picks) -> Result<(), StoreError> {
+        self.write(move |c| {
+            c.execute(
+                "INSERT INTO shelves (room_id, next, shown) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (room_id) DO UPDATE SET next = excluded.next, shown = excluded.shown",
+                params![room.as_str(), picks.next, picks.shown],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes under which title a stream began.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn note_title(&self, room: RoomId, at: WallTime, title: String) -> Result<(), StoreError> {
+        self.write(move |c| {
+            c.execute(
+                "INSERT OR REPLACE INTO past_titles (room_id, at, title) VALUES (?1, ?2, ?3)",
+                params![room.as_str(), at.millis(), title],
+            )?;
+            c.execute(
+                "DELETE FROM past_titles WHERE room_id = ?1 AND at NOT IN
+                 (SELECT at FROM past_titles WHERE room_id = ?1 ORDER BY at DESC LIMIT ?2)",
+                params![room.as_str(), TITLES_KEPT],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Titles of a room's past streams, the newest first, and its last danmaku, the oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn room_words(&self, room: RoomId, danmaku: u32) -> Result<(Vec<String>, Vec<String>), StoreError> {
+        self.read(move |c| {
+            let titles = c
+                .prepare_cached("SELECT title FROM past_titles WHERE room_id = ?1 ORDER BY at DESC")?
+                .query_map([room.as_str()], |r| r.get(0))?
+                .collect::<Result<Vec<String>, _>>()?;
+            let bodies = c
+                .prepare_cached(
+                    "SELECT body FROM room_events WHERE room_id = ?1 ORDER BY epoch DESC, number DESC LIMIT ?2",
+                )?
+                .query_map(params![room.as_str(), danmaku], |r| r.get(0))?
+                .collect::<Result<Vec<String>, _>>()?;
+            let said = bodies.iter().rev().filter_map(|b| match serde_json::from_str(b) {
+                Ok(RoomEventBody::Danmaku(danmaku)) => Some(danmaku.text),
+                _ => None,
+            });
+            Ok((titles, said.collect()))
+        })
+        .await
+    }
+
+    /// Says whether an account's uploads are shown without a moderator's word. False: no such account.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_trusted(&self, account: AccountId, trusted: bool) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            Ok(c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1", params![account.as_str(), trusted])? > 0)
+        })
+        .await
+    }
+
+    /// Whether an account's uploads are shown without a moderator's word: the operator said so, or it is one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_trusted(&self, account: AccountId) -> Result<bool, StoreError> {
+        self.read(move |c| {
+            let found = c
+                .prepare_cached("SELECT trusted = 1 OR role = 'operator' FROM accounts WHERE id = ?1")?
+                .query_row([account.as_str()], |r| r.get(0))
+                .optional()?;
+            Ok(found.unwrap_or(false))
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// A placeholder has other sound: it must be made and judged again. False: it is not there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_placeholder_sound(
+        &self,
+        room: RoomId,
+        id: String,
+        bytes: u64,
+        digest: String,
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let changed = c.execute(
+                "UPDATE placeholders SET made = 0, allowed = 0, refused_code = NULL, refused_message = NULL,
+                 bytes = bytes + ?3, digest = digest || '+' || ?4 WHERE room_id = ?1 AND id = ?2",
+                params![room.as_str(), id, i64::try_from(bytes).unwrap_or(i64::MAX), digest],
+            )?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+}
