@@ -8,6 +8,8 @@ use std::{fs, io};
 const COMMANDS: &[&str] = &[
     "app_info",
     "api_request",
+    "api_upload",
+    "api_media",
     "session_open",
     "session_close",
     "room_open",

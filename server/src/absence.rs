@@ -51,18 +51,6 @@ pub enum BackError {
     Store(#[from] StoreError),
 }
 
-/// The stage's word for it, as it is told and stored.
-#[must_use]
-pub fn away(leave: &Leave) -> Away {
-    Away { since: leave.since, leave_id: leave.leave_id.clone(), keep_sound: leave.keep_sound }
-}
-
-/// A stay away as the stage is told of it.
-#[must_use]
-pub fn leave(away: &Away) -> Leave {
-    Leave { leave_id: away.leave_id.clone(), since: away.since, keep_sound: away.keep_sound }
-}
-
 /// Keeps one room's fact.
 pub struct Absence {
     room: RoomId,
@@ -80,21 +68,32 @@ impl Absence {
     }
 
     fn fact(&self) -> Option<Away> {
-        self.stage.status().borrow().away.as_ref().map(away)
+        self.stage.status().borrow().away.clone()
     }
 
-    /// The streamer leaves: returns when no picture can go out any more and the disk knows.
+    /// The streamer leaves: returns when no picture can go out any more and the disk knows. It gives the stay
+    /// away that holds.
     ///
     /// # Errors
     /// The leave is stale, the room is closing, or the disk does not take it; in the last case the picture is off.
-    pub async fn leave(&self, leave_id: LeaveId, keep_sound: bool, since: WallTime) -> Result<(), LeaveError> {
+    pub async fn leave(&self, leave: Leave) -> Result<Leave, LeaveError> {
         // Before anything that may have to wait.
-        let holds = self.stage.leave(Leave { leave_id, since, keep_sound }).await?;
-        if holds.is_none() {
-            return Err(LeaveError::Over);
-        }
+        let holds = self.stage.leave(leave).await?.ok_or(LeaveError::Over)?;
         let mut kept = self.kept.lock().await;
-        self.keep(&mut kept).await.map_err(LeaveError::NotKept)
+        self.keep(&mut kept).await.map_err(LeaveError::NotKept)?;
+        Ok(holds)
+    }
+
+    /// The streamer, who is away, means to be back at this time. False: they are not away.
+    ///
+    /// # Errors
+    /// The room is closing, or the disk does not take it; it may be told then, but does not outlive a restart.
+    pub async fn back_at(&self, at: Option<WallTime>) -> Result<bool, BackError> {
+        let mut kept = self.kept.lock().await;
+        let Some(fact) = self.fact() else { return Ok(false) };
+        let held = self.stage.back_at(fact.leave_id, at).await?;
+        self.keep(&mut kept).await?;
+        Ok(held)
     }
 
     /// The streamer is back, from this stay away or from any. If there is none such, nothing changes.

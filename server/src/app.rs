@@ -141,13 +141,25 @@ impl App {
         self.keeper.recover().await?;
         self.tasks.spawn(self.keeper.clone().run(self.stop.clone()));
         self.tasks.spawn(Arc::clone(&self.rooms).sweep());
-        let (unmade, stop) = (self.placeholders.clone().go_on(), self.stop.clone());
+        let (rooms, store, stop) = (Arc::clone(&self.rooms), self.store.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             tokio::select! {
-                () = unmade => {}
+                done = make_unmade(&rooms, &store) => if let Err(error) = done {
+                    tracing::warn!(%error, "placeholders that were not ready could not be made; the next start tries again");
+                },
                 () = stop.cancelled() => {}
             }
         });
         Ok(())
     }
+}
+
+/// Has placeholders made ready that were not when the server stopped.
+async fn make_unmade(rooms: &Arc<Rooms>, store: &Store) -> Result<(), StoreError> {
+    for item in store.placeholders_unmade().await? {
+        if let Some(room) = rooms.get(&item.room).await? {
+            room.shelf.prepare(&item.placeholder.id).await?;
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{OwnedRoom, RefusedPublisher, RoomView, WaitingPublisher};
 use mujian_protocol::room::{Away, EventId, Stage};
-use mujian_protocol::{RoomId, WallTime};
+use mujian_protocol::{LeaveId, RoomId, WallTime};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast::error::RecvError;
@@ -75,7 +75,7 @@ impl Room {
     #[must_use]
     pub fn view(&self) -> RoomView {
         let status = self.status.borrow().clone();
-        let away = status.away.as_ref().map(absence::away);
+        let away = status.away.clone();
         view(&self.row.lock(), (status.stage, status.since), status.started, away, self.hub.viewers())
     }
 
@@ -83,6 +83,12 @@ impl Room {
     #[must_use]
     pub fn on_air(&self) -> bool {
         self.status.borrow().stage != Stage::Off
+    }
+
+    /// The streamer's stay away, by its name.
+    #[must_use]
+    pub fn stay(&self) -> Option<LeaveId> {
+        self.status.borrow().away.as_ref().map(|a| a.leave_id.clone())
     }
 
     /// As it is on disk.
@@ -302,7 +308,7 @@ impl Rooms {
         config.grace = self.config.grace();
         config.epoch = row.last.epoch;
         // Before a publisher's first frame can be taken: the picture of who is away stays off.
-        config.away = row.away.as_ref().map(absence::leave);
+        config.away = row.away.clone();
         let shelf = RoomShelf::new(self.placeholders.clone(), &row);
         let away: Arc<dyn AwaySlates> = Arc::clone(&shelf) as _;
         let stage = stage::spawn(config, self.slates.for_room(away), self.clock);
@@ -388,17 +394,13 @@ impl Rooms {
 /// Has the shelf choose when the streamer leaves, and the stage ask when the choice changed.
 async fn mind_shelf(room: Weak<Room>, mut status: watch::Receiver<StageStatus>, store: Store, stop: CancellationToken) {
     let Some(shelf) = room.upgrade().map(|r| Arc::clone(&r.shelf)) else { return };
-    let (mut away, mut stream) = (false, None);
+    let mut stream = None;
     loop {
-        let (now_away, now_stream, started) = {
+        let (stay, now_stream, started) = {
             let s = status.borrow_and_update();
-            (s.away.is_some(), s.stream.clone(), s.started)
+            (s.away.as_ref().map(|a| a.leave_id.clone()), s.stream.clone(), s.started)
         };
-        let done = match (away, now_away) {
-            (false, true) => shelf.left().await.map(|_| ()),
-            (true, false) => shelf.back().await,
-            _ => Ok(()),
-        };
+        let done = shelf.follow(stay.as_ref()).await;
         if let (true, Some(row), Some(at)) = (stream != now_stream, room.upgrade().map(|r| r.row()), started) {
             let title = [&row.title].into_iter().chain(&row.tags).map(String::as_str).collect::<Vec<_>>().join(" ");
             if let Err(error) = store.note_title(row.id.clone(), at, title).await {
@@ -408,7 +410,7 @@ async fn mind_shelf(room: Weak<Room>, mut status: watch::Receiver<StageStatus>, 
         if let Err(error) = done {
             tracing::warn!(%error, "a placeholder could not be chosen; the last choice stands");
         }
-        (away, stream) = (now_away, now_stream);
+        stream = now_stream;
         tokio::select! {
             changed = status.changed() => if changed.is_err() { return },
             () = shelf.changed() => {
@@ -426,7 +428,7 @@ async fn tell_status(mut status: watch::Receiver<StageStatus>, hub: Hub, stop: C
     loop {
         let now = {
             let s = status.borrow_and_update();
-            let away = s.away.as_ref().map(absence::away);
+            let away = s.away.clone();
             RoomStatus { stage: s.stage, since: s.since, stream: s.stream.clone(), away }
         };
         hub.status(now).await;

@@ -58,7 +58,7 @@ async fn the_answer_comes_when_it_holds_and_everybody_is_told() {
     }
     assert_eq!(call(&site, &room, "back", &owner, json!({})).await.1["stage"], "live", "nothing to come back from");
 
-    let ask = json!({"leave_id": "lunch", "keep_sound": true, "placeholder_id": "x"});
+    let ask = json!({"leave_id": "lunch", "keep_sound": true, "placeholder_id": "food"});
     let (status, view) = call(&site, &room, "leave", &owner, ask.clone()).await;
     assert_eq!((status.as_u16(), &view["stage"]), (200, &json!("away")), "{view}");
     assert_eq!((&view["away"]["leave_id"], &view["away"]["keep_sound"]), (&json!("lunch"), &json!(true)));
@@ -237,4 +237,57 @@ async fn what_cannot_be_stored_keeps_the_picture_off() {
     assert_eq!(call(&site, &room, "back", &owner, json!({})).await.0, 200);
     kept(false).await;
     shows(&live, Stage::Live).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leave_says_what_is_shown_and_when_one_means_to_be_back() {
+    let site = site().await;
+    let owner = site.person("owner").await;
+    let room = site.room(&owner).await;
+    let shelf = async || site.get(&format!("/rooms/{}/placeholders", id(&room)), Some(&owner)).await.1;
+    let leave = async |ask: Value| call(&site, &room, "leave", &owner, ask).await;
+    let back_at = async |at: Value| {
+        let path = format!("/rooms/{}/back_at", id(&room));
+        site.call(reqwest::Method::PUT, &path, Some(&owner), Some(json!({"back_at": at}))).await
+    };
+    let soon = mujian_protocol::WallTime::now().millis() + 600_000;
+
+    assert_eq!(call(&site, &room, "away", &owner, json!({"placeholder_id": "nothing"})).await.0, 404);
+    let next = call(&site, &room, "away", &owner, json!({"placeholder_id": "food"})).await.1;
+    assert_eq!((&next["id"], &next["reason"]), (&json!("food"), &json!("picked")));
+    assert_eq!(shelf().await["next"], "food");
+
+    // What the leave itself names is shown, and the time is told; the pick ahead is used up by this stay.
+    let (status, view) = leave(json!({"leave_id": "a", "placeholder_id": "game", "back_at": soon})).await;
+    assert_eq!((status.as_u16(), &view["away"]["back_at"]), (200, &json!(soon)), "{view}");
+    let told = leave(json!({"leave_id": "a"})).await.1;
+    assert_eq!(told["away"], view["away"], "told twice, it is the same");
+    let now = shelf().await;
+    assert_eq!((&now["choice"]["id"], &now["next"]), (&json!("game"), &Value::Null), "{now}");
+
+    let (status, view) = back_at(json!(soon + 60_000)).await;
+    assert_eq!((status.as_u16(), &view["away"]["back_at"]), (200, &json!(soon + 60_000)), "{view}");
+    let store = &site.server.as_ref().unwrap().app().store;
+    let on_disk = store.room(id(&room).parse().unwrap()).await.unwrap().unwrap().away;
+    assert_eq!(serde_json::to_value(on_disk).unwrap(), view["away"], "it outlives a restart");
+    for (at, status) in [(json!(5), 400), (json!(soon + 2 * 86_400_000), 400), (Value::Null, 200)] {
+        assert_eq!(back_at(at.clone()).await.0, status, "{at}");
+    }
+    assert_eq!(site.get(&format!("/rooms/{}", id(&room)), None).await.1["away"]["back_at"], Value::Null);
+
+    assert_eq!(call(&site, &room, "back", &owner, json!({})).await.0, 200);
+    assert_eq!(back_at(json!(soon)).await.0, 409, "there is nothing to come back from");
+    assert_eq!(shelf().await["choice"]["reason"], "empty", "the next time is another one");
+
+    // What cannot be shown or told is refused, and the streamer is away all the same.
+    for (ask, status) in [
+        (json!({"leave_id": "b", "placeholder_id": "nothing", "back_at": soon}), 404),
+        (json!({"leave_id": "b", "back_at": 1}), 400),
+    ] {
+        let (found, error) = leave(ask).await;
+        assert_eq!(found, status, "{error}");
+        assert!(error["message"].as_str().unwrap().starts_with("You are away and your picture is off."), "{error}");
+        let view = site.get(&format!("/rooms/{}", id(&room)), None).await.1;
+        assert_eq!((&view["away"]["leave_id"], &view["away"]["back_at"]), (&json!("b"), &json!(soon)), "{view}");
+    }
 }

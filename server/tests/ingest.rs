@@ -432,7 +432,7 @@ async fn marks_in_the_stream_are_obeyed_and_told() {
     assert_eq!(status.away, None);
 
     // The same leave over the API, held up: it is over. Another one holds.
-    let mut leave = Leave { leave_id: leave_id.clone(), since: WallTime::now(), keep_sound: false };
+    let mut leave = Leave { leave_id: leave_id.clone(), since: WallTime::now(), keep_sound: false, back_at: None };
     assert_eq!(ingest.stage.leave(leave.clone()).await.unwrap(), None);
     leave.leave_id = LeaveId::new();
     assert_eq!(ingest.stage.leave(leave.clone()).await.unwrap(), Some(leave.clone()));

@@ -57,61 +57,28 @@ fn ffmpeg(out: &Path, arguments: &[&str]) -> Vec<u8> {
     std::fs::read(out).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kind_becomes_what_viewers_see() {
-    let (site, token, room) = stand().await;
-    let file = |name: &str| -> PathBuf { site.data.path().join(name) };
-    let test = "testsrc2=size=320x180:rate=10:duration=1.5";
-    let tone = "sine=frequency=440:duration=2.5";
-    let svg = br##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="#e4472f"/></svg>"##;
-    // Query, type, file; what it becomes, whether it has sound, how many milliseconds.
-    type Case<'a> = (&'a str, &'a str, Vec<u8>, &'a str, bool, i64);
-    let cases: Vec<Case<'_>> = vec![
-        ("text=Back%20soon", "", Vec::new(), "text", false, 2000),
-        (
-            "",
-            "image/png",
-            ffmpeg(&file("a.png"), &["-f", "lavfi", "-i", test, "-frames:v", "1"]),
-            "picture",
-            false,
-            2000,
-        ),
-        (
-            "text=hello",
-            "image/jpeg",
-            ffmpeg(&file("a.jpg"), &["-f", "lavfi", "-i", test, "-frames:v", "1"]),
-            "picture",
-            false,
-            2000,
-        ),
-        ("", "image/svg+xml", svg.to_vec(), "picture", false, 2000),
-        ("", "image/gif", ffmpeg(&file("a.gif"), &["-f", "lavfi", "-i", test]), "animation", false, 3000),
-        ("", "image/png", ffmpeg(&file("b.png"), &["-f", "lavfi", "-i", test, "-f", "apng"]), "animation", false, 3000),
-        ("", "audio/wav", ffmpeg(&file("a.wav"), &["-f", "lavfi", "-i", tone]), "audio", true, 2500),
-        (
-            "",
-            "video/mp4",
-            ffmpeg(&file("a.mp4"), &["-f", "lavfi", "-i", test, "-f", "lavfi", "-i", tone, "-shortest"]),
-            "video",
-            true,
-            1500,
-        ),
-    ];
+/// Query, type, file; what it becomes, whether it has sound, how many milliseconds.
+type Case<'a> = (&'a str, &'a str, Vec<u8>, &'a str, bool, i64);
+
+const MOVES: &str = "testsrc2=size=320x180:rate=10:duration=1.5";
+
+/// Each of them becomes what it should, and what viewers see of it can be looked at.
+async fn become_what_viewers_see((site, token, room): &(Site, String, String), cases: Vec<Case<'_>>) {
     for (i, (query, kind, body, wanted, sound, millis)) in cases.into_iter().enumerate() {
-        let (status, view) = upload(&site, &token, &room, &format!("name=n{i}&{query}"), kind, body).await;
+        let (status, view) = upload(site, token, room, &format!("name=n{i}&{query}"), kind, body).await;
         assert_eq!(status, 201, "{view}");
-        let made = settled(&site, &token, &room, view["id"].as_str().unwrap()).await;
+        let made = settled(site, token, room, view["id"].as_str().unwrap()).await;
         assert_eq!(made["state"]["state"], "ready", "{made}");
         assert_eq!((made["kind"].as_str(), made["sound"].as_bool()), (Some(wanted), Some(sound)), "{made}");
         assert!((made["duration_ms"].as_i64().unwrap() - millis).abs() <= 700, "{made}");
         let path = format!("{}/api/v1/rooms/{room}/placeholders/{}", site.base, made["id"].as_str().unwrap());
         let get = async |what: &str| {
-            let answer = site.client.get(format!("{path}/{what}")).bearer_auth(&token).send().await.unwrap();
+            let answer = site.client.get(format!("{path}/{what}")).bearer_auth(token).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{what} of {made}");
             answer.bytes().await.unwrap()
         };
         assert_eq!(get("poster").await[..3], [0xff, 0xd8, 0xff]);
-        let preview = file(&format!("{i}.preview.mp4"));
+        let preview = site.data.path().join(format!("{i}.preview.mp4"));
         std::fs::write(&preview, get("preview").await).unwrap();
         let decoded =
             Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&preview).args(["-f", "null", "-"]).output();
@@ -121,22 +88,73 @@ async fn every_kind_becomes_what_viewers_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_still_becomes_what_viewers_see() {
+    let stand = stand().await;
+    let file = |name: &str| -> PathBuf { stand.0.data.path().join(name) };
+    let one = |name: &str| ffmpeg(&file(name), &["-f", "lavfi", "-i", MOVES, "-frames:v", "1"]);
+    let svg = br##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9" fill="#e4472f"/></svg>"##;
+    let cases: Vec<Case<'_>> = vec![
+        ("text=Back%20soon", "", Vec::new(), "text", false, 2000),
+        ("", "image/png", one("a.png"), "picture", false, 2000),
+        ("text=hello", "image/jpeg", one("a.jpg"), "picture", false, 2000),
+        ("", "image/svg+xml", svg.to_vec(), "picture", false, 2000),
+    ];
+    become_what_viewers_see(&stand, cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_or_sounds_becomes_what_viewers_see() {
+    let stand = stand().await;
+    let file = |name: &str| -> PathBuf { stand.0.data.path().join(name) };
+    let tone = "sine=frequency=440:duration=2.5";
+    let cases: Vec<Case<'_>> = vec![
+        ("", "image/gif", ffmpeg(&file("a.gif"), &["-f", "lavfi", "-i", MOVES]), "animation", false, 3000),
+        (
+            "",
+            "image/png",
+            ffmpeg(&file("b.png"), &["-f", "lavfi", "-i", MOVES, "-f", "apng"]),
+            "animation",
+            false,
+            3000,
+        ),
+        ("", "audio/wav", ffmpeg(&file("a.wav"), &["-f", "lavfi", "-i", tone]), "audio", true, 2500),
+        (
+            "",
+            "video/mp4",
+            ffmpeg(&file("a.mp4"), &["-f", "lavfi", "-i", MOVES, "-f", "lavfi", "-i", tone, "-shortest"]),
+            "video",
+            true,
+            1500,
+        ),
+    ];
+    become_what_viewers_see(&stand, cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_picture_takes_music_and_is_as_long_as_it() {
     let (site, token, room) = stand().await;
     let svg = br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9"/></svg>"#;
     let (_, view) = upload(&site, &token, &room, "name=n", "image/svg+xml", svg.to_vec()).await;
     let id = view["id"].as_str().unwrap().to_owned();
-    settled(&site, &token, &room, &id).await;
     let sound = ffmpeg(&site.data.path().join("a.mp3"), &["-f", "lavfi", "-i", "sine=duration=4"]);
     let put = |body: Vec<u8>| {
         let url = format!("{}/api/v1/rooms/{room}/placeholders/{id}/sound", site.base);
         site.client.put(url).bearer_auth(&token).body(body).send()
     };
     assert_eq!(put(svg.to_vec()).await.unwrap().status(), 400, "a picture is no sound");
-    assert_eq!(put(sound).await.unwrap().status(), 204);
+    // While the picture alone is still being made: what is made of it counts for nothing.
+    assert_eq!(put(sound.clone()).await.unwrap().status(), 204);
     let made = settled(&site, &token, &room, &id).await;
     assert_eq!((made["kind"].as_str(), made["sound"].as_bool()), (Some("picture"), Some(true)), "{made}");
     assert!((made["duration_ms"].as_i64().unwrap() - 4000).abs() < 300, "{made}");
+    // Other sound takes the place of the first, and counts alone.
+    assert_eq!(made["bytes"], svg.len() + sound.len());
+    let shorter = ffmpeg(&site.data.path().join("b.mp3"), &["-f", "lavfi", "-i", "sine=duration=3"]);
+    assert_eq!(put(shorter.clone()).await.unwrap().status(), 204);
+    let made = settled(&site, &token, &room, &id).await;
+    assert!((made["duration_ms"].as_i64().unwrap() - 3000).abs() < 300, "{made}");
+    assert_eq!(made["bytes"], svg.len() + shorter.len());
+    assert_eq!(made["digest"].as_str().unwrap().matches('+').count(), 1, "{made}");
 }
 
 /// A PNG of this size whose pixels are one colour: small in the file, large when it is unpacked.
@@ -294,11 +312,15 @@ async fn words_and_people_judge_and_the_default_stands_in() {
     let waiting = site.get("/review/placeholders", Some(&judge)).await.1;
     assert_eq!((waiting.as_array().unwrap().len(), &waiting[0]["placeholder"]["id"]), (1, &json!(picture)));
     let verdict = format!("/review/placeholders/{picture}/verdict");
-    assert_eq!(site.post(&verdict, Some(&other), json!({"allow": true})).await.0, 403, "not in one's own case");
-    assert_eq!(site.post(&verdict, Some(&judge), json!({"allow": true})).await.0, 204);
+    let digest = waiting[0]["placeholder"]["digest"].clone();
+    let say = |allow: bool| json!({"allow": allow, "digest": digest, "reason": "No."});
+    assert_eq!(site.post(&verdict, Some(&other), say(true)).await.0, 403, "not in one's own case");
+    let old = json!({"allow": true, "digest": "something else that was looked at"});
+    assert_eq!(site.post(&verdict, Some(&judge), old).await.0, 409, "nobody looked at this");
+    assert_eq!(site.post(&verdict, Some(&judge), say(true)).await.0, 204);
     let shelf = site.get(&format!("/rooms/{room}/placeholders"), Some(&other)).await.1;
     assert_eq!((&shelf["choice"]["id"], &shelf["choice"]["reason"]), (&json!(picture), &json!("picked")), "{shelf}");
-    assert_eq!(site.post(&verdict, Some(&judge), json!({"allow": false, "reason": "No."})).await.0, 204);
+    assert_eq!(site.post(&verdict, Some(&judge), say(false)).await.0, 204);
     let shelf = site.get(&format!("/rooms/{room}/placeholders"), Some(&other)).await.1;
     assert_eq!(shelf["choice"]["id"], "away", "{shelf}");
     let path = format!("/rooms/{room}/placeholders/{picture}");

@@ -317,6 +317,11 @@ async fn who_leaves_is_replaced_by_the_placeholder_that_is_seen_and_heard() {
     until(&site, &room, "away").await;
     let away = viewer.reached();
     viewer.more(5000).await;
+    // Taken off the shelf while it is shown: another takes its place at once, whatever must be drawn for that.
+    let shown = format!("/rooms/{id}/placeholders/{}", placeholder["id"].as_str().unwrap());
+    assert_eq!(site.call(reqwest::Method::DELETE, &shown, Some(&owner), None).await.0, 204);
+    let gone = viewer.reached();
+    viewer.more(3000).await;
     assert_eq!(site.post(&format!("/rooms/{id}/back"), Some(&owner), serde_json::json!({})).await.0, 200);
     until(&site, &room, "live").await;
     viewer.more(1000).await;
@@ -328,4 +333,8 @@ async fn who_leaves_is_replaced_by_the_placeholder_that_is_seen_and_heard() {
     let [red, green, blue] = colour(&file, at).await;
     assert!(blue > 3.0 * red && blue > 3.0 * green, "the placeholder is blue: {red} {green} {blue}");
     assert!(loudness(&file, at).await > 0.02, "and it is heard");
+    let after = gone as f64 / 1000.0 + 1.5 - start;
+    let [red, green, blue] = colour(&file, after).await;
+    assert!(blue < 2.0 * red.max(green) + 20.0, "it is gone: {red} {green} {blue}");
+    assert!(loudness(&file, after).await < 0.005, "and silent");
 }

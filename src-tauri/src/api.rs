@@ -7,7 +7,8 @@ use mujian_protocol::api::{AccountView, Credentials, SessionView};
 use mujian_protocol::app::{ApiRequest, ApiResponse};
 use mujian_protocol::{ApiError, ErrorCode};
 use parking_lot::RwLock;
-use reqwest::{Method, StatusCode, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, StatusCode, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,7 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 4 << 20;
 /// Longest path of a call, in bytes.
-const PATH_MAX: usize = 2048;
+const PATH_MAX: usize = 8192;
+/// How long sending a file may take.
+const UPLOAD: Duration = Duration::from_secs(30 * 60);
+/// Longest answer that is a picture or a film, in bytes.
+const MEDIA_MAX: usize = 32 << 20;
 
 /// A server, and who is logged in there. Clones share the session.
 #[derive(Clone)]
@@ -139,31 +144,80 @@ impl Api {
         let method = match request.method.as_str() {
             "GET" => Method::GET,
             "POST" => Method::POST,
+            "PUT" => Method::PUT,
             "PATCH" => Method::PATCH,
             "DELETE" => Method::DELETE,
-            _ => return Err(ApiError::new(ErrorCode::InvalidRequest, "A call is GET, POST, PATCH or DELETE.")),
+            _ => return Err(ApiError::new(ErrorCode::InvalidRequest, "A call is GET, POST, PUT, PATCH or DELETE.")),
         };
         self.exchange(method, &request.path, &request.body).await
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
-        let mut request = self.client.request(method, self.address(path)?);
-        if let Some(token) = self.token() {
-            request = request.bearer_auth(token.as_str());
+    /// Sends a file of the window's; the answer comes back as it is, errors of the server included.
+    ///
+    /// # Errors
+    /// As [`Self::pass`].
+    pub async fn upload(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        file: Vec<u8>,
+    ) -> Result<ApiResponse, ApiError> {
+        let method = match method {
+            "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            _ => return Err(ApiError::new(ErrorCode::InvalidRequest, "A file is sent by POST or PUT.")),
+        };
+        let mut request = self.request(method, path)?.timeout(UPLOAD).body(file);
+        if !content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, content_type);
         }
+        let (status, bytes) = self.read(request, ANSWER_MAX).await?;
+        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// A picture or a film that only who is logged in may see.
+    ///
+    /// # Errors
+    /// As the server says; as [`Self::pass`].
+    pub async fn media(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        let (status, bytes) = self.read(self.request(Method::GET, path)?, MEDIA_MAX).await?;
+        let body = if status.is_success() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or_default() };
+        match error_of(&ApiResponse { status: status.as_u16(), body }) {
+            Some(error) => Err(error),
+            None => Ok(bytes),
+        }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
+        let mut request = self.request(method, path)?;
         if !body.is_null() {
             request = request.json(body);
         }
+        let (status, bytes) = self.read(request, ANSWER_MAX).await?;
+        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// A call as whoever is logged in.
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ApiError> {
+        let request = self.client.request(method, self.address(path)?);
+        Ok(match self.token() {
+            Some(token) => request.bearer_auth(token.as_str()),
+            None => request,
+        })
+    }
+
+    async fn read(&self, request: RequestBuilder, most: usize) -> Result<(StatusCode, Vec<u8>), ApiError> {
         let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
-            if bytes.len() + chunk.len() > ANSWER_MAX {
+            if bytes.len() + chunk.len() > most {
                 return Err(ApiError::new(ErrorCode::TooLarge, "The server's answer is too long."));
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok((status, bytes))
     }
 
     fn address(&self, path: &str) -> Result<Url, ApiError> {

@@ -24,6 +24,7 @@ use crate::host::info::HostInfo;
 use crate::host::share;
 use crate::instance::Only;
 use crate::own_room;
+use crate::studio::absence;
 use crate::studio::rig::Rig;
 use crate::studio::{Start, Studio, Target};
 use crate::telling::Telling;
@@ -440,8 +441,7 @@ async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watc
             continue;
         }
         let encoder = encoder.or(intent.encoder.clone());
-        let away =
-            now.away.as_ref().map(|a| Away { since: a.since, leave_id: a.leave_id.clone(), keep_sound: a.keep_sound });
+        let away = now.away.as_ref().map(absence::fact);
         // A state of before the press does not undo what the press stored.
         let away = if away.is_none() && app.studio.is_away() { intent.away.clone() } else { away };
         if (&encoder, &away) != (&intent.encoder, &intent.away) {

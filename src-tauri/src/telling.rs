@@ -112,7 +112,7 @@ async fn tell(api: Api, room: RoomId, studio: Weak<Studio>) {
 async fn call(api: &Api, room: &RoomId, statement: &Statement) -> Result<Turn, ApiError> {
     match statement {
         Statement::Away { id, keep_sound } => {
-            let leave = LeaveRequest { leave_id: Some(id.clone()), keep_sound: *keep_sound };
+            let leave = LeaveRequest { leave_id: Some(id.clone()), keep_sound: *keep_sound, ..LeaveRequest::default() };
             let view: RoomView = match api.call(Method::POST, &format!("/rooms/{room}/leave"), Some(&leave)).await {
                 // That stay is over, or the room is closing: the room says which.
                 Err(error) if error.code == ErrorCode::Conflict => {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_stream_brings_nobody_back() {
-        let away = Away { since: WallTime(1), leave_id: LeaveId::new(), keep_sound: false };
+        let away = Away { since: WallTime(1), leave_id: LeaveId::new(), keep_sound: false, back_at: None };
         assert_eq!(of_stage(Stage::Off, None), None);
         assert_eq!(of_stage(Stage::Live, None), Some(None));
         assert_eq!(of_stage(Stage::Covered, Some(away.clone())), Some(Some(away)));

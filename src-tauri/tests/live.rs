@@ -247,7 +247,7 @@ async fn a_broadcast_that_begins_away_opens_nothing_until_back() {
     let studio = test_card();
     let mut shown = Shown::of(&stand);
     let leave_id: LeaveId = "before-the-crash".parse().unwrap();
-    let away = Away { since: WallTime(1), leave_id: leave_id.clone(), keep_sound: false };
+    let away = Away { since: WallTime(1), leave_id: leave_id.clone(), keep_sound: false, back_at: None };
     let start = Start { resume: true, away: Some(away) };
     studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), start).await.unwrap();
     let state = until(&studio, "live", live).await;
@@ -398,7 +398,7 @@ async fn the_server_is_told_and_what_is_pressed_elsewhere_is_followed() {
 
     // In a browser.
     let id = stand.id();
-    let leave = LeaveRequest { leave_id: None, keep_sound: true };
+    let leave = LeaveRequest { keep_sound: true, ..LeaveRequest::default() };
     let view: RoomView = stand.api.call(Method::POST, &format!("/rooms/{id}/leave"), Some(&leave)).await.unwrap();
     let fact = view.away.unwrap();
     let followed = until(&studio, "followed", |s| s.away.is_some()).await.away.clone().unwrap();

@@ -177,6 +177,16 @@ pub struct LeaveRequest {
     /// What viewers see meanwhile: one of the shelf's or the system's. By rule if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder_id: Option<String>,
+    /// When the streamer means to be back. Viewers are told; nothing follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_at: Option<WallTime>,
+}
+
+/// `PUT /rooms/ID/back_at`: when the streamer, who is away, means to be back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct BackAtRequest {
+    /// At most a day ahead; none: no time is told any more.
+    pub back_at: Option<WallTime>,
 }
 
 /// `POST /rooms/ID/back`: the streamer is back.

@@ -227,6 +227,8 @@ pub struct ReviewItem {
 pub struct VerdictRequest {
     /// Whether it may be shown.
     pub allow: bool,
+    /// The digest of what was looked at: what changed since then is not judged by this.
+    pub digest: String,
     /// Why not, for the streamer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

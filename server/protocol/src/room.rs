@@ -48,6 +48,9 @@ pub struct Away {
     pub leave_id: LeaveId,
     /// The sound goes on.
     pub keep_sound: bool,
+    /// When the streamer means to be back: shown to viewers, and nothing follows from it.
+    #[serde(default)]
+    pub back_at: Option<WallTime>,
 }
 
 /// Where a durable event stands in its room's sequence: first by epoch, then by number.

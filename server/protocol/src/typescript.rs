@@ -61,6 +61,7 @@ pub fn declarations() -> String {
     all.add::<api::WatchToken>();
     all.add::<api::ServerInfo>();
     all.add::<api::LeaveRequest>();
+    all.add::<api::BackAtRequest>();
     all.add::<api::BackRequest>();
     all.add::<ballot::BallotSettings>();
     all.add::<ballot::BallotSettingsPatch>();

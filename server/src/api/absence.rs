@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use mujian_protocol::api::{BackRequest, LeaveRequest, RoomView};
+use mujian_protocol::api::{BackAtRequest, BackRequest, LeaveRequest, RoomView};
 use mujian_protocol::ballot::{
     BALLOT_SECONDS_MAX, BallotSettings, BallotSettingsPatch, BallotState, INTERACTION_MAX, INTERACTIONS_MAX,
     Interaction, VoteRequest,
 };
 use mujian_protocol::room::ServerMessage;
-use mujian_protocol::{ApiError, BallotId, ErrorCode, RoomId};
+use mujian_protocol::{ApiError, BallotId, ErrorCode, RoomId, WallTime};
 use tokio::sync::mpsc;
 
 use super::extract::{Body, BodyIfAny, Caller, InPath, RoomPath};
@@ -20,8 +20,12 @@ use super::{Answer, Failure};
 use crate::absence::{BackError, LeaveError};
 use crate::app::App;
 use crate::rooms::Room;
+use crate::stage::Leave;
 use crate::store::{RoomUpdate, Settled, StoreError};
 use crate::text;
+
+/// How far ahead a streamer may mean to be back, in milliseconds.
+const BACK_AT_MAX: i64 = 24 * 60 * 60 * 1000;
 
 impl From<LeaveError> for Failure {
     fn from(error: LeaveError) -> Self {
@@ -58,12 +62,14 @@ async fn find_mine(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>>
 ///
 /// It holds when the answer comes: no picture goes out any more, and it is stored. It holds whether or not a publisher
 /// is connected, and whether or not the room is on air: a stream that begins later begins away. Who is away and
-/// leaves once more stays away; the sound goes on then only if both allow it.
+/// leaves once more stays away; the sound goes on then only if both allow it. A placeholder that is not on the shelf, or
+/// a time that cannot be, is refused with the streamer away all the same.
 #[utoipa::path(post, path = "/rooms/{room}/leave", tag = "rooms", request_body = Option<LeaveRequest>, security(("session" = [])),
     params(("room" = String, Path, description = "The room's id")), responses(
     (status = 200, description = "The streamer is away", body = RoomView),
     (status = 403, description = "The room belongs to somebody else", body = ApiError),
-    (status = 404, description = "There is no such room", body = ApiError),
+    (status = 400, description = "The streamer is away, but not told to be back when it is said", body = ApiError),
+    (status = 404, description = "There is no such room; or the streamer is away, and there is no such placeholder", body = ApiError),
     (status = 409, description = "The stay away of this leave_id is over already; nothing changed", body = ApiError),
     (status = 507, description = "The picture is off, but that could not be stored: the disk is full", body = ApiError),
 ))]
@@ -75,12 +81,57 @@ pub(super) async fn leave(
 ) -> Answer<Json<RoomView>> {
     let room = find_mine(&app, &id, &caller).await?;
     let leave_id = ask.leave_id.unwrap_or_default();
-    room.absence.leave(leave_id, ask.keep_sound, app.clock.wall()).await?;
-    // The picture is off by now; what takes its place never keeps that waiting.
-    if let Some(placeholder) = ask.placeholder_id {
-        room.shelf.pick(Some(placeholder), true).await?;
-    }
+    let now = app.clock.wall();
+    let back_at = check_back_at(ask.back_at, now);
+    let back_at_now = back_at.as_ref().ok().copied().flatten();
+    let leave = Leave { leave_id, since: now, keep_sound: ask.keep_sound, back_at: back_at_now };
+    let stay = room.absence.leave(leave).await?;
     tracing::info!(room = %room.id, "The streamer left, by a call.");
+    // The picture is off by now; what takes its place never keeps that waiting, and cannot undo it.
+    if let Some(placeholder) = ask.placeholder_id {
+        room.shelf.pick(Some(placeholder), Some(&stay.leave_id)).await.map_err(|e| away_but(e.into()))?;
+    }
+    back_at.map_err(away_but)?;
+    Ok(Json(room.view()))
+}
+
+/// A refusal of something that came with a leave, which holds.
+fn away_but(failure: Failure) -> Failure {
+    failure.preceded_by("You are away and your picture is off.")
+}
+
+/// A time that lies ahead, by a day at most.
+fn check_back_at(at: Option<WallTime>, now: WallTime) -> Answer<Option<WallTime>> {
+    match at.map(|at| at.millis().saturating_sub(now.millis())) {
+        Some(ahead) if !(1..=BACK_AT_MAX).contains(&ahead) => Err(Failure::new(
+            ErrorCode::InvalidRequest,
+            "The time to be back at must lie ahead, by a day at most. Give another one, or none.",
+        )),
+        _ => Ok(at),
+    }
+}
+
+/// When the streamer, who is away, means to be back. Viewers are shown it; nothing follows from it.
+#[utoipa::path(put, path = "/rooms/{room}/back_at", tag = "rooms", request_body = BackAtRequest, security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "Viewers are told", body = RoomView),
+    (status = 400, description = "The time does not lie ahead, or too far", body = ApiError),
+    (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such room", body = ApiError),
+    (status = 409, description = "The streamer is not away", body = ApiError),
+))]
+pub(super) async fn back_at(
+    State(app): State<Arc<App>>,
+    RoomPath(id): RoomPath,
+    caller: Caller,
+    Body(ask): Body<BackAtRequest>,
+) -> Answer<Json<RoomView>> {
+    let room = find_mine(&app, &id, &caller).await?;
+    let at = check_back_at(ask.back_at, app.clock.wall())?;
+    if !room.absence.back_at(at).await? {
+        let words = "You are not away, so there is no time to be back at. Leave first.";
+        return Err(Failure::new(ErrorCode::Conflict, words));
+    }
     Ok(Json(room.view()))
 }
 

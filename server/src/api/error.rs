@@ -31,6 +31,13 @@ impl Failure {
         Self { status, error: ApiError::new(code, message), retry_after: None }
     }
 
+    /// The same, after a sentence on what was done all the same.
+    #[must_use]
+    pub fn preceded_by(mut self, sentence: &str) -> Self {
+        self.error.message = format!("{sentence} {}", self.error.message);
+        self
+    }
+
     /// Too often.
     #[must_use]
     pub fn too_often(what: &str, wait: Duration) -> Self {

@@ -56,6 +56,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/end", post(rooms::end))
         .route("/rooms/{room}/leave", post(absence::leave))
         .route("/rooms/{room}/back", post(absence::back))
+        .route("/rooms/{room}/back_at", put(absence::back_at))
         .route("/rooms/{room}/ballot", get(absence::ballot))
         .route("/rooms/{room}/ballot/vote", post(absence::vote))
         .route("/rooms/{room}/interactions", get(absence::interactions).patch(absence::change_interactions))

@@ -27,6 +27,7 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         rooms::end,
         absence::leave,
         absence::back,
+        absence::back_at,
         absence::ballot,
         absence::vote,
         absence::interactions,

@@ -31,6 +31,7 @@ use super::{Answer, Failure};
 use crate::app::App;
 use crate::placeholder::{NewPlaceholder, ShelfError, check_upload};
 use crate::rooms::Room;
+use crate::slate::tape::{self, Tape};
 use crate::slate::{SOUND_RATE, SlateLoop, Theme};
 use crate::text;
 
@@ -174,7 +175,9 @@ pub(super) async fn list(
     RoomPath(id): RoomPath,
     caller: Caller,
 ) -> Answer<Json<ShelfView>> {
-    Ok(Json(find_own(&app, &id, &caller).await?.shelf.view().await?))
+    let room = find_own(&app, &id, &caller).await?;
+    room.shelf.follow(room.stay().as_ref()).await?;
+    Ok(Json(room.shelf.view().await?))
 }
 
 /// What an upload says of itself.
@@ -360,7 +363,7 @@ pub(super) async fn poster(
         }
         None => {
             own(&app, &id, &placeholder).await?;
-            app.placeholders.poster(&id, &placeholder).await.ok_or_else(none)?
+            app.placeholders.poster(&id, &placeholder).await.ok_or_else(none)?.into()
         }
     };
     Ok(media("image/jpeg", jpeg))
@@ -378,14 +381,16 @@ pub(super) async fn preview(
     caller: Caller,
 ) -> Answer<Response> {
     may_look(&app, &id, &caller).await?;
-    own(&app, &id, &placeholder).await?;
+    let item = own(&app, &id, &placeholder).await?;
     let none = || Failure::new(ErrorCode::NotFound, "It is not ready yet.");
-    let slate = app.placeholders.loop_of(&id, &placeholder).await.ok_or_else(none)?;
-    Ok(media("video/mp4", mp4(&slate).await.freeze()))
+    let path = app.placeholders.tape_of(&item).ok_or_else(none)?;
+    let made = tokio::task::spawn_blocking(move || tape::open(&path).map(|(slate, tape)| mp4(&slate, &tape)));
+    let film = made.await.map_err(|_| none())?.map_err(|e| disk(&e))?;
+    Ok(media("video/mp4", film.freeze()))
 }
 
-/// The beginning of a slate as a file.
-async fn mp4(slate: &SlateLoop) -> BytesMut {
+/// The beginning of a slate as a file. Blocks on the disk.
+fn mp4(slate: &SlateLoop, tape: &Tape) -> BytesMut {
     let audio = Arc::new(mujian_media::aac::make_asc(SOUND_RATE, 2));
     let mut out = BytesMut::from(&fmp4::init_segment(&slate.config, &audio)[..]);
     let mut sounds = 0i64;
@@ -394,16 +399,7 @@ async fn mp4(slate: &SlateLoop) -> BytesMut {
         if at > PREVIEW {
             break;
         }
-        // Once round the scheduler lets the file's reader catch up.
-        let mut frame = slate.frame(n);
-        for _ in 0..100 {
-            if frame.is_some() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            frame = slate.frame(n);
-        }
-        let Some(frame) = frame else { break };
+        let Some(frame) = tape.read(n) else { break };
         let picture = VideoFrame { dts: at, pts: at, key: frame.key, data: frame.data };
         let mut sound = Vec::new();
         while MediaTime::from_scale(sounds * 1024, SOUND_RATE) < at.saturating_add(slate.frame_duration) {
@@ -430,6 +426,7 @@ async fn mp4(slate: &SlateLoop) -> BytesMut {
     params(("room" = String, Path, description = "The room's id")), responses(
     (status = 200, description = "What is shown, or will be, and why", body = ChoiceView),
     (status = 403, description = "The room belongs to somebody else", body = ApiError),
+    (status = 404, description = "There is no such placeholder", body = ApiError),
 ))]
 pub(super) async fn pick(
     State(app): State<Arc<App>>,
@@ -438,11 +435,7 @@ pub(super) async fn pick(
     JsonBody(ask): JsonBody<AwayRequest>,
 ) -> Answer<Json<ChoiceView>> {
     let room = find_own(&app, &id, &caller).await?;
-    if ask.placeholder_id.as_ref().is_some_and(|id| id.len() > 64) {
-        return Err(ShelfError::Unknown.into());
-    }
-    let away = room.stage.status().borrow().away.is_some();
-    Ok(Json(room.shelf.pick(ask.placeholder_id, away).await?))
+    Ok(Json(room.shelf.pick(ask.placeholder_id, room.stay().as_ref()).await?))
 }
 
 fn reviewer(caller: &Caller) -> Answer<()> {
@@ -468,7 +461,7 @@ pub(super) async fn waiting(State(app): State<Arc<App>>, caller: Caller) -> Answ
     (status = 204, description = "So it is"),
     (status = 403, description = "The account reviews nothing", body = ApiError),
     (status = 404, description = "There is no such placeholder", body = ApiError),
-    (status = 409, description = "It is not ready to be judged", body = ApiError),
+    (status = 409, description = "It is not ready to be judged, or was changed since it was looked at", body = ApiError),
 ))]
 pub(super) async fn verdict(
     State(app): State<Arc<App>>,
@@ -499,7 +492,9 @@ pub(super) async fn verdict(
         };
         (RefusalCode::Moderator, why)
     });
-    app.store.judge_placeholder(placeholder, refusal).await?;
+    if !app.store.judge_placeholder(placeholder, verdict.digest, refusal).await? {
+        return Err(Failure::new(ErrorCode::Conflict, "It was changed since you looked at it. Look at it again."));
+    }
     tracing::info!(placeholder = %item.placeholder.id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
     if let Some(room) = app.rooms.held(&item.room) {
         room.shelf.choose().await?;

@@ -42,9 +42,7 @@ pub fn choose(shelf: &[PlaceholderView], picked: Option<&str>, room: &RoomWords)
 fn why_not(state: Option<&PlaceholderState>) -> String {
     match state {
         None => "It is not on the shelf any more; the default is shown.".into(),
-        Some(PlaceholderState::Checking) => {
-            "It is still being made ready; the default is shown, and it follows when it is picked again.".into()
-        }
+        Some(PlaceholderState::Checking) => "It is still being made ready; the default is shown until then.".into(),
         Some(PlaceholderState::Waiting) => "It waits for a moderator; the default is shown until then.".into(),
         Some(PlaceholderState::Refused { message, .. }) => format!("It was refused; the default is shown. {message}"),
         Some(PlaceholderState::Ready) => String::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mujian_protocol::placeholder::{
     BuiltInView, ChoiceView, PLACEHOLDERS_MAX, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem, ShelfView,
 };
-use mujian_protocol::{AccountId, RoomId};
+use mujian_protocol::{LeaveId, RoomId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
@@ -133,12 +133,15 @@ impl Placeholders {
         digest: &str,
     ) -> Result<(), ShelfError> {
         let place = self.place(room, id);
-        let set = self.inner.store.set_placeholder_sound(room.clone(), id.to_owned(), bytes, digest.to_owned());
-        if !set.await? {
-            return Err(ShelfError::Unknown);
-        }
+        let own = std::fs::metadata(place.join(FILE)).map_or(0, |m| m.len());
+        let sizes = (own.saturating_add(bytes), SHELF_BYTES_MAX);
+        // The files before the fact: what is made of them meanwhile is of the old digest, and counts for nothing.
         file.persist(place.join(SOUND)).map_err(|e| e.error)?;
-        for form in forms(&place) {
+        let set = self.inner.store.set_placeholder_sound(room.clone(), id.to_owned(), sizes, digest.to_owned());
+        if !set.await? {
+            return Err(ShelfError::Full);
+        }
+        for form in all_forms(&place) {
             std::fs::remove_file(form)?;
         }
         Ok(())
@@ -157,7 +160,8 @@ impl Placeholders {
         }
         if let Err(refusal) = self.make(&item, request).await {
             tracing::info!(placeholder = id, code = ?refusal.code, "A placeholder was refused.");
-            self.inner.store.judge_placeholder(id.to_owned(), Some((refusal.code, refusal.message))).await?;
+            let refused = Some((refusal.code, refusal.message));
+            self.inner.store.judge_placeholder(id.to_owned(), item.placeholder.digest, refused).await?;
         }
         Ok(())
     }
@@ -174,13 +178,14 @@ impl Placeholders {
             return Ok(());
         }
         let place = self.place(&item.room, id);
-        let media = [FILE, SOUND].map(|f| place.join(f)).into_iter().find(|f| f.exists());
+        let media = [FILE, SOUND].map(|f| place.join(f)).into_iter().filter(|f| f.exists()).collect();
         let words = [&view.text, &view.name].into_iter().chain(&view.keywords).cloned().collect();
+        let digest = view.digest.clone();
         match self.inner.judges.judge(&Case { owner: item.owner.id.clone(), words, media }).await? {
-            Verdict::Pass => self.inner.store.judge_placeholder(id.to_owned(), None).await.map(|_| ()),
+            Verdict::Pass => self.inner.store.judge_placeholder(id.to_owned(), digest, None).await.map(|_| ()),
             Verdict::Refuse(why) => {
                 let refused = Some((RefusalCode::Words, why));
-                self.inner.store.judge_placeholder(id.to_owned(), refused).await.map(|_| ())
+                self.inner.store.judge_placeholder(id.to_owned(), digest, refused).await.map(|_| ())
             }
             // What only its words refused waits for a person again; what one allowed stays allowed.
             Verdict::Unknown if matches!(view.state, PlaceholderState::Refused { .. }) => {
@@ -193,7 +198,8 @@ impl Placeholders {
     /// A form of a placeholder, made if it is not there.
     async fn make(&self, item: &ReviewItem, request: SlateRequest) -> Result<(), Refusal> {
         let place = self.place(&item.room, &item.placeholder.id);
-        let out = form(&place, request);
+        let digest = &item.placeholder.digest;
+        let out = form(&place, digest, request);
         let known = item.placeholder.duration_ms.is_some();
         if known && out.exists() {
             return Ok(());
@@ -223,25 +229,24 @@ impl Placeholders {
         // What the worker wrote is read as hostile, as everything is that had to do with the file.
         tape::open(&part).map_err(|_| Refusal::damaged())?;
         let kept = part.persist(&out);
-        kept.map_err(|_| Refusal::new(RefusalCode::NoWorkshop, "The server's disk failed."))?;
-        keep_few(&place, &out);
+        kept.map_err(|_| {
+            Refusal::new(
+                RefusalCode::NoWorkshop,
+                "The server's disk could not keep it. Its operator must look at it; then upload it again.",
+            )
+        })?;
+        keep_few(&place, digest, &out);
         tracing::info!(placeholder = %item.placeholder.id, took = ?began.elapsed(), "made a placeholder");
         let id = item.placeholder.id.clone();
-        let stored = self.inner.store.placeholder_made(id, made.kind, made.sound, made.duration_ms).await;
-        stored.map_err(|_| Refusal::new(RefusalCode::NoWorkshop, "The server's database failed."))
-    }
-
-    /// Makes what was not made when the server stopped.
-    pub async fn go_on(self) {
-        let unmade = match self.inner.store.placeholders_unmade().await {
-            Ok(unmade) => unmade,
-            Err(_) => return,
-        };
-        for item in unmade {
-            if self.prepare(&item.placeholder.id, SlateRequest::default()).await.is_err() {
-                return;
-            }
-        }
+        let of = item.placeholder.digest.clone();
+        let stored = self.inner.store.placeholder_made(id, of, made.kind, made.sound, made.duration_ms).await;
+        // What has other files by now is made of them next: whoever brought them asked for it.
+        stored.map(|_| ()).map_err(|_| {
+            Refusal::new(
+                RefusalCode::NoWorkshop,
+                "The server could not note that it is ready. Upload it again; if that fails, its operator must look at the server's disk.",
+            )
+        })
     }
 
     /// A still picture of a placeholder, as JPEG.
@@ -249,9 +254,10 @@ impl Placeholders {
         tokio::fs::read(self.place(room, id).join(POSTER)).await.ok()
     }
 
-    /// A form of a placeholder, to look at.
-    pub async fn loop_of(&self, room: &RoomId, id: &str) -> Option<SlateLoop> {
-        tape::play(forms(&self.place(room, id)).into_iter().next()?).await.ok()
+    /// A form of a placeholder, to look at: its file.
+    #[must_use]
+    pub fn tape_of(&self, item: &ReviewItem) -> Option<PathBuf> {
+        forms(&self.place(&item.room, &item.placeholder.id), &item.placeholder.digest).into_iter().next()
     }
 
     /// Takes a placeholder off its shelf, with its files.
@@ -268,13 +274,27 @@ impl Placeholders {
     }
 }
 
-fn form(place: &Path, request: SlateRequest) -> PathBuf {
-    let SlateRequest { width, height, fps } = request;
-    place.join(format!("{width}x{height}-{fps}.tape"))
+/// The end of the names of all that was made of files of this digest.
+fn edition(digest: &str) -> String {
+    let part = |d: &str| d.chars().take(16).collect::<String>();
+    let parts: Vec<String> = digest.split('+').map(part).collect();
+    format!("-{}.tape", parts.join("+"))
 }
 
-/// The forms that are there, the newest first.
-fn forms(place: &Path) -> Vec<PathBuf> {
+fn form(place: &Path, digest: &str, request: SlateRequest) -> PathBuf {
+    let SlateRequest { width, height, fps } = request;
+    place.join(format!("{width}x{height}-{fps}{}", edition(digest)))
+}
+
+/// The forms that are there of files of this digest, the newest first.
+fn forms(place: &Path, digest: &str) -> Vec<PathBuf> {
+    let edition = edition(digest);
+    let mine = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().ends_with(&edition));
+    all_forms(place).into_iter().filter(mine).collect()
+}
+
+/// All of them.
+fn all_forms(place: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
     let mut all: Vec<(std::time::SystemTime, PathBuf)> = entries
         .filter_map(Result::ok)
@@ -285,8 +305,10 @@ fn forms(place: &Path) -> Vec<PathBuf> {
     all.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-fn keep_few(place: &Path, new: &Path) {
-    for old in forms(place).into_iter().filter(|f| f != new).skip(FORMS_KEPT - 1) {
+/// Keeps the newest few of this digest, and none of another.
+fn keep_few(place: &Path, digest: &str, new: &Path) {
+    let kept: Vec<PathBuf> = forms(place, digest).into_iter().filter(|f| f != new).take(FORMS_KEPT - 1).collect();
+    for old in all_forms(place).into_iter().filter(|f| f != new && !kept.contains(f)) {
         // One that cannot be removed now is removed after the next.
         let _ = std::fs::remove_file(old);
     }
@@ -296,7 +318,7 @@ fn keep_few(place: &Path, new: &Path) {
 #[derive(Debug)]
 pub struct RoomShelf {
     room: RoomId,
-    owner: (AccountId, String),
+    owner: String,
     placeholders: Placeholders,
     now: Mutex<Now>,
     me: std::sync::Weak<Self>,
@@ -312,6 +334,8 @@ struct Now {
     wanted: SlateRequest,
     title: String,
     tags: Vec<String>,
+    /// The streamer's stay away.
+    stay: Option<LeaveId>,
     /// What was opened last: the same file is the same loop.
     open: Option<(PathBuf, Arc<SlateLoop>)>,
 }
@@ -325,7 +349,7 @@ impl RoomShelf {
             me: me.clone(),
             picking: tokio::sync::Mutex::default(),
             room: row.id.clone(),
-            owner: (row.owner.id.clone(), row.owner.name.clone()),
+            owner: row.owner.name.clone(),
             placeholders,
             now: Mutex::new(now),
             changed: Notify::new(),
@@ -343,12 +367,6 @@ impl RoomShelf {
         (now.title, now.tags) = (row.title.clone(), tags_of(row));
     }
 
-    /// The owner's account.
-    #[must_use]
-    pub fn owner(&self) -> &AccountId {
-        &self.owner.0
-    }
-
     /// Chooses anew, and has the stage ask again if that changed something.
     ///
     /// # Errors
@@ -358,12 +376,15 @@ impl RoomShelf {
         let shelf = store.placeholders(self.room.clone()).await?;
         let picks = store.picks(self.room.clone()).await?;
         let (past, danmaku) = store.room_words(self.room.clone(), DANMAKU).await?;
-        let (title, tags) = {
+        let (title, tags, stay) = {
             let now = self.now.lock();
-            (now.title.clone(), now.tags.clone())
+            (now.title.clone(), now.tags.clone(), now.stay.clone())
         };
         let words = RoomWords { title, tags, danmaku, past };
-        let picked = picks.shown.or(picks.next);
+        let picked = match stay {
+            Some(stay) => picks.shown.filter(|_| picks.stay == Some(stay)),
+            None => picks.next,
+        };
         let work = move || choice::choose(&shelf, picked.as_deref(), &words);
         let choice = tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?;
         let before = self.now.lock().choice.replace(choice.clone());
@@ -373,45 +394,52 @@ impl RoomShelf {
         Ok(choice)
     }
 
-    /// The streamer left: what was picked for the next time is for this one.
+    /// The streamer is away by this leave, or is not: what was picked for the next time is for this one, and
+    /// the next time is another one.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn left(&self) -> Result<ChoiceView, StoreError> {
+    pub async fn follow(&self, stay: Option<&LeaveId>) -> Result<(), StoreError> {
         let _turn = self.picking.lock().await;
-        let store = &self.placeholders.inner.store;
-        let picks = store.picks(self.room.clone()).await?;
-        if picks.shown.is_none() && picks.next.is_some() {
-            store.set_picks(self.room.clone(), Picks { next: None, shown: picks.next }).await?;
+        if self.now.lock().stay.as_ref() == stay {
+            return Ok(());
         }
-        self.choose().await
-    }
-
-    /// The streamer is back: the next time is another one.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn back(&self) -> Result<(), StoreError> {
-        let _turn = self.picking.lock().await;
-        let store = &self.placeholders.inner.store;
-        let picks = store.picks(self.room.clone()).await?;
-        if picks.shown.is_some() {
-            store.set_picks(self.room.clone(), Picks { shown: None, ..picks }).await?;
+        match stay {
+            Some(stay) => self.begin(stay).await.map(|_| ())?,
+            None => self.now.lock().stay = None,
         }
         self.choose().await.map(|_| ())
     }
 
-    /// Picks one, for the present time away or the next; none: by rule.
+    /// The picks as they are for this stay. A stay has a name, so it does not matter who hears of it first.
+    async fn begin(&self, stay: &LeaveId) -> Result<Picks, StoreError> {
+        let store = &self.placeholders.inner.store;
+        let mut picks = store.picks(self.room.clone()).await?;
+        if picks.stay.as_ref() != Some(stay) {
+            picks = Picks { next: None, stay: Some(stay.clone()), shown: picks.next };
+            store.set_picks(self.room.clone(), picks.clone()).await?;
+        }
+        self.now.lock().stay = Some(stay.clone());
+        Ok(picks)
+    }
+
+    /// Picks one, for this stay away or the next; none: by rule.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn pick(&self, id: Option<String>, away: bool) -> Result<ChoiceView, StoreError> {
+    /// There is no such placeholder, or the database failed.
+    pub async fn pick(&self, id: Option<String>, stay: Option<&LeaveId>) -> Result<ChoiceView, ShelfError> {
         let _turn = self.picking.lock().await;
         let store = &self.placeholders.inner.store;
-        let picks = store.picks(self.room.clone()).await?;
-        let picks = if away { Picks { shown: id, ..picks } } else { Picks { next: id, ..picks } };
+        if let Some(id) = id.as_ref().filter(|id| Theme::named(id).is_none()) {
+            let found = store.placeholder(id.clone()).await?;
+            found.filter(|item| item.room == self.room).ok_or(ShelfError::Unknown)?;
+        }
+        let picks = match stay {
+            Some(stay) => Picks { shown: id, ..self.begin(stay).await? },
+            None => Picks { next: id, ..store.picks(self.room.clone()).await? },
+        };
         store.set_picks(self.room.clone(), picks).await?;
-        self.choose().await
+        Ok(self.choose().await?)
     }
 
     /// The shelf as its owner sees it.
@@ -441,7 +469,11 @@ impl RoomShelf {
     pub async fn prepare(&self, id: &str) -> Result<(), StoreError> {
         let wanted = self.now.lock().wanted;
         self.placeholders.prepare(id, wanted).await?;
-        self.choose().await.map(|_| ())
+        // It may be the one that is shown, of other files than before.
+        if self.choose().await?.id == id {
+            self.changed.notify_one();
+        }
+        Ok(())
     }
 
     /// Makes all that are ready in the stream's form, one after the other.
@@ -485,12 +517,15 @@ impl AwaySlates for RoomShelf {
     fn ready(&self, request: SlateRequest) -> SlateFuture<'_, Option<Arc<SlateLoop>>> {
         Box::pin(async move {
             let id = self.chosen().await?;
-            if Theme::named(&id).is_some() {
-                return None;
+            let slates = &self.placeholders.inner.slates;
+            if let Some(theme) = Theme::named(&id) {
+                // What is shown now may be gone from the shelf or refused, and must not stay until this is drawn.
+                return Some(slates.at_hand(&Art::Theme(theme, self.owner.clone()), request));
             }
-            let place = self.placeholders.place(&self.room, &id);
-            let exact = form(&place, request);
-            let path = if exact.exists() { exact } else { forms(&place).into_iter().next()? };
+            let item = self.placeholders.inner.store.placeholder(id.clone()).await.ok()??;
+            let (place, digest) = (self.placeholders.place(&self.room, &id), &item.placeholder.digest);
+            let exact = form(&place, digest, request);
+            let path = if exact.exists() { exact } else { forms(&place, digest).into_iter().next()? };
             self.play(path).await
         })
     }
@@ -502,12 +537,13 @@ impl AwaySlates for RoomShelf {
             let id = self.chosen().await.ok_or_else(gone)?;
             let slates = &self.placeholders.inner.slates;
             let slate = match Theme::named(&id) {
-                Some(theme) => slates.drawn(&Art::Theme(theme, self.owner.1.clone()), request).await?,
+                Some(theme) => slates.drawn(&Art::Theme(theme, self.owner.clone()), request).await?,
                 None => {
                     let store = &self.placeholders.inner.store;
                     let item = store.placeholder(id.clone()).await.ok().flatten().ok_or_else(gone)?;
                     self.placeholders.make(&item, request).await.map_err(|e| SlateError(e.message))?;
-                    self.play(form(&self.placeholders.place(&self.room, &id), request)).await.ok_or_else(gone)?
+                    let made = form(&self.placeholders.place(&self.room, &id), &item.placeholder.digest, request);
+                    self.play(made).await.ok_or_else(gone)?
                 }
             };
             // The others are made ahead of need, once what is shown is there.

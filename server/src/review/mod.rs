@@ -22,8 +22,8 @@ pub struct Case {
     pub owner: AccountId,
     /// All words on it and about it: what it shows, its name, its keywords.
     pub words: Vec<String>,
-    /// It has a picture, sound or a video.
-    pub media: Option<PathBuf>,
+    /// Its files: a picture, a video, sound.
+    pub media: Vec<PathBuf>,
 }
 
 /// What a judge says.
@@ -58,7 +58,7 @@ impl Judge for Words {
                     "Its words, its name or a keyword has something that this server's word list does not allow. Write it in another way.".into(),
                 ));
             }
-            Ok(if case.media.is_none() { Verdict::Pass } else { Verdict::Unknown })
+            Ok(if case.media.is_empty() { Verdict::Pass } else { Verdict::Unknown })
         })
     }
 }

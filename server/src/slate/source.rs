@@ -1,6 +1,7 @@
 //! Where stages get their slates from: memory, the folder of slates, a worker; and until one of them
 //! has the right one, what is part of the program.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
@@ -23,6 +24,8 @@ const WORKER_TIME: Duration = Duration::from_secs(120);
 /// Bytes of slates that are kept in memory beside those that stages hold.
 const MEMORY_BYTES: usize = 48 * 1024 * 1024;
 /// Files and bytes that are kept on disk.
+/// Still pictures that are kept.
+const POSTERS_KEPT: usize = 128;
 const DISK_FILES: usize = 128;
 const DISK_BYTES: u64 = 256 * 1024 * 1024;
 /// Name of files of this art and form; older ones are made anew.
@@ -58,6 +61,8 @@ struct Inner {
     memory: Mutex<Vec<Kept>>,
     /// One worker at a time: slates are never worth the live path's processor.
     turn: Semaphore,
+    /// Still pictures of the system's own, and the right to draw one.
+    posters: tokio::sync::Mutex<HashMap<(Theme, String), Bytes>>,
 }
 
 #[derive(Debug)]
@@ -91,6 +96,7 @@ impl SlateSource {
             workshop,
             memory: Mutex::new(Vec::new()),
             turn: Semaphore::new(1),
+            posters: tokio::sync::Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), away: None })
     }
@@ -161,11 +167,16 @@ impl SlateSource {
     ///
     /// # Errors
     /// It could not be made.
-    pub async fn poster(&self, theme: Theme, name: &str) -> Result<Vec<u8>, SlateError> {
+    pub async fn poster(&self, theme: Theme, name: &str) -> Result<Bytes, SlateError> {
         const LARGEST: u64 = 4 * 1024 * 1024;
         let fail = || SlateError("no picture could be drawn".into());
         let program = self.worker().ok_or_else(fail)?;
-        let _turn = self.turn().await?;
+        // Not behind the slates: somebody waits who looks at a page.
+        let mut posters = self.inner.posters.lock().await;
+        let key = (theme, name.to_owned());
+        if let Some(poster) = posters.get(&key) {
+            return Ok(poster.clone());
+        }
         let mut child = Command::new(program)
             .args(["worker", "poster", "--theme", theme.name()])
             .arg(format!("--name={name}"))
@@ -183,7 +194,14 @@ impl SlateSource {
         };
         let done = tokio::time::timeout(WORKER_TIME, work).await;
         match done {
-            Ok(Ok((bytes, status))) if status.success() => Ok(bytes),
+            Ok(Ok((bytes, status))) if status.success() => {
+                if posters.len() >= POSTERS_KEPT {
+                    posters.clear();
+                }
+                let poster = Bytes::from(bytes);
+                posters.insert(key, poster.clone());
+                Ok(poster)
+            }
             _ => Err(fail()),
         }
     }
@@ -212,6 +230,11 @@ impl SlateSource {
                 }
             }
         }
+    }
+
+    /// One of the system's own as far as it is there now: in just this form, or what is part of the program.
+    pub(crate) fn at_hand(&self, art: &Art, request: SlateRequest) -> Arc<SlateLoop> {
+        self.remembered(art, request).unwrap_or_else(|| self.fallback(SlateKind::Away))
     }
 
     fn remembered(&self, art: &Art, request: SlateRequest) -> Option<Arc<SlateLoop>> {

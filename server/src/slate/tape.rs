@@ -98,6 +98,14 @@ impl Tape {
         Some(SlateFrame { key: entry.key, data: self.data(entry)? })
     }
 
+    /// A picture, from the disk if it must be. Nobody else may play this tape.
+    pub(crate) fn read(&self, n: usize) -> Option<SlateFrame> {
+        self.picture(n).or_else(|| {
+            self.turn().ok()?;
+            self.picture(n)
+        })
+    }
+
     /// A frame of sound. None: there is none so late, or the disk was too slow.
     pub(super) fn sound(&self, n: usize) -> Option<Bytes> {
         self.data(self.sound.get(n)?)

@@ -288,6 +288,11 @@ impl Engine {
         self.gate.fact().cloned()
     }
 
+    /// When the streamer means to be back from this absence. False: there is no such.
+    pub(super) fn back_at(&mut self, id: &LeaveId, at: Option<WallTime>) -> bool {
+        self.gate.back_at(id, at)
+    }
+
     /// The same in band. Each mark comes twice: past all that waits, and in its place.
     pub(super) fn away_mark(&mut self, session: u64, mark: AwayMark, in_place: bool, since: WallTime, now: Now) {
         let AwayMark { number, leave_id, keep_sound } = mark;
@@ -299,7 +304,7 @@ impl Engine {
         }
         self.aways = (number, if in_place { number } else { read });
         self.last_item = now;
-        if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound }))
+        if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound, back_at: None }))
             && let Some(fact) = self.gate.fact()
         {
             self.out.push_back(Out::Told(Told::Left(fact.clone())));

@@ -29,7 +29,7 @@
 use std::collections::VecDeque;
 
 use mujian_media::time::{MediaTime, Now};
-use mujian_protocol::LeaveId;
+use mujian_protocol::{LeaveId, WallTime};
 
 use super::Leave;
 
@@ -107,12 +107,14 @@ impl Gate {
         match &mut self.fact {
             None => self.fact = Some(leave),
             Some(fact) if fact.leave_id == leave.leave_id => {
-                let before = fact.keep_sound;
+                let before = (fact.keep_sound, fact.back_at);
                 fact.keep_sound &= leave.keep_sound;
-                return fact.keep_sound != before;
+                fact.back_at = leave.back_at.or(fact.back_at);
+                return (fact.keep_sound, fact.back_at) != before;
             }
             Some(fact) => {
                 fact.keep_sound &= leave.keep_sound;
+                fact.back_at = leave.back_at.or(fact.back_at);
                 let old = std::mem::replace(&mut fact.leave_id, leave.leave_id);
                 self.is_over(old);
             }
@@ -144,6 +146,13 @@ impl Gate {
         }
         stream.returned = Some(id.clone());
         self.is_away_by(&id)
+    }
+
+    /// When the streamer, who is away by this leave, means to be back. False: there is no such absence.
+    pub(super) fn back_at(&mut self, id: &LeaveId, at: Option<WallTime>) -> bool {
+        let Some(fact) = self.fact.as_mut().filter(|f| f.leave_id == *id) else { return false };
+        fact.back_at = at;
+        true
     }
 
     /// Whether this absence is the room's.
@@ -309,7 +318,7 @@ mod tests {
     }
 
     fn leave(name: &str) -> Leave {
-        Leave { leave_id: id(name), since: WallTime(0), keep_sound: false }
+        Leave { leave_id: id(name), since: WallTime(0), keep_sound: false, back_at: None }
     }
 
     fn talking(name: &str) -> Leave {

@@ -188,10 +188,12 @@ pub(super) enum Command {
     /// In band, from the session of this number.
     AwayMark(u64, AwayMark),
     Back(Option<LeaveId>, oneshot::Sender<bool>),
+    BackAt(LeaveId, Option<WallTime>, oneshot::Sender<bool>),
     Cover(oneshot::Sender<()>),
     Restore(oneshot::Sender<()>),
     End(oneshot::Sender<()>),
-    Slate(SlateKind, SlateRequest, Arc<SlateLoop>),
+    /// What was asked for by the request of this number.
+    Slate(u64, SlateKind, SlateRequest, Arc<SlateLoop>),
     SlateChanged(SlateKind),
 }
 
@@ -236,6 +238,14 @@ impl StageHandle {
     /// The room is closing.
     pub async fn back(&self, leave_id: Option<LeaveId>) -> Result<bool, StageGone> {
         self.ask(|reply| Command::Back(leave_id, reply)).await
+    }
+
+    /// When the streamer means to be back from this absence. False: there is no such.
+    ///
+    /// # Errors
+    /// The room is closing.
+    pub async fn back_at(&self, leave_id: LeaveId, at: Option<WallTime>) -> Result<bool, StageGone> {
+        self.ask(|reply| Command::BackAt(leave_id, at, reply)).await
     }
 
     /// What publishers say in their streams of leaving and coming back: the newest is all that counts.

@@ -76,6 +76,7 @@ pub fn spawn(config: StageConfig, slates: SlateSource, clock: Clock) -> StageHan
         sessions: 0,
         config: None,
         configs: 0,
+        asked: [0; 3],
     };
     tokio::spawn(task.run(receiver).instrument(span));
     handle
@@ -110,6 +111,8 @@ struct Task {
     sessions: u64,
     config: Option<Arc<ChunkConfig>>,
     configs: u64,
+    /// How often each kind of slate was asked for: only the last answer counts.
+    asked: [u64; 3],
 }
 
 /// What woke the task.
@@ -206,6 +209,10 @@ impl Task {
                 let was_away = self.engine.back(id.as_ref(), now);
                 self.settle(reply, was_away, now);
             }
+            Command::BackAt(id, at, reply) => {
+                let held = self.engine.back_at(&id, at);
+                self.settle(reply, held, now);
+            }
             Command::Cover(reply) => {
                 self.engine.cover();
                 self.settle(reply, (), now);
@@ -218,7 +225,12 @@ impl Task {
                 self.engine.end();
                 self.settle(reply, (), now);
             }
-            Command::Slate(kind, request, slate) => self.engine.slate_ready(kind, request, slate),
+            // What was asked for before the last request may be gone from the shelf by now, or refused.
+            Command::Slate(asked, kind, request, slate) => {
+                if self.asked[kind as usize] == asked {
+                    self.engine.slate_ready(kind, request, slate);
+                }
+            }
             Command::SlateChanged(kind) => self.engine.slate_changed(kind),
         }
     }
@@ -387,13 +399,15 @@ impl Task {
     }
 
     /// Gets a slate of the stream's form, in the background.
-    fn fetch_slate(&self, kind: SlateKind, request: SlateRequest) {
+    fn fetch_slate(&mut self, kind: SlateKind, request: SlateRequest) {
         let (slates, commands) = (self.slates.clone(), self.commands.clone());
+        self.asked[kind as usize] += 1;
+        let asked = self.asked[kind as usize];
         let fetch = async move {
             let tell = async |slate| {
                 // A stage that has gone needs no slate.
                 if let Some(commands) = commands.upgrade() {
-                    let _ = commands.send(Command::Slate(kind, request, slate)).await;
+                    let _ = commands.send(Command::Slate(asked, kind, request, slate)).await;
                 }
             };
             // Whatever is ready serves until the exact one is.

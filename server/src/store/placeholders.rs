@@ -3,7 +3,7 @@
 use mujian_protocol::api::Person;
 use mujian_protocol::placeholder::{PlaceholderKind, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem};
 use mujian_protocol::room::RoomEventBody;
-use mujian_protocol::{AccountId, RoomId, WallTime};
+use mujian_protocol::{AccountId, LeaveId, RoomId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::accounts::parsed;
@@ -41,8 +41,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         CREATE INDEX placeholders_by_room ON placeholders (room_id, position);
         CREATE TABLE shelves (
             room_id TEXT PRIMARY KEY REFERENCES rooms (id) ON DELETE CASCADE,
-            -- Picked for the next time away, and for the present one.
+            -- Picked for the next time away, and for the stay of this name.
             next TEXT,
+            stay TEXT,
             shown TEXT
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE past_titles (
@@ -60,7 +61,9 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
 pub struct Picks {
     /// For the next time away.
     pub next: Option<String>,
-    /// For the present one.
+    /// The stay that it was picked for, if it was for one.
+    pub stay: Option<LeaveId>,
+    /// For that stay.
     pub shown: Option<String>,
 }
 
@@ -222,41 +225,44 @@ impl Store {
         .await
     }
 
-    /// A worker has made it ready.
+    /// A worker has made it ready, of the files of this digest. False: it has others now, or is gone.
     ///
     /// # Errors
     /// The database failed.
     pub async fn placeholder_made(
         &self,
         id: String,
+        digest: String,
         kind: PlaceholderKind,
         sound: bool,
         duration_ms: u32,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.write(move |c| {
-            c.execute(
-                "UPDATE placeholders SET made = 1, kind = ?2, sound = ?3, duration_ms = ?4 WHERE id = ?1",
-                params![id, name_of(&kind), sound, duration_ms],
+            let changed = c.execute(
+                "UPDATE placeholders SET made = 1, kind = ?3, sound = ?4, duration_ms = ?5 WHERE id = ?1 AND digest = ?2",
+                params![id, digest, name_of(&kind), sound, duration_ms],
             )?;
-            Ok(())
+            Ok(changed > 0)
         })
         .await
     }
 
-    /// It may be shown; or it is refused, with the reason.
+    /// It may be shown; or it is refused, with the reason. False: it is not of this digest, or gone, and
+    /// nothing changed: what somebody did not look at, nobody judged.
     ///
     /// # Errors
     /// The database failed.
     pub async fn judge_placeholder(
         &self,
         id: String,
+        digest: String,
         refused: Option<(RefusalCode, String)>,
     ) -> Result<bool, StoreError> {
         self.write(move |c| {
             let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
             let changed = c.execute(
-                "UPDATE placeholders SET allowed = ?2, refused_code = ?3, refused_message = ?4 WHERE id = ?1",
-                params![id, code.is_none(), code, message],
+                "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5 WHERE id = ?1 AND digest = ?2",
+                params![id, digest, code.is_none(), code, message],
             )?;
             Ok(changed > 0)
         })
@@ -332,8 +338,11 @@ impl Store {
     pub async fn picks(&self, room: RoomId) -> Result<Picks, StoreError> {
         self.read(move |c| {
             let picks = c
-                .prepare_cached("SELECT next, shown FROM shelves WHERE room_id = ?1")?
-                .query_row([room.as_str()], |r| Ok(Picks { next: r.get(0)?, shown: r.get(1)? }))
+                .prepare_cached("SELECT next, shown, stay FROM shelves WHERE room_id = ?1")?
+                .query_row([room.as_str()], |r| {
+                    let stay = if r.get::<_, Option<String>>(2)?.is_some() { Some(parsed(r, 2)?) } else { None };
+                    Ok(Picks { next: r.get(0)?, shown: r.get(1)?, stay })
+                })
                 .optional()?;
             Ok(picks.unwrap_or_default())
         })
@@ -347,9 +356,9 @@ impl Store {
     pub async fn set_picks(&self, room: RoomId, picks: Picks) -> Result<(), StoreError> {
         self.write(move |c| {
             c.execute(
-                "INSERT INTO shelves (room_id, next, shown) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (room_id) DO UPDATE SET next = excluded.next, shown = excluded.shown",
-                params![room.as_str(), picks.next, picks.shown],
+                "INSERT INTO shelves (room_id, next, stay, shown) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (room_id) DO UPDATE SET next = excluded.next, stay = excluded.stay, shown = excluded.shown",
+                params![room.as_str(), picks.next, picks.stay.as_ref().map(LeaveId::as_str), picks.shown],
             )?;
             Ok(())
         })
@@ -429,7 +438,8 @@ impl Store {
 }
 
 impl Store {
-    /// A placeholder has other sound: it must be made and judged again. False: it is not there.
+    /// A placeholder has other sound: it must be made and judged again. False: it is not there, or the files on
+    /// the shelf would be more than `most` bytes together.
     ///
     /// # Errors
     /// The database failed.
@@ -437,13 +447,23 @@ impl Store {
         &self,
         room: RoomId,
         id: String,
-        bytes: u64,
+        (bytes, most): (u64, u64),
         digest: String,
     ) -> Result<bool, StoreError> {
         self.write(move |c| {
+            let others: i64 = c.query_row(
+                "SELECT coalesce(sum(bytes), 0) FROM placeholders WHERE room_id = ?1 AND id != ?2",
+                params![room.as_str(), id],
+                |r| r.get(0),
+            )?;
+            if u64::try_from(others).unwrap_or(0).saturating_add(bytes) > most {
+                return Ok(false);
+            }
             let changed = c.execute(
                 "UPDATE placeholders SET made = 0, allowed = 0, refused_code = NULL, refused_message = NULL,
-                 bytes = bytes + ?3, digest = digest || '+' || ?4 WHERE room_id = ?1 AND id = ?2",
+                 duration_ms = NULL, bytes = ?3,
+                 digest = substr(digest, 1, instr(digest || '+', '+') - 1) || '+' || ?4
+                 WHERE room_id = ?1 AND id = ?2",
                 params![room.as_str(), id, i64::try_from(bytes).unwrap_or(i64::MAX), digest],
             )?;
             Ok(changed > 0)

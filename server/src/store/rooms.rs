@@ -93,7 +93,8 @@ pub struct RoomUpdate {
 }
 
 const SELECT: &str = "SELECT r.id, a.id, a.name, r.title, r.category, r.tags, r.stream_key, r.created_at, r.stage,
-    r.stage_since, r.epoch, r.last_number, s.id, r.away_id, r.away_since, r.away_keep_sound, r.ballot
+    r.stage_since, r.epoch, r.last_number, s.id, r.away_id, r.away_since, r.away_keep_sound, r.away_back_at,
+    r.ballot
     FROM rooms r JOIN accounts a ON a.id = r.owner_id LEFT JOIN streams s ON s.room_id = r.id AND s.ended_at IS NULL";
 
 pub(super) fn stage_name(stage: Stage) -> &'static str {
@@ -124,10 +125,10 @@ fn row(r: &Row<'_>) -> rusqlite::Result<RoomRow> {
         rusqlite::types::ValueRef::Null => None,
         _ => Some(parsed(r, 12)?),
     };
-    let ballot = match r.get_ref(16)? {
+    let ballot = match r.get_ref(17)? {
         rusqlite::types::ValueRef::Null => BallotSettings::default(),
         settings => serde_json::from_str(settings.as_str()?)
-            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(16, rusqlite::types::Type::Text, Box::new(e)))?,
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(17, rusqlite::types::Type::Text, Box::new(e)))?,
     };
     Ok(RoomRow {
         id: parsed(r, 0)?,

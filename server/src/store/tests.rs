@@ -202,7 +202,12 @@ fn own(text: &str) -> Interaction {
 #[tokio::test]
 async fn a_stay_away_is_there_until_it_is_cleared() {
     let folder = tempfile::tempdir().unwrap();
-    let away = |id: &str| Away { since: WallTime(7), leave_id: id.parse().unwrap(), keep_sound: true };
+    let away = |id: &str| Away {
+        since: WallTime(7),
+        leave_id: id.parse().unwrap(),
+        keep_sound: true,
+        back_at: (id == "b").then_some(WallTime(9)),
+    };
     let id = {
         let store = Store::open(folder.path()).unwrap();
         let room = room(&store, "room").await;
@@ -283,6 +288,7 @@ async fn every_older_version_migrates() {
         assert_eq!(page.events.len(), 2);
         if version >= 2 {
             let away = row.away.unwrap();
+            assert_eq!(away.back_at, (version >= 4).then_some(WallTime(1_700_000_060_600)));
             assert_eq!(
                 (away.leave_id.as_str(), away.since, away.keep_sound),
                 ("lunch", WallTime(1_700_000_000_600), true)
@@ -304,7 +310,9 @@ async fn every_older_version_migrates() {
             use mujian_protocol::placeholder::{PlaceholderState, RefusalCode};
             assert_eq!((shelf[0].name.as_str(), &shelf[0].state), ("后台", &PlaceholderState::Ready));
             assert!(matches!(shelf[1].state, PlaceholderState::Refused { code: RefusalCode::Words, .. }));
-            assert_eq!(store.picks(row.id.clone()).await.unwrap().next.as_ref(), Some(&shelf[0].id));
+            let picks = store.picks(row.id.clone()).await.unwrap();
+            assert_eq!((picks.next.as_ref(), picks.shown.as_deref()), (Some(&shelf[0].id), Some("food")));
+            assert_eq!(picks.stay.as_ref().map(|s| s.as_str()), Some("lunch"));
             assert_eq!(store.room_words(row.id.clone(), 9).await.unwrap().0, ["旧房间"]);
             assert!(store.is_trusted(row.owner.id.clone()).await.unwrap());
         }

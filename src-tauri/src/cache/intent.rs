@@ -71,7 +71,7 @@ mod tests {
             settings: StudioSettings::default(),
             encoder: Some("libx264".into()),
             since: WallTime(3),
-            away: Some(Away { since: WallTime(4), leave_id: LeaveId::new(), keep_sound: true }),
+            away: Some(Away { since: WallTime(4), leave_id: LeaveId::new(), keep_sound: true, back_at: None }),
         };
         Cache::open(dir.path()).unwrap().set_intent(Some(&intent)).unwrap();
         let again = Cache::open(dir.path()).unwrap();

@@ -11,7 +11,7 @@ use mujian_protocol::studio::{Devices, EncoderReport, Share, StudioEvent, Studio
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use parking_lot::Mutex;
 use tauri::State;
-use tauri::ipc::{Channel, InvokeResponseBody};
+use tauri::ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response};
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -58,6 +58,25 @@ pub(super) async fn api_request(
 ) -> Answer<ApiResponse> {
     let body = body.unwrap_or_default();
     shell.app().await?.request(&ApiRequest { method, path, body }).await
+}
+
+/// A file of the page's, as the call's raw body; what to do with it stands in the headers.
+#[tauri::command]
+pub(super) async fn api_upload(shell: State<'_, Shell>, request: Request<'_>) -> Answer<ApiResponse> {
+    let InvokeBody::Raw(file) = request.body() else {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "A file is sent as bytes."));
+    };
+    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let path = header("x-path");
+    if !path.starts_with("/rooms/") {
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "Files are sent to rooms."));
+    }
+    shell.app().await?.api().upload(header("x-method"), path, header("x-type"), file.clone()).await
+}
+
+#[tauri::command]
+pub(super) async fn api_media(shell: State<'_, Shell>, path: String) -> Answer<Response> {
+    Ok(Response::new(shell.app().await?.api().media(&path).await?))
 }
 
 #[tauri::command]

@@ -44,6 +44,8 @@ pub fn open(
         .invoke_handler(tauri::generate_handler![
             commands::app_info,
             commands::api_request,
+            commands::api_upload,
+            commands::api_media,
             commands::session_open,
             commands::session_close,
             commands::room_open,
@@ -162,6 +164,8 @@ fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
         .title("Mujian 幕间")
         .inner_size(1280.0, 800.0)
         .min_inner_size(900.0, 600.0)
+        // What is dropped is for the page: it takes files in.
+        .disable_drag_drop_handler()
         // The page stays the app's own; nothing in it may lead the window elsewhere.
         .on_navigation(|url| {
             matches!((url.scheme(), url.host_str()), ("tauri", _) | ("http" | "https", Some("tauri.localhost")))

@@ -19,6 +19,12 @@ pub const SELF_VIEW: Duration = Duration::from_secs(3);
 /// Stays that are over and remembered, so that late news of them change nothing.
 const ENDED: usize = 16;
 
+/// The stay away as it is kept over a crash.
+#[must_use]
+pub fn fact(away: &StudioAway) -> Fact {
+    Fact { since: away.since, leave_id: away.leave_id.clone(), keep_sound: away.keep_sound, back_at: None }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
@@ -482,7 +488,7 @@ mod tests {
     }
 
     fn fact(n: usize) -> Fact {
-        Fact { since: WallTime(1), leave_id: id(n), keep_sound: false }
+        Fact { since: WallTime(1), leave_id: id(n), keep_sound: false, back_at: None }
     }
 
     struct Rig {
@@ -667,7 +673,7 @@ mod tests {
             // What capture was asked for last, and has not answered yet.
             let (mut source_open, mut asked) = (true, None);
             let mut n = 0;
-            let as_fact = |id: Option<LeaveId>| id.map(|leave_id| Fact { since: WallTime(1), leave_id, keep_sound: true });
+            let as_fact = |id: Option<LeaveId>| id.map(|leave_id| Fact { since: WallTime(1), leave_id, keep_sound: true, back_at: None });
             let settle = (0..400).map(|i| ([3u8, 4, 5, 6, 7, 9][i % 6], 500));
             for (at, (what, ms)) in steps.iter().copied().chain(settle).enumerate() {
                 let settling = at >= steps.len();

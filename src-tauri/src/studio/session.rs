@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::absence::{Do, Moment, SourceWanted, Statement, Turn};
+use super::absence::{self, Do, Moment, SourceWanted, Statement, Turn};
 use super::machine::{Action, Input, Machine};
 use super::outbox::{Outbox, Sent};
 use super::publisher;
@@ -168,10 +168,10 @@ impl Studio {
         }
         let (leave_id, keep_sound) = (LeaveId::new(), state.settings.keep_sound);
         let number = self.outbox.press(&leave_id, keep_sound, ago);
-        let away = Away { since: WallTime::now(), leave_id, keep_sound };
+        let away = Away { since: WallTime::now(), leave_id, keep_sound, back_at: None };
         self.order(Order::Leave(away.clone(), number));
         Ok(match &state.away {
-            Some(a) => Away { since: a.since, leave_id: a.leave_id.clone(), keep_sound: a.keep_sound },
+            Some(a) => absence::fact(a),
             None => away,
         })
     }
@@ -432,7 +432,7 @@ impl Session {
     /// What is away stays away: that is known before anything is opened.
     fn go_live(&mut self, start: Start) {
         let action = self.handle(Input::GoLive { resume: start.resume });
-        if let Some(Away { since, leave_id: id, keep_sound }) = start.away {
+        if let Some(Away { since, leave_id: id, keep_sound, .. }) = start.away {
             self.turn(Turn::Leave { id, keep_sound, resumed: Some(since) });
         }
         self.act(action);

@@ -151,7 +151,7 @@ fn the_room_is_told_what_changed_and_nothing_else() {
     assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Live, Some(&b))), [ended(&a), started(&b)]);
     assert_eq!(reconcile(&told(Stage::Live, Some(&a)), &now(Stage::Off, None)), [ended(&a), stage(Stage::Off)]);
     // Under a cover, the streamer leaves.
-    let away = Some(Away { since: WallTime(3), leave_id: LeaveId::new(), keep_sound: true });
+    let away = Some(Away { since: WallTime(3), leave_id: LeaveId::new(), keep_sound: true, back_at: None });
     let left = RoomStatus { away: away.clone(), ..now(Stage::Covered, Some(&a)) };
     let bodies = reconcile(&told(Stage::Covered, Some(&a)), &left);
     assert_eq!(bodies, [RoomEventBody::StageChanged { stage: Stage::Covered, away: away.clone() }]);

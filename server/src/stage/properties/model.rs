@@ -521,7 +521,7 @@ impl Model {
             }
             Op::Come(shape, marks) => self.come(shape, marks),
             Op::Leave { keep_sound } => {
-                let leave = Leave { leave_id: self.new_leave(), since: WallTime(0), keep_sound };
+                let leave = Leave { leave_id: self.new_leave(), since: WallTime(0), keep_sound, back_at: None };
                 self.leave(leave);
             }
             Op::Back => self.back(None),
@@ -532,7 +532,7 @@ impl Model {
                     if self.session.is_some() {
                         self.send_away(leave_id.clone(), keep_sound);
                     }
-                    let leave = Leave { leave_id, since: WallTime(0), keep_sound };
+                    let leave = Leave { leave_id, since: WallTime(0), keep_sound, back_at: None };
                     match api {
                         Api::Cut => {}
                         Api::Now => self.leave(leave),

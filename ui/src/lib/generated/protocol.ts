@@ -164,7 +164,20 @@ leave_id: LeaveId,
 /**
  * The sound goes on.
  */
-keep_sound: boolean, };
+keep_sound: boolean,
+/**
+ * When the streamer means to be back: shown to viewers, and nothing follows from it.
+ */
+back_at: WallTime | null, };
+
+/**
+ * `POST /rooms/ID/away`: which placeholder is shown; the present time away, or the next.
+ */
+export type AwayRequest = {
+/**
+ * One of the shelf's or the system's; none: by rule.
+ */
+placeholder_id?: string, };
 
 /**
  * How far leaving, or coming back, has come.
@@ -175,13 +188,14 @@ export type AwayStep = { "step": "closing" } | { "step": "closed" } | { "step": 
  */
 until: WallTime, };
 
- * `POST /rooms/ID/away`: which placeholder is shown; the present time away, or the next.
- */
-export type AwayRequest = {
 /**
- * One of the shelf's or the system's; none: by rule.
+ * `PUT /rooms/ID/back_at`: when the streamer, who is away, means to be back.
  */
-placeholder_id?: string, };
+export type BackAtRequest = {
+/**
+ * At most a day ahead; none: no time is told any more.
+ */
+back_at: WallTime | null, };
 
 /**
  * `POST /rooms/ID/back`: the streamer is back.
@@ -616,7 +630,11 @@ keep_sound?: boolean,
 /**
  * What viewers see meanwhile: one of the shelf's or the system's. By rule if it is absent.
  */
-placeholder_id?: string, };
+placeholder_id?: string,
+/**
+ * When the streamer means to be back. Viewers are told; nothing follows from it.
+ */
+back_at?: WallTime, };
 
 /**
  * Where the connection to a room stands.
@@ -1635,6 +1653,7 @@ live: string,
  */
 away: string, };
 
+/**
  * `PUT /accounts/ID/trust`, by the operator.
  */
 export type TrustRequest = {
@@ -1651,6 +1670,10 @@ export type VerdictRequest = {
  * Whether it may be shown.
  */
 allow: boolean,
+/**
+ * The digest of what was looked at: what changed since then is not judged by this.
+ */
+digest: string,
 /**
  * Why not, for the streamer.
  */
