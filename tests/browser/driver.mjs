@@ -88,6 +88,9 @@ const orders = {
   async fill({ page, selector, text }) {
     await pages.get(page).fill(selector, text);
   },
+  async files({ page, selector, paths }) {
+    await pages.get(page).setInputFiles(selector, paths);
+  },
   async press({ page, selector, key }) {
     await pages.get(page).press(selector, key);
   },

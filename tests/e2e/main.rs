@@ -11,6 +11,7 @@ mod hostile;
 mod leave;
 mod loss;
 mod measure;
+mod placeholders;
 mod publish;
 mod refusals;
 mod replay;

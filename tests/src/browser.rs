@@ -130,6 +130,16 @@ impl Browser {
         self.order(order, Duration::from_secs(20)).await.map(|_| ())
     }
 
+    /// Chooses files in a field for files.
+    ///
+    /// # Errors
+    ///
+    /// The field is not there.
+    pub async fn files(&mut self, page: Page, selector: &str, paths: &[&Path]) -> Result<()> {
+        let order = json!({"op": "files", "page": page.0, "selector": selector, "paths": paths});
+        self.order(order, Duration::from_secs(20)).await.map(|_| ())
+    }
+
     /// Presses a key in a field.
     ///
     /// # Errors

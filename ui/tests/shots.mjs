@@ -46,6 +46,34 @@ const SCREENS = [
       await page.locator("dialog img").waitFor();
     },
   ],
+  [
+    "shelf",
+    "/studio?fake-studio",
+    [WIDE, SMALL],
+    async (page) => {
+      await page.locator(".card button").click();
+      await page.locator("dialog img").nth(8).waitFor();
+    },
+  ],
+  [
+    "shelf-words",
+    "/studio?fake-studio",
+    [WIDE],
+    async (page) => {
+      await page.locator(".card button").click();
+      await page.locator("dialog .drop button").click();
+      await page.locator("dialog textarea").fill("去楼下取个快递\nBack in ten minutes");
+    },
+  ],
+  [
+    "shelf-item",
+    "/studio?fake-studio",
+    [WIDE, PHONE],
+    async (page) => {
+      await page.locator(".card button").click();
+      await page.locator("dialog .row button").first().click();
+    },
+  ],
   ["account", "/account?fake-studio", [WIDE]],
   [
     "log-in",

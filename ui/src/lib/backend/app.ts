@@ -30,9 +30,13 @@ function isApiError(value: unknown): value is ApiError {
   return typeof value === "object" && value !== null && "code" in value && "message" in value;
 }
 
-async function call<T>(command: string, args?: Record<string, unknown>): Promise<T> {
+async function call<T>(
+  command: string,
+  args?: Record<string, unknown> | Uint8Array,
+  headers?: Record<string, string>,
+): Promise<T> {
   try {
-    return await invoke<T>(command, args);
+    return await invoke<T>(command, args, headers && { headers });
   } catch (error) {
     if (isApiError(error)) throw new Failed(error);
     throw new Failed({ code: "internal", message: String(error) });
@@ -112,14 +116,23 @@ export class AppBackend implements Backend {
   }
 
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const answer = await call<ApiResponse>("api_request", {
-      method,
-      path,
-      body: body ?? null,
-    });
+    return this.#answer<T>(await call<ApiResponse>("api_request", { method, path, body: body ?? null }));
+  }
+
+  #answer<T>(answer: ApiResponse): T {
     if (answer.status >= 200 && answer.status < 300) return answer.body as T;
     if (isApiError(answer.body)) throw new Failed(answer.body);
     throw new Failed({ code: "internal", message: `The server answered ${String(answer.status)}.` });
+  }
+
+  async upload<T>(method: string, path: string, file: Blob | undefined): Promise<T> {
+    const bytes = new Uint8Array((await file?.arrayBuffer()) ?? []);
+    const headers = { "x-method": method, "x-path": path, "x-type": file?.type ?? "" };
+    return this.#answer<T>(await call<ApiResponse>("api_upload", bytes, headers));
+  }
+
+  async media(path: string): Promise<Blob> {
+    return new Blob([bytesOf(await call<unknown>("api_media", { path })) ?? new ArrayBuffer()]);
   }
 
   async account(): Promise<AccountView | null> {

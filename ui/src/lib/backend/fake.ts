@@ -11,10 +11,12 @@ import type {
   Devices,
   EncoderReport,
   Owed,
+  PlaceholderView,
   ReplayView,
   RoomView,
   ServerMessage,
   Share,
+  ShelfView,
   StudioEvent,
   StudioSettings,
   StudioState,
@@ -52,7 +54,12 @@ const ROOMS: RoomView[] = [
     viewers: 412,
     category: "戏剧",
     stage: "away",
-    away: { since: Date.now() - 221_000, leave_id: "one", keep_sound: true },
+    away: {
+      since: Date.now() - 221_000,
+      leave_id: "one",
+      keep_sound: true,
+      back_at: Date.now() + 9 * MINUTE,
+    },
   }),
   room("rust-night", "Writing an RTMP server from scratch, live, with questions", "Marlow", {
     viewers: 63,
@@ -95,6 +102,73 @@ const OWED: Owed = {
   tie: false,
   since: Date.now() - 5000,
 };
+
+const placeholder = (n: number, name: string, more: Partial<PlaceholderView>): PlaceholderView => ({
+  id: `0192f0c1-0000-7000-8000-0000000000c${String(n)}`,
+  name,
+  keywords: [],
+  text: "",
+  kind: "picture",
+  sound: false,
+  bytes: 1_200_000,
+  digest: String(n),
+  duration_ms: 2000,
+  state: { state: "ready" },
+  created_at: Date.now() - 3 * 24 * 60 * MINUTE,
+  ...more,
+});
+const WORDS: [string, string, string][] = [
+  ["away", "去去就来", "Away for a moment"],
+  ["game", "存个档，马上回来", "Game saved. Back in a moment."],
+  ["music", "换口气，再唱", "Between two songs"],
+  ["talk", "喝口水，接着聊", "A sip of water, then we talk on"],
+  ["food", "锅里还炖着", "Something is on the stove"],
+  ["outdoors", "去前面看看", "Gone to see what is ahead"],
+  ["study", "合上书，歇一歇", "A short rest for the eyes"],
+];
+const SHELF: ShelfView = {
+  placeholders: [
+    placeholder(1, "雨天的窗", { keywords: ["雨声", "咖啡"], sound: true, duration_ms: 184_000 }),
+    placeholder(2, "后厨在忙", { kind: "video", sound: true, duration_ms: 42_000, keywords: ["手冲"] }),
+    placeholder(3, "猫猫打盹", { kind: "animation", duration_ms: 3200, state: { state: "checking" } }),
+    placeholder(4, "马上回来", { kind: "text", state: { state: "waiting" } }),
+    placeholder(5, "海报", { state: { state: "refused", code: "too_long", message: "It is too long." } }),
+  ],
+  built_in: WORDS.map(([id, zh, en]) => ({ id, zh, en })),
+  next: null,
+  choice: {
+    id: "0192f0c1-0000-7000-8000-0000000000c1",
+    reason: "matched",
+    words: ["雨声", "咖啡"],
+    threshold: 0.34,
+    ranking: [
+      { id: "0192f0c1-0000-7000-8000-0000000000c1", score: 0.64, words: ["雨声", "咖啡"] },
+      { id: "0192f0c1-0000-7000-8000-0000000000c2", score: 0.41, words: ["手冲"] },
+      { id: "food", score: 0.38, words: ["咖啡"] },
+      { id: "talk", score: 0.21, words: ["聊天"] },
+      { id: "music", score: 0, words: [] },
+    ],
+    why_not: null,
+  },
+};
+/** A still picture that was never taken. */
+function poster(id: string): Promise<Blob> {
+  const canvas = new OffscreenCanvas(320, 180);
+  const pen = canvas.getContext("2d");
+  if (pen) {
+    const hue = [...id].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 360;
+    const light = pen.createLinearGradient(0, 0, 320, 180);
+    light.addColorStop(0, `hsl(${String(hue)} 35% 32%)`);
+    light.addColorStop(1, `hsl(${String((hue + 40) % 360)} 45% 12%)`);
+    pen.fillStyle = light;
+    pen.fillRect(0, 0, 320, 180);
+    pen.fillStyle = "#f3eadb";
+    pen.font = "24px serif";
+    pen.textAlign = "center";
+    pen.fillText(WORDS.find(([w]) => w === id)?.[1] ?? "", 160, 98);
+  }
+  return canvas.convertToBlob({ type: "image/jpeg" });
+}
 
 const SAID: [string, string][] = [
   ["夜航船", "来了来了 今天冲哪支豆子"],
@@ -330,6 +404,8 @@ export class FakeBackend implements Backend {
         rtmp_url: "rtmp://192.168.1.20/live/rain-cafe",
       };
     } else if (path.endsWith("/publishers")) answer = [];
+    else if (path.endsWith("/placeholders")) answer = SHELF;
+    else if (path.endsWith("/away")) answer = SHELF.choice;
     else if (path === "/server") {
       answer = { version: "0.1.0", registration_open: true, setup_needed: false, rtmp_port: 1935 };
     } else if (id !== undefined) {
@@ -338,6 +414,15 @@ export class FakeBackend implements Backend {
         return Promise.reject(new Failed({ code: "not_found", message: "There is no such room." }));
     }
     return Promise.resolve(answer as T);
+  }
+  upload<T>(): Promise<T> {
+    return Promise.reject(new Failed({ code: "unsupported_media", message: "Nothing is taken in here." }));
+  }
+  media(path: string): Promise<Blob> {
+    const id = /placeholders\/([^/]+)\/poster$/.exec(path)?.[1];
+    return id === undefined
+      ? Promise.reject(new Failed({ code: "not_found", message: "There is no film." }))
+      : poster(id);
   }
   locale(): Promise<undefined> {
     if (this.#mode === "fatal") {
@@ -391,10 +476,13 @@ export class FakeBackend implements Backend {
         },
       },
     });
+    const leave = { since: Date.now() - 221_000, leave_id: "fake", keep_sound: true };
+    const gone: Partial<RoomView> =
+      this.#mode === "away" ? { stage: "away", away: { ...leave, back_at: Date.now() + 9 * MINUTE } } : {};
     queueMicrotask(() => {
       handlers.message({
         type: "welcome",
-        room: found,
+        room: { ...found, ...gone },
         you: me,
         resumed: false,
         events: [],

@@ -78,7 +78,11 @@ export interface StudioBackend {
 export interface Backend {
   readonly kind: "web" | "app";
   /** JSON under `/api/v1`; `path` without it. Throws `Failed`. */
-  request<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  request<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
+  /** Sends a file, or nothing in its place. */
+  upload<T>(method: "POST" | "PUT", path: string, file: Blob | undefined): Promise<T>;
+  /** A picture or a film that only who is logged in may see. */
+  media(path: string): Promise<Blob>;
   /** The system's language, where the page cannot know it by itself. */
   locale(): Promise<string | undefined>;
   /** Who is logged in, if anybody. */

@@ -39,22 +39,38 @@ export class WebBackend implements Backend {
   #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;
 
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const json =
+      body === undefined ? undefined : new Blob([JSON.stringify(body)], { type: "application/json" });
+    return this.#answer<T>(await this.#fetch(method, path, json));
+  }
+
+  async upload<T>(method: string, path: string, file: Blob | undefined): Promise<T> {
+    return this.#answer<T>(await this.#fetch(method, path, file));
+  }
+
+  async media(path: string): Promise<Blob> {
+    const response = await this.#fetch("GET", path);
+    if (!response.ok) await this.#answer(response);
+    return response.blob();
+  }
+
+  /** A blob's type goes with it. */
+  async #fetch(method: string, path: string, body?: Blob): Promise<Response> {
     const token = this.#token();
-    let response: Response;
     try {
-      response = await fetch(`/api/v1${path}`, {
+      return await fetch(`/api/v1${path}`, {
         method,
-        headers: {
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+        ...(body === undefined ? {} : { body }),
         credentials: "same-origin",
         cache: "no-store",
       });
     } catch {
       throw unreachable();
     }
+  }
+
+  async #answer<T>(response: Response): Promise<T> {
     const text = await response.text();
     let json: unknown;
     try {

@@ -281,7 +281,7 @@ describe("a room", () => {
   it("knows who is away under a cover, and since when", () => {
     const model = new RoomModel();
     model.message(welcome([], false), 0);
-    const away = { since: 40, leave_id: "l", keep_sound: true };
+    const away = { since: 40, leave_id: "l", keep_sound: true, back_at: null };
     model.message(happens(1, { kind: "stage_changed", stage: "away", away }), 0);
     expect(model.room).toMatchObject({ stage: "away", away });
     model.message(happens(2, { kind: "stage_changed", stage: "covered", away }), 0);

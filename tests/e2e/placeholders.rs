@@ -1,0 +1,105 @@
+//! What viewers see while the streamer is away (issue 3): the shelf, the quick picker and the time to be back at, by a
+//! streamer who publishes with another program and has nothing but a browser.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use mujian_tests::browser::{Browser, Look, Page};
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::server::{Room, Server};
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(20);
+/// A worker makes it, with low priority.
+const MADE: Duration = Duration::from_secs(120);
+
+/// Whether what a viewer's page shows now is blue all over.
+const BLUE: &str = "(() => { const c = document.createElement('canvas'); c.width = c.height = 8; const p = c.getContext('2d'); \
+    p.drawImage(document.querySelector('video'), 0, 0, 8, 8); const d = p.getImageData(0, 0, 8, 8).data; \
+    return [...Array(64).keys()].every((i) => d[4 * i + 2] > 140 && d[4 * i] < 100 && d[4 * i + 1] < 100); })()";
+
+/// Who runs the server is trusted: what they upload waits for nobody.
+async fn becomes_operator(server: &mut Server, owner: &str) -> Result<()> {
+    let line = server.program.line("the set-up code", SOON, |l| l.contains("set-up code there")).await?;
+    let code = line.rsplit(' ').next().context("no code")?.to_owned();
+    let (status, answer) = server.call("POST", "/setup", Some(owner), Some(json!({"code": code}))).await?;
+    ensure!(status == 200, "{answer}");
+    Ok(())
+}
+
+async fn blue(path: &Path) -> Result<()> {
+    let mut ffmpeg = tokio::process::Command::new("ffmpeg");
+    let made = ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", "color=blue:size=640x360", "-frames:v", "1"]).arg(path);
+    ensure!(made.status().await?.success(), "no picture");
+    Ok(())
+}
+
+async fn open(browser: &mut Browser, server: &Server, room: &Room, look: &Look, token: Option<&str>) -> Result<Page> {
+    let page = browser.page(look).await?;
+    browser.goto(page, &server.watch_url(room)).await?;
+    if let Some(token) = token {
+        browser
+            .eval(page, &format!("(localStorage.setItem('mujian.token', '{token}'), location.reload(), true)"))
+            .await?;
+    }
+    browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
+    Ok(page)
+}
+
+#[tokio::test]
+async fn a_picture_of_the_shelf_is_seen_while_away_and_viewers_are_told_the_time_in_their_language() -> Result<()> {
+    let mut server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    becomes_operator(&mut server, &room.token).await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let folder = tempfile::tempdir()?;
+    let picture = folder.path().join("蓝 blue.png");
+    blue(&picture).await?;
+
+    let mut browser = Browser::start(false).await?;
+    let owner = open(&mut browser, &server, &room, &Look::default(), Some(&room.token)).await?;
+    browser.click(owner, "role=button[name='Open the shelf…']").await?;
+    browser.files(owner, "role=dialog >> input[type=file] >> nth=0", &[&picture]).await?;
+    browser.fill(owner, "role=dialog >> role=textbox[name='Name']", "Blue hour").await?;
+    browser.click(owner, "role=button[name='Put it on the shelf']").await?;
+    browser.visible(owner, "role=dialog >> text=it is the only one on your shelf", MADE).await?;
+    browser.click(owner, "role=dialog >> role=button[name='Close']").await?;
+
+    let english = open(&mut browser, &server, &room, &Look::default(), None).await?;
+    let chinese = Look { locale: "zh-CN", ..Look::default() };
+    let chinese = open(&mut browser, &server, &room, &chinese, None).await?;
+    for page in [english, chinese] {
+        assert_eq!(browser.eval(page, BLUE).await?, false, "the picture is the publisher's");
+    }
+    browser.click(owner, "role=button[name=/^Leave for a while/]").await?;
+    server.wait_stage(&room, "away", SOON).await?;
+    for page in [english, chinese] {
+        browser.wait(page, BLUE, SOON).await.context("the placeholder is not seen")?;
+    }
+
+    // One press and viewers see another one.
+    browser.click(owner, "role=button[name='Show it to viewers now: Food']").await?;
+    for page in [english, chinese] {
+        browser.wait(page, &format!("!({BLUE})"), SOON).await.context("it is still the first one")?;
+    }
+
+    browser.click(owner, "role=button[name='Tell viewers that you are back in 15 minutes']").await?;
+    browser.visible(english, "text=/^Back at \\d{2}:\\d{2}/", SOON).await?;
+    browser.visible(chinese, "text=/^\\d{2}:\\d{2} 回来$/", SOON).await?;
+    browser.click(owner, "role=button[name='Tell viewers no time any more']").await?;
+    for page in [english, chinese] {
+        browser.wait(page, "document.querySelector('.player .back-at') === null", SOON).await?;
+    }
+
+    browser.click(owner, "role=button[name='Tell viewers that you are back in 5 minutes']").await?;
+    browser.visible(english, "text=/^Back at \\d{2}:\\d{2}/", SOON).await?;
+    browser.click(owner, "role=button[name=/^I'm back/]").await?;
+    server.wait_stage(&room, "live", SOON).await?;
+    browser.wait(english, "document.querySelector('.player .back-at') === null", SOON).await?;
+    for page in [owner, english, chinese] {
+        assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
+    }
+    Ok(())
+}

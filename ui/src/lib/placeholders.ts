@@ -1,0 +1,54 @@
+/** Placeholders in words. */
+import type {
+  ChoiceView,
+  PlaceholderState,
+  PlaceholderView,
+  RefusalCode,
+  ShelfView,
+} from "./generated/protocol";
+import { i18n, t } from "./i18n/index.svelte";
+import { type Key, zh } from "./i18n/zh";
+import { length } from "./shelf";
+
+/** What a placeholder is called, the system's own included. */
+export function nameOf(shelf: ShelfView, id: string): string {
+  const own = shelf.placeholders.find((p) => p.id === id);
+  if (own) return own.name;
+  const key = `placeholder_${id}`;
+  return key in zh ? t(key as Key) : id;
+}
+
+/** Why one is refused; the detail is the server's own sentence, where it says more. */
+export function refusal(state: { code: RefusalCode; message: string }): { text: string; detail: string } {
+  const told: readonly RefusalCode[] = ["moderator", "lies", "no_workshop"];
+  return { text: t(`refusal_${state.code}`), detail: told.includes(state.code) ? state.message : "" };
+}
+
+/** In a word or two, where a placeholder stands. */
+export function stateWord(state: PlaceholderState): string {
+  return t(`placeholder_state_${state.state}`);
+}
+
+/** What it is: "Picture with music · 0:12". */
+export function kindOf(placeholder: PlaceholderView): string {
+  const sounds = placeholder.sound && placeholder.kind !== "audio" && placeholder.kind !== "video";
+  const kind = t(`placeholder_kind_${placeholder.kind}`);
+  const what = sounds ? t("placeholder_with_sound", { kind }) : kind;
+  const plays = placeholder.sound || placeholder.kind === "video" || placeholder.kind === "animation";
+  return plays && placeholder.duration_ms !== null ? `${what} · ${length(placeholder.duration_ms)}` : what;
+}
+
+/** Words one after the other. */
+export function list(words: readonly string[]): string {
+  return words.join(i18n.language === "zh-CN" ? "、" : ", ");
+}
+
+/** Why this one is shown, or would be. */
+export function reason(choice: ChoiceView): string {
+  return t(`choice_${choice.reason}`, { words: list(choice.words) });
+}
+
+/** What viewers are told of when the streamer is back. */
+export function backWords(at: number, now: number): string {
+  return at > now ? t("back_at", { time: i18n.time(at) }) : t("back_any_moment");
+}
