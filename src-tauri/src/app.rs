@@ -28,6 +28,7 @@ use crate::studio::absence;
 use crate::studio::rig::Rig;
 use crate::studio::{Start, Studio, Target};
 use crate::telling::Telling;
+use crate::unattended;
 
 /// How often the number of viewers is asked for while on air.
 const VIEWERS: Duration = Duration::from_secs(2);
@@ -105,6 +106,7 @@ impl App {
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
         app.spawn(keep_telling(app.api.clone(), Arc::clone(&app.studio)));
+        app.spawn(leave_unattended(Arc::downgrade(&app), app.studio.watch()));
         if let Some(hosted) = &app.hosted {
             app.spawn(watch_host(app.api.clone(), hosted.watch()));
         }
@@ -426,6 +428,18 @@ async fn watch_host(api: Api, mut host: tokio::sync::watch::Receiver<HostInfo>) 
         let info = host.borrow_and_update().clone();
         follow(&api, &info);
     }
+}
+
+/// Leaves by itself when the computer says that nobody sits here.
+async fn leave_unattended(app: std::sync::Weak<App>, state: tokio::sync::watch::Receiver<Arc<StudioState>>) {
+    let leave = move |why| {
+        let Some(app) = app.upgrade() else { return };
+        // Off air there is nothing to leave.
+        if let Ok(away) = app.studio.leave_unattended(why) {
+            app.remember_away(Some(away));
+        }
+    };
+    unattended::listen(leave, state).await;
 }
 
 /// An end or a failure takes the intent back: nothing is to be gone on with.

@@ -20,5 +20,6 @@ pub mod shell;
 pub mod signal;
 pub mod studio;
 pub mod telling;
+pub mod unattended;
 pub mod viewer;
 pub mod worker;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mujian_protocol::studio::{Broadcast, Device, StudioSettings, VideoSource};
 use mujian_protocol::{ApiError, ErrorCode};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::args::LiveArgs;
 use super::report::Report;
@@ -13,6 +14,7 @@ use crate::paths;
 use crate::signal::{Asked, Presses};
 use crate::studio::{self, Start, Studio};
 use crate::telling::Telling;
+use crate::unattended;
 
 /// Broadcasts until it ends; the exit code.
 pub(super) async fn run(args: &LiveArgs) -> u8 {
@@ -43,6 +45,12 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
     let mut state = studio.watch();
     studio.go_live(found.target, Start { resume: false, away: found.away }).await?;
     let _telling = found.api.map(|api| Telling::start(&api, &args.room, &studio, found.owner));
+    let leaving = {
+        let studio = Arc::clone(&studio);
+        // Off air there is nothing to leave.
+        move |why| drop(studio.leave_unattended(why))
+    };
+    let _unattended = AbortOnDropHandle::new(tokio::spawn(unattended::listen(leaving, state.clone())));
     let mut over = std::pin::pin!(after(args.duration, state.clone()));
     let mut ending = false;
     loop {

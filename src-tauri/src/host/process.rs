@@ -23,6 +23,9 @@ const HELLO: Duration = Duration::from_secs(5);
 /// Most control connections at a time.
 const CONNECTIONS: usize = 8;
 
+/// In the app's data folder: what whoever hosts has set, as for a server alone. Addresses and folders in it do not count.
+const SETTINGS: &str = "server.toml";
+
 type Asked = (Request, oneshot::Sender<Answer>);
 
 /// Serves until the lease ends, the app says so, or a signal comes.
@@ -42,6 +45,11 @@ pub async fn run(args: HostArgs) -> ExitCode {
     }
 }
 
+fn settings(data: &Path) -> anyhow::Result<Config> {
+    let file = data.join(SETTINGS);
+    Ok(if file.try_exists()? { Config::read(&file)? } else { Config::default() })
+}
+
 struct Host<'a> {
     data: &'a Path,
     info: HostInfo,
@@ -59,7 +67,7 @@ impl<'a> Host<'a> {
             http,
             rtmp,
             worker_program: std::env::current_exe().ok(),
-            ..Config::default()
+            ..settings(&args.data)?
         })?;
         // The operator exists before anything listens.
         let session = server.operator_session(OPERATOR_NAME).await?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mujian_protocol::room::Away;
-use mujian_protocol::studio::{AwayStep, Broadcast, BroadcastStats, Notice, StudioEvent, StudioSettings, StudioState};
+use mujian_protocol::studio::{
+    AwayStep, Broadcast, BroadcastStats, Notice, StudioAway, StudioEvent, StudioSettings, StudioState,
+};
 use mujian_protocol::{ApiError, ErrorCode, LeaveId, WallTime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -19,11 +21,16 @@ use super::publisher;
 use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
+use crate::unattended::Why;
 
 /// The remark that the device does not close.
 const NOT_CLOSING: &str = "camera_not_closing";
 /// The remark that coming back failed.
 const BACK_FAILED: &str = "back_failed";
+/// Left without a press.
+const LEFT_LOCKED: &str = "left_locked";
+/// The same, for another reason.
+const LEFT_ASLEEP: &str = "left_asleep";
 /// How often the figures are told.
 const STATS: Duration = Duration::from_secs(1);
 
@@ -162,11 +169,37 @@ impl Studio {
     /// # Errors
     /// `Conflict` when the studio is not on air: then there is nothing to leave.
     pub fn leave(&self, ago: Duration) -> Result<Away, ApiError> {
+        self.press(ago, self.state().settings.keep_sound)
+    }
+
+    /// The same without a press: nobody is there who would know of being heard, so the sound is not kept.
+    ///
+    /// # Errors
+    /// As for [`Self::leave`].
+    pub fn leave_unattended(&self, why: Why) -> Result<Away, ApiError> {
+        let left = |away: &StudioAway| matches!(away.step, AwayStep::Closing | AwayStep::Closed);
+        let already = self.state().away.as_ref().is_some_and(left);
+        let away = self.press(Duration::ZERO, false)?;
+        if already {
+            return Ok(away);
+        }
+        let (code, message) = match why {
+            Why::Locked => (LEFT_LOCKED, "The screen was locked while you were on air, so you left for a while."),
+            Why::Sleeps => (LEFT_ASLEEP, "The computer went to sleep while you were on air, so you left for a while."),
+        };
+        self.update(move |state| {
+            state.notices.retain(|n| n.code != LEFT_LOCKED && n.code != LEFT_ASLEEP);
+            state.notices.push(Notice { code: code.into(), message: message.into() });
+        });
+        Ok(away)
+    }
+
+    fn press(&self, ago: Duration, keep_sound: bool) -> Result<Away, ApiError> {
         let state = self.state();
         if matches!(state.broadcast, Broadcast::Idle | Broadcast::Failed { .. } | Broadcast::Ending) {
             return Err(ApiError::new(ErrorCode::Conflict, "You are not on air, so there is nothing to leave."));
         }
-        let (leave_id, keep_sound) = (LeaveId::new(), state.settings.keep_sound);
+        let leave_id = LeaveId::new();
         let number = self.outbox.press(&leave_id, keep_sound, ago);
         let away = Away { since: WallTime::now(), leave_id, keep_sound, back_at: None };
         self.order(Order::Leave(away.clone(), number));
@@ -464,7 +497,9 @@ impl Session {
                 }
                 Do::Capture => self.run_mode(self.wanted()),
                 Do::Return(_) => {
-                    self.notice_over(BACK_FAILED);
+                    for code in [BACK_FAILED, LEFT_LOCKED, LEFT_ASLEEP] {
+                        self.notice_over(code);
+                    }
                     self.outbox.back(self.pressed);
                 }
                 Do::Alarm(on) => {

@@ -274,6 +274,10 @@ export const en: Catalogue = {
   notice_encoder_fallback: "The chosen encoder does not work; the processor encodes now.",
   notice_resumed: "Mujian was ended by a crash while you were live. The stream goes on.",
   notice_not_resumed: "Mujian was ended by a crash while you were live, and the stream could not go on.",
+  notice_left_locked:
+    "The screen was locked, so you left for a while. The microphone is off too. “I'm back” goes on.",
+  notice_left_asleep:
+    "The computer went to sleep, so you left for a while. The microphone is off too. “I'm back” goes on.",
   start_failed: "Mujian could not start",
 
   // Leaving and coming back

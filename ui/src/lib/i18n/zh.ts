@@ -272,6 +272,8 @@ export const zh = {
   notice_encoder_fallback: "选的编码器用不了，已改用处理器编码。",
   notice_resumed: "刚才程序意外退出了，直播已经接着继续。",
   notice_not_resumed: "刚才程序意外退出了，直播没能接着继续。",
+  notice_left_locked: "屏幕锁上了，已自动离开一会，麦克风也关了。点“我回来了”继续。",
+  notice_left_asleep: "电脑休眠了，已自动离开一会，麦克风也关了。点“我回来了”继续。",
   start_failed: "没能启动",
 
   // Leaving and coming back
