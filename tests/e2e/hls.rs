@@ -6,14 +6,10 @@ use anyhow::{Context, Result};
 use mujian_tests::browser::{Browser, Look};
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::process::{run, source_root};
-use mujian_tests::server::{Room, Server};
+use mujian_tests::server::Server;
 use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn hls_url(server: &Server, room: &Room) -> String {
-    format!("{}/live/{}/index.m3u8", server.url(), room.id)
-}
 
 /// What publishes after the loss: another size.
 fn another() -> Publish {
@@ -28,7 +24,7 @@ async fn ffmpeg_plays_hls_through_a_loss_without_a_hole() -> Result<()> {
     server.wait_stage(&room, "live", SOON).await?;
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join("copy.crc");
-    let (url, path) = (hls_url(&server, &room), copy.to_string_lossy().into_owned());
+    let (url, path) = (server.hls_url(&room), copy.to_string_lossy().into_owned());
     let player: JoinHandle<Result<Vec<u8>>> = tokio::spawn(async move {
         let args =
             ["-v", "error", "-live_start_index", "0", "-i", &url, "-t", "20", "-c", "copy", "-f", "framecrc", &path];
@@ -75,7 +71,7 @@ async fn hls_js_plays_through_a_loss_in_chromium() -> Result<()> {
     browser.wait(page, "document.readyState === 'complete'", SOON).await?;
     let library = std::fs::read_to_string(source_root().join("tests/node_modules/hls.js/dist/hls.min.js"))?;
     browser.eval(page, &format!("{library};true")).await?;
-    let url = hls_url(&server, &room);
+    let url = server.hls_url(&room);
     let begin = format!(
         "(() => {{
             document.body.innerHTML = '<video muted playsinline></video>';

@@ -7,7 +7,7 @@ use mujian_tests::ffmpeg::{self, Publish};
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::leave::{self, Press, call};
 use mujian_tests::server::{Room, Server, Setup};
-use mujian_tests::{flv, fmp4, live, tone};
+use mujian_tests::{flv, fmp4, hls, live, tone};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -43,11 +43,12 @@ async fn live_pictures(server: &Server, room: &Room, count: usize) -> Result<(us
 /// the picture comes back at a key frame. What 300 ms are for is measured by `make bench`, on a machine that does nothing else.
 #[tokio::test]
 async fn viewers_see_the_placeholder_and_never_what_was_captured_meanwhile() -> Result<()> {
-    let server = Server::start().await?;
+    let server = Setup::default().config("[recordings]\ncut_from_minutes = 0\n").start().await?;
     let room = server.room("owner", "A room").await?;
-    let _live = live::start(&server, &room, &CARD).await?;
+    let mut program = live::start(&server, &room, &CARD).await?;
     let by_flv = flv::Viewer::open(&server.flv_url(&room)).await?;
     let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(&room)).await?;
+    let by_hls = hls::open(&server.hls_url(&room)).await?;
     leave::settle(&by_flv, &by_fmp4).await?;
     let mut cycles = Vec::new();
     for n in 0..20u64 {
@@ -65,6 +66,22 @@ async fn viewers_see_the_placeholder_and_never_what_was_captured_meanwhile() -> 
         println!("{what}: from the press to the placeholder, 95th percentile: {late:.0} ms");
         // Generous, for machines that do other things: not seconds, as by the next key frame or a full buffer.
         ensure!(late < 1500.0, "{what}: {:?}", found.placeholder);
+    }
+    // The same at the other exits, where pictures come in pieces of 200 ms, or later.
+    let slack = leave::slack(&leave::seen_by_flv(&by_flv).await?);
+    by_hls.more_pictures(15, SOON).await?;
+    program.signal(libc::SIGINT);
+    program.ended(SOON).await?;
+    let [whole, cut] = leave::recorded(&server, &room).await?;
+    let by_hls = leave::seen_by_fmp4(&by_hls).await?.iter().map(|s| s.captured).collect();
+    for (what, shown, placeholder) in [("hls", by_hls, true), ("recording", whole, true), ("replay", cut, false)] {
+        let shown: Vec<Option<f64>> = shown;
+        let captured: Vec<f64> = shown.iter().copied().flatten().collect();
+        ensure!(captured.len() > 200, "{what}: {} of {} pictures are the publisher's", captured.len(), shown.len());
+        let rest = shown.len() - captured.len();
+        ensure!((rest > 0) == placeholder, "{what}: {rest} of {} pictures are the placeholder's", shown.len());
+        let leaks = leave::leaks(captured.into_iter(), &cycles, slack);
+        ensure!(leaks.is_empty(), "{what}: captured so long after the answer: {leaks:?} ms");
     }
     Ok(())
 }

@@ -31,6 +31,21 @@ struct Kept {
     end: Option<String>,
 }
 
+/// Takes what comes.
+pub(crate) struct Keeper(Arc<Mutex<Kept>>);
+
+impl Keeper {
+    /// An init segment or a fragment, which came now.
+    pub(crate) fn keep(&self, bytes: Bytes) {
+        let at = Instant::now();
+        let pictures = pictures_in(&bytes).unwrap_or(0);
+        if let Ok(mut kept) = self.0.lock() {
+            kept.pictures += pictures;
+            kept.messages.push((bytes, at));
+        }
+    }
+}
+
 /// A viewer that reads in the background.
 pub struct Viewer {
     kept: Arc<Mutex<Kept>>,
@@ -51,29 +66,33 @@ impl Viewer {
     /// The server does not take the socket.
     pub async fn open(url: &str) -> Result<Self> {
         let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let writer = Arc::clone(&kept);
-        let task = tokio::spawn(async move {
-            let end = loop {
+        Ok(Self::fed(async move |keeper: Keeper| {
+            loop {
                 match socket.next().await {
-                    Some(Ok(Message::Binary(bytes))) => {
-                        let at = Instant::now();
-                        let pictures = pictures_in(&bytes).unwrap_or(0);
-                        if let Ok(mut kept) = writer.lock() {
-                            kept.pictures += pictures;
-                            kept.messages.push((bytes, at));
-                        }
-                    }
+                    Some(Ok(Message::Binary(bytes))) => keeper.keep(bytes),
                     Some(Ok(Message::Close(_))) | None => break "the server closed it".to_owned(),
                     Some(Ok(_)) => {}
                     Some(Err(error)) => break error.to_string(),
                 }
-            };
+            }
+        }))
+    }
+
+    /// What `read` is given, until it says why it ended.
+    pub(crate) fn fed<F>(read: impl FnOnce(Keeper) -> F) -> Self
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let reading = read(Keeper(Arc::clone(&kept)));
+        let writer = Arc::clone(&kept);
+        let task = tokio::spawn(async move {
+            let end = reading.await;
             if let Ok(mut kept) = writer.lock() {
                 kept.end = Some(end);
             }
         });
-        Ok(Self { kept, task })
+        Self { kept, task }
     }
 
     fn with<T>(&self, look: impl FnOnce(&Kept) -> T) -> T {

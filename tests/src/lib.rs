@@ -8,6 +8,7 @@ pub mod desk;
 pub mod ffmpeg;
 pub mod flv;
 pub mod fmp4;
+pub mod hls;
 pub mod live;
 pub mod measure;
 pub mod picture;

@@ -259,6 +259,12 @@ impl Server {
         format!("ws://{}/live/{}.mp4", self.http, room.id)
     }
 
+    /// Where players of HLS watch.
+    #[must_use]
+    pub fn hls_url(&self, room: &Room) -> String {
+        format!("{}/live/{}/index.m3u8", self.url(), room.id)
+    }
+
     /// The room's page.
     #[must_use]
     pub fn watch_url(&self, room: &Room) -> String {

@@ -14,7 +14,7 @@ use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
 use mujian_tests::sound::{Skewed, Sound};
-use mujian_tests::{ffmpeg, flv, fmp4, live};
+use mujian_tests::{ffmpeg, flv, fmp4, hls, live};
 use tokio::process::Command;
 
 /// Which rows to measure; all of them if none is named.
@@ -158,6 +158,7 @@ async fn leaving() -> Result<Vec<Row>> {
     let _live = live::start(&server, &room, &["--test-card"]).await?;
     let by_flv = flv::Viewer::open(&server.flv_url(&room)).await?;
     let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(&room)).await?;
+    let by_hls = hls::open(&server.hls_url(&room)).await?;
     leave::settle(&by_flv, &by_fmp4).await?;
     let mut cycles = Vec::new();
     for n in 0..20u64 {
@@ -180,6 +181,15 @@ async fn leaving() -> Result<Vec<Row>> {
             rows.push(Row::fixed(&name, "ms", value, 300.0, "at most 300 ms", runs));
         }
     }
+    by_hls.more_pictures(15, Duration::from_secs(10)).await?;
+    let found = leave::find(&leave::seen_by_fmp4(&by_hls).await?, &cycles, false)?;
+    anyhow::ensure!(found.leaks.is_empty(), "LL-HLS: pictures that were captured while away: {:?}", found.leaks);
+    // A player shows a part when it has so much behind it.
+    let behind = mujian_media::hls::window::PART_HOLD_BACK.as_secs_f64() * 1000.0;
+    let runs: Vec<f64> = found.placeholder.iter().map(|ms| ms + behind).collect();
+    let value = percentile(&runs, 0.95).context("no figures")?;
+    let name = "from the press on leave to the placeholder, LL-HLS with its hold-back, 95th percentile of 20";
+    rows.push(Row::fixed(name, "ms", value, 2000.0, "at most 2 s", runs));
     Ok(rows)
 }
 

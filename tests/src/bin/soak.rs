@@ -13,7 +13,7 @@ use mujian_tests::measure::table::{HEAD, Row, write};
 use mujian_tests::measure::{cpu, join, leave, lipsync};
 use mujian_tests::process::source_root;
 use mujian_tests::server::{Room, Server, Setup};
-use mujian_tests::{fmp4, live};
+use mujian_tests::{fmp4, hls, live};
 
 /// What to do; everything if nothing is named.
 #[derive(Parser)]
@@ -118,12 +118,13 @@ async fn leaves_in(server: &Server, room: &Room, count: usize, seed: u64) -> Res
         state ^= state << 17;
         Duration::from_millis(state % below)
     };
-    let _live = live::start(server, room, &["--test-card", "--preset", "540p30"]).await?;
-    let mut all = Vec::new();
+    let mut program = live::start(server, room, &["--test-card", "--preset", "540p30"]).await?;
+    let (mut all, mut every, mut slack) = (Vec::new(), Vec::new(), f64::INFINITY);
     let mut left = count;
     while left > 0 {
         let by_flv = Viewer::open(&server.flv_url(room)).await?;
         let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(room)).await?;
+        let by_hls = hls::open(&server.hls_url(room)).await?;
         leave::settle(&by_flv, &by_fmp4).await?;
         let mut cycles = Vec::new();
         for _ in 0..left.min(20) {
@@ -134,9 +135,23 @@ async fn leaves_in(server: &Server, room: &Room, count: usize, seed: u64) -> Res
         }
         left -= cycles.len();
         by_flv.check_timeline(70, 36)?;
-        all.push(leave::find(&leave::seen_by_flv(&by_flv).await?, &cycles, false)?);
+        let seen = leave::seen_by_flv(&by_flv).await?;
+        slack = slack.min(leave::slack(&seen));
+        all.push(leave::find(&seen, &cycles, false)?);
         all.push(leave::find(&leave::seen_by_fmp4(&by_fmp4).await?, &cycles, false)?);
+        by_hls.more_pictures(15, SOON).await?;
+        let captured = leave::seen_by_fmp4(&by_hls).await?.into_iter().filter_map(|s| s.captured);
+        let leaks = leave::leaks(captured, &cycles, slack);
+        all.push(leave::Found { leaks, ..leave::Found::default() });
+        every.extend(cycles);
         println!("{}: {left} to go", room.id);
+    }
+    // What was recorded of it all, and what of that is left when it is cut.
+    program.signal(libc::SIGINT);
+    program.ended(SOON).await?;
+    for shown in leave::recorded(server, room).await? {
+        let leaks = leave::leaks(shown.into_iter().flatten(), &every, slack);
+        all.push(leave::Found { leaks, ..leave::Found::default() });
     }
     Ok(all)
 }

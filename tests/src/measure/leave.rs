@@ -157,6 +157,37 @@ pub async fn call(server: &Server, room: &Room, what: &str, body: Value) -> Resu
     if status == 200 { Ok(answer) } else { bail!("{what}: {status} {answer}") }
 }
 
+/// What the recording of a room's last stream shows, once it is complete: when its pictures were captured (none: a
+/// placeholder's), in order, of the whole that its owner sees and of what everybody else does.
+///
+/// # Errors
+///
+/// There is no recording, or it cannot be decoded.
+pub async fn recorded(server: &Server, room: &Room) -> Result<[Vec<Option<f64>>; 2]> {
+    let ask = async |path: &str| {
+        let (status, answer) = server.call("GET", path, Some(&room.token), None).await?;
+        if status == 200 { Ok(answer) } else { bail!("{path}: {status} {answer}") }
+    };
+    let id = wait::until("the recording", SOON, || async {
+        let list = ask(&format!("/rooms/{}/replays", room.id)).await?;
+        Ok(list[0]["id"].as_str().filter(|_| !list[0]["ended_at"].is_null()).map(str::to_owned))
+    })
+    .await?;
+    let replay = ask(&format!("/replays/{id}")).await?;
+    let mut all = [Vec::new(), Vec::new()];
+    for (version, pictures) in ["full", "replay"].iter().zip(&mut all) {
+        let files = replay[version]["downloads"].as_array().with_context(|| format!("no {version}: {replay}"))?;
+        for file in files {
+            let url = format!("{}{}", server.url(), file["url"].as_str().context("no address")?);
+            let bytes = reqwest::get(url).await?.error_for_status()?.bytes().await?;
+            let file = tempfile::Builder::new().suffix(".mp4").tempfile()?;
+            std::fs::write(file.path(), bytes)?;
+            pictures.extend(captured(file.path()).await?);
+        }
+    }
+    Ok(all)
+}
+
 /// Waits until the viewers have more than what was on its way.
 ///
 /// # Errors
@@ -176,9 +207,7 @@ pub async fn settle(flv: &flv::Viewer, fmp4: &fmp4::Viewer) -> Result<()> {
 ///
 /// A viewer never saw the placeholder, or never the picture again.
 pub fn find(seen: &[Seen], cycles: &[Cycle], marks: bool) -> Result<Found> {
-    // The shortest way from capture to here is at least as long as that to the server.
-    let road = seen.iter().filter_map(|s| s.captured.map(|c| s.at - c)).fold(f64::INFINITY, f64::min);
-    let slack = if marks { 0.0 } else { (road - MARGIN).max(0.0) };
+    let slack = if marks { 0.0 } else { slack(seen) };
     let mut found = Found::default();
     for (number, cycle) in cycles.iter().enumerate() {
         let placeholder = seen.iter().find(|s| s.at > cycle.pressed && s.captured.is_none());
@@ -190,10 +219,25 @@ pub fn find(seen: &[Seen], cycles: &[Cycle], marks: bool) -> Result<Found> {
         found.live.push(live.at - cycle.back);
         found.live_age.push(live.at - live.captured.unwrap_or(live.at));
         found.no_keys += usize::from(live.key == Some(false));
-        let leaks = seen.iter().filter_map(|s| s.captured).filter(|c| *c > cycle.held && *c < cycle.back - slack);
-        found.leaks.extend(leaks.map(|c| c - cycle.held));
     }
+    found.leaks = leaks(seen.iter().filter_map(|s| s.captured), cycles, slack);
     Ok(found)
+}
+
+/// What a publisher that does not mark may show of the end of an absence, in milliseconds: by so much less than the margin is
+/// what it sends on its way.
+#[must_use]
+pub fn slack(seen: &[Seen]) -> f64 {
+    // The shortest way from capture to here is at least as long as that to the server.
+    let road = seen.iter().filter_map(|s| s.captured.map(|c| s.at - c)).fold(f64::INFINITY, f64::min);
+    (road - MARGIN).max(0.0)
+}
+
+/// Of pictures that were shown, those that were captured while the streamer was away: how long after the server's word.
+#[must_use]
+pub fn leaks(captured: impl Iterator<Item = f64>, cycles: &[Cycle], slack: f64) -> Vec<f64> {
+    let away = |at: f64| cycles.iter().find(|c| at > c.held && at < c.back - slack).map(|c| at - c.held);
+    captured.filter_map(away).collect()
 }
 
 #[cfg(test)]

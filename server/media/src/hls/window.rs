@@ -19,7 +19,7 @@ pub const TARGET_SECONDS: u32 = 6;
 /// `HOLD-BACK` (4.4.3.8): how far from the end players start that do not know parts; three targets at least.
 const HOLD_BACK: u32 = 3 * TARGET_SECONDS;
 /// `PART-HOLD-BACK` (4.4.3.8): how far from the end the others play; three parts at least.
-const PART_HOLD_BACK: MediaTime = PART_TARGET.times(4);
+pub const PART_HOLD_BACK: MediaTime = PART_TARGET.times(4);
 /// So much is listed.
 const LISTED: MediaTime = MediaTime::from_millis(24_000);
 /// What is not listed any more can still be fetched for as long as the playlist was (6.2.2).
