@@ -66,13 +66,18 @@ const LIPS: &str = r"
   const heard = [], shown = [];
   const source = audio.createMediaElementSource(video);
   const tap = audio.createScriptProcessor(256, 1, 1);
-  let loud = 0, quietFor = 1;
+  let quietFor = 1;
+  // When a sample of an event's input is heard, by the page's clock: one buffer before the event's own output. The two
+  // clocks are compared each time, since they do not run alike.
+  const moment = (event, i) => {
+    const { contextTime, performanceTime } = audio.getOutputTimestamp();
+    const at = event.playbackTime + (i - event.inputBuffer.length) / audio.sampleRate;
+    return performanceTime + (at - contextTime) * 1000;
+  };
   tap.onaudioprocess = (event) => {
     const input = event.inputBuffer.getChannelData(0);
     for (let i = 0; i < input.length; i++) {
-      // The input of an event is what would have been heard one buffer before its own output.
-      const at = event.playbackTime + (i - input.length) / audio.sampleRate;
-      if (Math.abs(input[i]) > 0.06) { if (quietFor > 0.3) heard.push(at); quietFor = 0; }
+      if (Math.abs(input[i]) > 0.06) { if (quietFor > 0.3) heard.push(moment(event, i)); quietFor = 0; }
       else quietFor += 1 / audio.sampleRate;
     }
   };
@@ -86,10 +91,8 @@ const LIPS: &str = r"
   video.requestVideoFrameCallback(seen);
   audio.resume();
   setTimeout(() => {
-    const { contextTime, performanceTime } = audio.getOutputTimestamp();
     const found = [];
-    for (const at of heard) {
-      const when = performanceTime + (at - contextTime) * 1000;
+    for (const when of heard) {
       // The picture of a whole second nearest to it.
       let best = null;
       for (const [wall, display] of shown) {
