@@ -141,6 +141,23 @@ impl Room {
         recent(&mut self.refused.lock(), now, |p| p.at)
     }
 
+    /// Those of [`waiting`](Self::waiting) that the stream which runs keeps out, oldest first.
+    #[must_use]
+    pub fn still_waiting(&self, now: WallTime) -> Vec<WaitingPublisher> {
+        let Some(started) = self.status.borrow().started else { return Vec::new() };
+        let mut waiting = self.waiting(now);
+        waiting.retain(|p| p.at >= started);
+        waiting.reverse();
+        waiting
+    }
+
+    /// The publisher that was sent away last, unless something was taken since.
+    #[must_use]
+    pub fn last_refused(&self, now: WallTime) -> Option<RefusedPublisher> {
+        let taken = Some(self.status.borrow()).filter(|s| s.stage == Stage::Live).map(|s| s.since);
+        self.refused(now).into_iter().next().filter(|p| taken.is_none_or(|taken| p.at >= taken))
+    }
+
     /// Lets a refused publisher in. False: nobody of this id waits.
     pub async fn admit(&self, id: &str) -> bool {
         let admitted = self.stage.admit(id).await;

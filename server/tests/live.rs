@@ -77,9 +77,16 @@ async fn a_stream_from_its_start_to_its_end() {
     assert!(!ended.success());
     let (_, list) = site.get(&format!("{path}/publishers"), Some(&owner)).await;
     assert_eq!(list, json!([waiting]));
+    // An owner who opens the room only now is told as well; nobody else is.
+    let (mut owner_later, mut guest_later) = (site.socket(id).await, site.socket(id).await);
+    assert_eq!(owner_later.hello(Some(&owner), None).await["waiting"], json!([waiting]));
+    assert_eq!(guest_later.hello(None, None).await["waiting"], json!([]));
     let admit = format!("{path}/publishers/{}/admit", waiting["id"].as_str().unwrap());
     assert_eq!(site.call(Method::POST, &admit, Some(&owner), None).await.0, 204);
     assert_eq!(site.get(&format!("{path}/publishers"), Some(&owner)).await.1, json!([]));
+
+    let mut owner_later = site.socket(id).await;
+    assert_eq!(owner_later.hello(Some(&owner), None).await["waiting"], json!([]));
 
     // The owner ends it.
     let (status, body) = site.call(Method::POST, &format!("{path}/end"), Some(&owner), None).await;

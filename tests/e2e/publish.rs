@@ -152,17 +152,23 @@ async fn codecs_that_are_not_taken_are_refused() -> Result<()> {
         let path = format!("/rooms/{}/publishers/refused", room.id);
         let (_, list) = server.call("GET", &path, Some(&room.token), None).await?;
         assert_eq!(list, serde_json::json!([told]), "{what}");
+        assert_eq!(welcome(&server, &room).await?.1["refused"], told, "{what}");
     }
     Ok(())
 }
 
 /// The room's socket, as its owner.
 async fn greeted(server: &Server, room: &Room) -> Result<Socket> {
+    Ok(welcome(server, room).await?.0)
+}
+
+/// The same, with what it is told first.
+async fn welcome(server: &Server, room: &Room) -> Result<(Socket, serde_json::Value)> {
     let mut socket = room_socket(server, room, None).await?;
     let hello = serde_json::json!({"type": "hello", "version": 1, "token": room.token, "watching": false});
     socket.send(Message::text(hello.to_string())).await?;
-    message(&mut socket, "welcome").await?;
-    Ok(socket)
+    let told = message(&mut socket, "welcome").await?;
+    Ok((socket, told))
 }
 
 /// The next message of a type.

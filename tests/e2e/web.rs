@@ -101,6 +101,51 @@ async fn chromium_plays_through_a_killed_publisher_and_its_return() -> Result<()
     Ok(())
 }
 
+/// The page of a room, for somebody who is logged in with this session.
+async fn page_of(browser: &mut Browser, server: &Server, room: &Room, token: &str) -> Result<Page> {
+    let page = browser.page(&Look::default()).await?;
+    browser.goto(page, &server.watch_url(room)).await?;
+    let logged_in = format!("(localStorage.setItem('mujian.token', {token:?}), true)");
+    browser.eval(page, &logged_in).await?;
+    browser.goto(page, &server.watch_url(room)).await?;
+    Ok(page)
+}
+
+#[tokio::test]
+async fn an_owner_who_publishes_with_obs_is_asked_in_the_browser_who_may_publish() -> Result<()> {
+    let (server, room, _publisher) = on_air().await?;
+    let second = Publish { picture: "testsrc2=size=854x480:rate=30".into(), ..Publish::default() };
+    assert!(!second.start(&server.publish_url(&room))?.ended(SOON).await?.success());
+    // The page is opened after the refusal, and it is still there.
+    let mut browser = Browser::start(false).await?;
+    let page = page_of(&mut browser, &server, &room, &room.token).await?;
+    browser.visible(page, "text=Another program wants to publish", SOON).await?;
+    browser.visible(page, "text=ffmpeg (127.0.0.1) has the right key", SOON).await?;
+    // Somebody else in the room is not asked.
+    let guest = browser.page(&Look::default()).await?;
+    browser.goto(guest, &server.watch_url(&room)).await?;
+    browser.wait(guest, "document.querySelector('video')?.videoWidth === 640", SOON).await?;
+    let asked = "document.body.innerText.includes('wants to publish')";
+    assert_eq!(browser.eval(guest, asked).await?, false);
+
+    browser.click(page, "role=button[name='Let it in']").await?;
+    browser.wait(page, &format!("!{asked}"), SOON).await?;
+    let _second = second.start(&server.publish_url(&room))?;
+    browser.wait(guest, "document.querySelector('video')?.videoWidth === 854", SOON).await?;
+
+    // What is sent away for what it sends is told as well.
+    server.call("POST", &format!("/rooms/{}/end", room.id), Some(&room.token), None).await?;
+    server.wait_stage(&room, "off", SOON).await?;
+    let coding = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -c:a libmp3lame -ar 44100";
+    let coding = coding.split_whitespace().map(str::to_owned).collect();
+    let mut mp3 = Publish { coding, ..Publish::default() }.start(&server.publish_url(&room))?;
+    assert!(!mp3.ended(SOON).await?.success());
+    browser.visible(page, "text=The sound is coded as MP3", SOON).await?;
+    let later = page_of(&mut browser, &server, &room, &room.token).await?;
+    browser.visible(later, "text=The sound is coded as MP3", SOON).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_room_that_is_off_starts_by_itself_when_it_goes_live() -> Result<()> {
     let server = Server::start().await?;

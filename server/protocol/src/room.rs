@@ -240,6 +240,12 @@ pub enum ServerMessage {
         /// What the streamer owes and has not done yet, oldest first.
         #[serde(default)]
         owed: Vec<Owed>,
+        /// To the owner: programs that were refused because another publishes, oldest first.
+        #[serde(default)]
+        waiting: Vec<WaitingPublisher>,
+        /// To the owner: the program that was sent away last, unless something was taken since.
+        #[serde(default)]
+        refused: Option<RefusedPublisher>,
         /// The server's clock.
         server_time: WallTime,
     },

@@ -134,6 +134,8 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         Ok(caught_up) => caught_up,
         Err(error) => return Some(End { code: close::INTERNAL, error: Some(error) }),
     };
+    let owns = account.as_ref().is_some_and(|a| a.id == room.row().owner.id);
+    let now = app.clock.wall();
     let welcome = ServerMessage::Welcome {
         room: Box::new(room.view()),
         you: account.as_ref().map(Account::view),
@@ -143,7 +145,9 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         ballot: joined.ballot.ballot.clone(),
         your_vote: joined.your_vote,
         owed: joined.ballot.owed.clone(),
-        server_time: app.clock.wall(),
+        waiting: if owns { room.still_waiting(now) } else { Vec::new() },
+        refused: owns.then(|| room.last_refused(now)).flatten(),
+        server_time: now,
     };
     if send(socket, json(&welcome)).await.is_err() {
         return End::GONE;

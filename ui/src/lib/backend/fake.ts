@@ -490,16 +490,15 @@ export class FakeBackend implements Backend {
         ballot: found.away || this.#mode === "away" ? BALLOT : null,
         your_vote: found.away ? 0 : null,
         owed: this.#mode === "owed" ? [OWED] : [],
+        waiting:
+          this.#mode === "waiting"
+            ? [{ id: "1", program: "OBS 30.2.3", address: "192.168.1.31", at: Date.now() }]
+            : [],
+        refused: null,
         server_time: Date.now(),
       });
       handlers.state("joined");
       for (const [author, text] of SAID) handlers.message(say(author, text));
-      if (this.#mode === "waiting") {
-        handlers.message({
-          type: "publisher_waiting",
-          publisher: { id: "1", program: "OBS 30.2.3", address: "192.168.1.31", at: Date.now() },
-        });
-      }
     });
     return {
       send(message) {

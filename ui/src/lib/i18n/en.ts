@@ -263,6 +263,7 @@ export const en: Catalogue = {
   waiting_refuse: "No, thanks",
   refused_title: "{program} ({address}) sends what cannot be shown here, and was sent away",
   waiting_admitted: "Let in. It takes over when it connects again.",
+  waiting_over: "This program does not wait any more.",
   notice_microphone_silent:
     "The microphone is silent. Look for a switch on it, and at the system's sound settings.",
   notice_microphone_lost: "The microphone cannot be used. Plug it in, or choose another one under Set-up.",

@@ -262,6 +262,7 @@ export const zh = {
   waiting_refuse: "不用",
   refused_title: "{program}（{address}）推来的内容这里放不了，已被断开",
   waiting_admitted: "已放行。它下次连接时会接替现在的画面。",
+  waiting_over: "这个程序已经不在等候。",
   notice_microphone_silent: "麦克风没有声音。请看看它上面有没有开关，再看系统的声音设置。",
   notice_microphone_lost: "麦克风用不了。请插好，或者在“准备”里换一个。",
   notice_camera_lost: "摄像头断开了。请重新插好，或者换一个画面。",

@@ -44,6 +44,8 @@ const welcome = (events: RoomEvent[], resumed: boolean): ServerMessage => ({
   ballot: null,
   your_vote: null,
   owed: [],
+  waiting: [],
+  refused: null,
   server_time: 10_000,
 });
 const event = (e: RoomEvent): ServerMessage => ({ type: "event", event: e });
@@ -210,6 +212,26 @@ describe("a room", () => {
     model.message({ type: "publisher_refused", publisher }, 0);
     model.dismissRefused();
     expect(model.refused).toBeUndefined();
+  });
+
+  it("is told on every welcome who waits and who was sent away, but not of what was read", () => {
+    const model = new RoomModel();
+    const waits = { id: "p", program: "OBS", address: "10.0.0.2", at: 5 };
+    const refused = { program: "ffmpeg", address: "10.0.0.3", at: 6, reason: "The sound is coded as MP3." };
+    const told = welcome([], true) as Extract<ServerMessage, { type: "welcome" }>;
+    const greeting = { ...told, waiting: [waits], refused };
+    model.message(greeting, 0);
+    expect([model.waiting, model.refused]).toEqual([[waits], refused]);
+    model.dismiss("p");
+    model.dismissRefused();
+    model.message(greeting, 0);
+    expect([model.waiting, model.refused]).toEqual([[], undefined]);
+    // The same program, refused again.
+    model.message({ ...greeting, waiting: [{ ...waits, at: 9 }], refused: { ...refused, at: 9 } }, 0);
+    expect([model.waiting.length, model.refused?.at]).toEqual([1, 9]);
+    // What is over at the server is over here.
+    model.message(welcome([], true), 0);
+    expect([model.waiting, model.refused]).toEqual([[], undefined]);
   });
 
   const ballot = (votes: number[]): BallotView => ({

@@ -54,6 +54,8 @@ interface Pending {
   readonly since: number;
 }
 
+const remark = (p: WaitingPublisher | RefusedPublisher): string =>
+  `${"id" in p ? p.id : ""} ${String(p.at)}`;
 const keyOf = (id: EventId): string => `${String(id.epoch)}.${String(id.number)}`;
 
 /** The model. `now` is wall time in milliseconds. */
@@ -81,6 +83,8 @@ export class RoomModel {
   #flashes: Flash[] = [];
   #out: ClientMessage[] = [];
   #seen = new Set<string>();
+  /** Remarks about publishers that the owner has read: the server tells of them again at every welcome. */
+  #read = new Set<string>();
   /** The vote that is not confirmed, and what stood before it. */
   #casting: { ref: string; ballot: string; option: number; before: number | undefined } | undefined;
 
@@ -177,11 +181,13 @@ export class RoomModel {
 
   /** The owner answered, or it does not matter any more. */
   dismiss(publisher: string): void {
+    for (const w of this.waiting) if (w.id === publisher) this.#read.add(remark(w));
     this.waiting = this.waiting.filter((w) => w.id !== publisher);
   }
 
   /** The refusal was read. */
   dismissRefused(): void {
+    if (this.refused) this.#read.add(remark(this.refused));
     this.refused = undefined;
   }
 
@@ -199,6 +205,8 @@ export class RoomModel {
     this.room = message.room;
     this.ballot = message.ballot ?? undefined;
     this.owed = message.owed;
+    this.waiting = message.waiting.filter((w) => !this.#read.has(remark(w)));
+    this.refused = message.refused && !this.#read.has(remark(message.refused)) ? message.refused : undefined;
     if (this.#casting && this.#casting.ballot === this.ballot?.id) this.#sendVote();
     else {
       this.#casting = undefined;
