@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "studio_leave",
     "studio_back",
     "tray_words",
+    "window_close",
     "studio_subscribe",
     "studio_preview",
     "studio_preview_stop",

@@ -82,7 +82,7 @@ pub struct Limits {
     pub accounts: Rate,
     /// Log-ins from one address, and to one name.
     pub sessions: Rate,
-    /// New rooms of one account.
+    /// New rooms of one account, and as often another name.
     pub rooms: Rate,
     /// Danmaku of one account.
     pub danmaku: Rate,

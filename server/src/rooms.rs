@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
-use mujian_protocol::api::{OwnedRoom, RefusedPublisher, RoomView, WaitingPublisher};
+use mujian_protocol::api::{OwnedRoom, Person, RefusedPublisher, RoomView, WaitingPublisher};
 use mujian_protocol::room::{Away, EventId, Stage};
 use mujian_protocol::{LeaveId, RoomId, WallTime};
 use parking_lot::Mutex;
@@ -317,6 +317,20 @@ impl Rooms {
             Some(room) => room.view(),
             // What is not in memory has no stream and no people.
             None => view(row, (Stage::Off, row.stage_since), None, row.away.clone(), 0),
+        }
+    }
+
+    /// Somebody has another name: whoever is in a room is told.
+    pub async fn renamed(&self, person: &Person) {
+        let held: Vec<Arc<Room>> = self.held.lock().values().cloned().collect();
+        for room in held {
+            {
+                let mut row = room.row.lock();
+                if row.owner.id == person.id {
+                    row.owner = person.clone();
+                }
+            }
+            room.hub.renamed(person.clone()).await;
         }
     }
 

@@ -176,6 +176,45 @@ async fn rooms() {
 }
 
 #[tokio::test]
+async fn a_name_is_changed_by_its_owner_and_heard_in_rooms_at_once() {
+    let site = site().await;
+    let (owner, other) = (site.person("owner").await, site.person("Other").await);
+    let room = site.room(&owner).await;
+    let id = room["id"].as_str().unwrap();
+    let (mut mine, mut guest) = (site.socket(id).await, site.socket(id).await);
+    mine.hello(Some(&owner), None).await;
+    guest.hello(None, None).await;
+    let rename = async |who: Option<&str>, name: &str| {
+        let (status, body) = site.call(Method::PATCH, "/me", who, Some(json!({"name": name}))).await;
+        (status.as_u16(), body)
+    };
+    assert_eq!(rename(None, "x").await.0, 401);
+    for bad in ["", " ", "a\u{7}b", &"n".repeat(25)] {
+        let (status, body) = rename(Some(&owner), bad).await;
+        assert_eq!((status, code(&body)), (400, "invalid_request"), "{bad:?}");
+    }
+    let (status, body) = rename(Some(&owner), "OTHER").await;
+    assert_eq!((status, code(&body)), (409, "name_taken"));
+    let (status, body) = rename(Some(&owner), " 岚山 ").await;
+    assert_eq!((status, &body["name"]), (200, &json!("岚山")));
+    // One's own name may be written in another way.
+    assert_eq!(rename(Some(&other), "other").await.1["name"], "other");
+
+    let told = guest.next_of("renamed").await;
+    assert_eq!(told["person"], json!({"id": body["id"], "name": "岚山"}));
+    assert_eq!(site.get(&format!("/rooms/{id}"), None).await.1["owner"]["name"], "岚山");
+    assert_eq!(site.get("/me", Some(&owner)).await.1["name"], "岚山");
+    // Who was in the room already writes by the new name.
+    mine.next_of("renamed").await;
+    mine.send(json!({"type": "danmaku", "client_ref": "a", "text": "hi"})).await;
+    assert_eq!(guest.next_of("event").await["event"]["body"]["author"]["name"], "岚山");
+    // The new name logs in, the old one is free.
+    let credentials = |name: &str| json!({"name": name, "password": "correct horse"});
+    assert_eq!(site.post("/sessions", None, credentials("岚山")).await.0, 201);
+    assert_eq!(site.post("/accounts", None, credentials("owner")).await.0, 201);
+}
+
+#[tokio::test]
 async fn the_setup_code_makes_one_operator() {
     let site = site_with(|c| c.print_setup_code = true).await;
     assert_eq!(site.get("/server", None).await.1["setup_needed"], true);

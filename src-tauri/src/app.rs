@@ -160,7 +160,23 @@ impl App {
         if request.path.starts_with("/sessions") || request.path.starts_with("/accounts") {
             return Err(ApiError::new(ErrorCode::InvalidRequest, "Logging in has a command of its own."));
         }
-        self.api.pass(request).await
+        let answer = self.api.pass(request).await?;
+        if (request.method.as_str(), request.path.as_str()) == ("PATCH", "/me")
+            && let Ok(account) = serde_json::from_value::<AccountView>(answer.body.clone())
+        {
+            self.renamed(account)?;
+        }
+        Ok(answer)
+    }
+
+    /// What was known of the account is known by its new name.
+    fn renamed(&self, account: AccountView) -> Result<(), ApiError> {
+        let Some(token) = self.api.token() else { return Ok(()) };
+        self.api.set_session(Some(token.clone()), Some(account.clone()));
+        if self.hosted.is_none() {
+            self.cache.set_session(&self.server, Some(&StoredSession { token, account }))?;
+        }
+        Ok(())
     }
 
     /// Makes an account, or logs in, and remembers the session.
@@ -338,7 +354,9 @@ impl App {
     async fn target(&self, room: &own_room::OwnRoom) -> Result<Target, ApiError> {
         let info: ServerInfo = self.api.call(Method::GET, "/server", None::<&()>).await?;
         let base = self.api.base();
-        target(&base, &info, room.id.clone(), Secret::new(room.key.as_str()), self.program.clone())
+        let key = Secret::new(room.key.as_str());
+        let target = target(&base, &info, room.id.clone(), key, self.program.clone())?;
+        Ok(Target { keys: Some(own_room::keys(&self.api)), ..target })
     }
 
     /// Lets others reach the hosted server, or no longer.

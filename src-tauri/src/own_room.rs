@@ -1,5 +1,6 @@
 //! The room that this app publishes to: found again, or made.
 
+use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{NewRoom, OwnedRoom, RoomPatch, RoomView, TITLE_MAX};
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::StudioSettings;
@@ -9,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::api::Api;
 use crate::cache::Cache;
+use crate::studio::Keys;
 
 /// A room and the key that lets its owner publish.
 #[derive(Clone)]
@@ -55,6 +57,16 @@ pub async fn prepare(api: &Api, cache: &Cache, server: &str, settings: &StudioSe
 pub async fn with_key(api: &Api, id: RoomId) -> Result<OwnRoom, ApiError> {
     let room: OwnedRoom = api.call(Method::GET, &format!("/rooms/{id}/owner"), None::<&()>).await?;
     Ok(OwnRoom { id, key: Zeroizing::new(room.stream_key), away: room.room.away })
+}
+
+/// Where the key of such a room is asked for again.
+#[must_use]
+pub fn keys(api: &Api) -> Keys {
+    let api = api.clone();
+    Keys::new(move |room| {
+        let api = api.clone();
+        async move { with_key(&api, room).await.map(|room| Secret::new(room.key.as_str())) }
+    })
 }
 
 /// A room's title, category and tags; what is none stays as it is.

@@ -334,6 +334,31 @@ async fn a_wrong_key_is_final() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_renewed_on_air_is_fetched_and_the_broadcast_goes_on() {
+    let stand = Stand::new().await;
+    let studio = test_card();
+    let target = stand.target(stand.running.rtmp, &stand.room.stream_key);
+    let target = Target { keys: Some(mujian::own_room::keys(&stand.api)), ..target };
+    studio.go_live(target, Start::default()).await.unwrap();
+    let first = until(&studio, "live", live).await;
+    let mut shown = Shown::of(&stand);
+    shown.until(Stage::Live).await;
+    let stream = stand.view().await.live_since;
+
+    let path = format!("/rooms/{}/stream_key", stand.id());
+    let renewed: OwnedRoom = stand.api.call(Method::POST, &path, None::<&()>).await.unwrap();
+    assert_ne!(renewed.stream_key, stand.room.stream_key);
+    until(&studio, "reconnecting", |s| matches!(s.broadcast, Broadcast::Reconnecting { .. })).await;
+    let again = until(&studio, "live again", live).await;
+    shown.until(Stage::Live).await;
+    // It is the same broadcast here, and the same stream to viewers.
+    assert_eq!(again.broadcast, first.broadcast);
+    assert_eq!(stand.view().await.live_since, stream);
+    studio.end_and_wait().await;
+    stand.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_joined_and_joined_again() {
     let stand = Stand::new().await;
     let wire = Wire::to(stand.running.http).await;

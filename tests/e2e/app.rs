@@ -13,8 +13,8 @@ use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
 const STAGE: &str = "//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']";
-const HALL: &str = "//a[contains(., 'Hall')] | //button[contains(., 'Hall')]";
-const GO_LIVE: &str = "//button[contains(., 'Go live')]";
+pub(crate) const HALL: &str = "//a[contains(., 'Hall')] | //button[contains(., 'Hall')]";
+pub(crate) const GO_LIVE: &str = "//button[contains(., 'Go live')]";
 
 /// The first room of a server, as the API tells it.
 async fn first_room(server: &str) -> Result<Value> {
@@ -23,7 +23,7 @@ async fn first_room(server: &str) -> Result<Value> {
     list.first().cloned().context("no room")
 }
 
-async fn wait_stage(server: &str, stage: &str) -> Result<Value> {
+pub(crate) async fn wait_stage(server: &str, stage: &str) -> Result<Value> {
     wait::until(&format!("the stage {stage}"), SOON, || async {
         let room = first_room(server).await?;
         anyhow::ensure!(room["stage"] == stage, "the stage is {}", room["stage"]);

@@ -11,6 +11,8 @@ use mujian_tests::sound::Sound;
 use mujian_tests::{ffmpeg, live, picture, tone, wait};
 use tokio::process::Command;
 
+use crate::publish::WRONG_KEY;
+
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -136,11 +138,14 @@ async fn what_cannot_be_broadcast_is_told_with_an_exit_code() -> Result<()> {
     let (text, none) =
         (text.to_string_lossy().into_owned(), folder.path().join("none.mp4").to_string_lossy().into_owned());
 
-    for (what, args, key, code) in [
-        ("a wrong key", vec!["--test-card"], "wrong", 3),
-        ("a file that is no media", vec!["--file", &text], &*room.key, 6),
-        ("a file that is not there", vec!["--file", &none], &*room.key, 6),
-        ("a camera that is not there", vec!["--camera", "/dev/video77"], &*room.key, 4),
+    let no_media = format!("{text} is not a media file that can be played (");
+    let no_file = format!("There is no file at {none}. Check the name, or choose the file again.");
+    let no_camera = "the camera /dev/video77 is not there. Plug it in, or choose another.";
+    for (what, args, key, code, sentence) in [
+        ("a wrong key", vec!["--test-card"], "wrong", 3, WRONG_KEY),
+        ("a file that is no media", vec!["--file", &text], &*room.key, 6, &no_media),
+        ("a file that is not there", vec!["--file", &none], &*room.key, 6, &no_file),
+        ("a camera that is not there", vec!["--camera", "/dev/video77"], &*room.key, 4, no_camera),
     ] {
         let mut command = Command::new(ours("mujian")?);
         command.args(["live", "--server", &server.url(), "--room", &room.id]).args(&args);
@@ -149,8 +154,8 @@ async fn what_cannot_be_broadcast_is_told_with_an_exit_code() -> Result<()> {
         let ended = program.ended(SOON).await.context(what)?;
         let words = program.words();
         assert_eq!(ended.code(), Some(code), "{what}: {words}");
-        let sentence = words.lines().any(|l| l.split_whitespace().count() >= 6 && l.contains('.'));
-        assert!(sentence && !words.contains("panicked"), "{what}: {words}");
+        let told = words.lines().find(|line| line.contains(sentence)).with_context(|| format!("{what}: {words}"))?;
+        assert!(told.starts_with("error: ") && told.ends_with('.') && !words.contains("panicked"), "{what}: {words}");
     }
     assert_eq!(server.stage(&room).await?, "off");
     Ok(())

@@ -133,7 +133,9 @@ async fn a_second_publisher_is_refused_with_a_sentence_while_the_first_goes_on()
     let mut second = with_tone(1500).start(&server.publish_url(&room))?;
     assert!(!second.ended(SOON).await?.success());
     let words = second.words();
-    assert!(words.contains("already") || words.contains("publish"), "ffmpeg was told why: {words}");
+    let why = "Another program (ffmpeg) is already publishing to this room. End it there, or let this one in from the \
+               room's page, then try again.";
+    assert!(words.contains(why), "ffmpeg was told why: {words}");
     viewer.more_pictures(60, SOON).await?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;

@@ -12,6 +12,7 @@ mod hostile;
 mod leave;
 mod loss;
 mod measure;
+mod owner;
 mod placeholders;
 mod publish;
 mod refusals;

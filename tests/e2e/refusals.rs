@@ -12,10 +12,11 @@ use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A sentence for a person: not a bare code, not a trace of the program's insides.
-fn is_a_sentence(words: &str) -> bool {
-    let good = |line: &str| line.split_whitespace().count() >= 6 && line.contains('.');
-    words.lines().any(good) && !words.contains("panicked") && !words.contains("stack backtrace")
+/// Whether a program said exactly this to a person, and nothing of its insides.
+fn says(words: &str, sentence: &str) -> bool {
+    words.lines().any(|line| line == format!("mujian-server: {sentence}"))
+        && !words.contains("panicked")
+        && !words.contains("stack backtrace")
 }
 
 #[tokio::test]
@@ -25,10 +26,13 @@ async fn a_port_in_use_is_told() -> Result<()> {
     for option in ["--http", "--rtmp"] {
         let (mut command, _, _folder) = Setup::default().arg(option).arg(&address).command()?;
         let mut server = Program::start(&mut command)?;
-        let code = server.ended(SOON).await?.code().context("killed")?;
-        assert!(code != 0 && code != 101, "{option}: exit code {code}");
-        let words = server.words();
-        assert!(words.contains(&address) && is_a_sentence(&words), "{option}: {words}");
+        assert_eq!(server.ended(SOON).await?.code(), Some(4), "{option}");
+        let (what, words) = (option.trim_start_matches('-').to_uppercase(), server.words());
+        let sentence = format!(
+            "The {what} port {address} is already used by another program. Stop that program, or choose another one with \
+             {option} ADDR (port 0 takes any free one)."
+        );
+        assert!(says(&words, &sentence), "{option}: {words}");
     }
     Ok(())
 }
@@ -44,14 +48,19 @@ async fn a_newer_database_is_left_alone() -> Result<()> {
         .find(|p| std::fs::read(p).is_ok_and(|b| b.starts_with(b"SQLite format 3\0")))
         .context("no database")?;
     let raised = rusqlite::Connection::open(&database)?;
+    let known: u32 = raised.pragma_query_value(None, "user_version", |row| row.get(0))?;
     raised.pragma_update(None, "user_version", 9999)?;
     raised.close().map_err(|(_, error)| error)?;
     let before = std::fs::read(&database)?;
     let (mut command, _, _folder) = Setup::default().data(&data).command()?;
     let mut server = Program::start(&mut command)?;
-    let code = server.ended(SOON).await?.code().context("killed")?;
-    assert!(code != 0 && code != 101, "exit code {code}");
-    assert!(server.words().contains("newer") && is_a_sentence(&server.words()), "{}", server.words());
+    assert_eq!(server.ended(SOON).await?.code(), Some(7));
+    let sentence = format!(
+        "The database {} was written by a newer version of Mujian (its format is 9999, this program knows up to {known}). \
+         Use the newer version; nothing was changed.",
+        database.display()
+    );
+    assert!(says(&server.words(), &sentence), "{}", server.words());
     assert!(before == std::fs::read(&database)?, "the newer database was touched");
     Ok(())
 }
@@ -60,21 +69,27 @@ async fn a_newer_database_is_left_alone() -> Result<()> {
 async fn a_data_folder_that_cannot_be_written_is_told() -> Result<()> {
     let (mut command, data, _folder) = Setup::default().disk("ro").command()?;
     let mut server = Program::start(&mut command)?;
-    let code = server.ended(SOON).await?.code().context("killed")?;
-    assert!(code != 0 && code != 101, "exit code {code}");
-    let words = server.words();
-    assert!(words.contains(&data.to_string_lossy().into_owned()) && is_a_sentence(&words), "{words}");
+    assert_eq!(server.ended(SOON).await?.code(), Some(5));
+    let (data, words) = (data.display(), server.words());
+    let sentence = format!(
+        "The data folder {data} cannot be written: Read-only file system (os error 30). Give another one with --data, or \
+         make it writable for the user who runs the server."
+    );
+    assert!(says(&words, &sentence), "{words}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_at_the_start() -> Result<()> {
-    let (mut command, _, _folder) = Setup::default().disk("size=16k").command()?;
+    let (mut command, data, _folder) = Setup::default().disk("size=16k").command()?;
     let mut server = Program::start(&mut command)?;
-    let code = server.ended(SOON).await?.code().context("killed")?;
-    assert!(code != 0 && code != 101, "exit code {code}");
-    let words = server.words().to_lowercase();
-    assert!((words.contains("full") || words.contains("space")) && is_a_sentence(&words), "{words}");
+    assert_eq!(server.ended(SOON).await?.code(), Some(6));
+    let words = server.words();
+    // Which of its files did not fit is not the person's affair.
+    let line =
+        words.lines().find_map(|l| l.strip_prefix(&format!("mujian-server: The disk that holds {}", data.display())));
+    let rest = " is full. Free some space, or give a folder on another disk with --data.";
+    assert!(line.is_some_and(|l| l.ends_with(rest)) && !words.contains("panicked"), "{words}");
     Ok(())
 }
 
@@ -114,7 +129,8 @@ async fn a_disk_that_fills_up_while_it_serves_costs_nothing_that_was_kept() -> R
         kept = title;
     };
     assert_eq!(refused["code"], "storage", "{refused}");
-    assert!(is_a_sentence(refused["message"].as_str().unwrap_or_default()), "{refused}");
+    let sentence = "The server's disk is full; nothing was changed. Its operator must free some space.";
+    assert_eq!(refused["message"], sentence);
     // The stream does not need the disk.
     viewer.more_pictures(60, SOON).await?;
     viewer.check_timeline(50, 36)?;
@@ -131,10 +147,16 @@ async fn a_disk_that_fills_up_while_it_serves_costs_nothing_that_was_kept() -> R
 
 #[tokio::test]
 async fn nonsense_on_the_command_line_is_told() -> Result<()> {
-    for (program, args) in [("mujian-server", vec!["--http", "nowhere"]), ("mujian-server", vec!["--grace", "x"])] {
+    let value = ["invalid value 'nowhere' for '--http <"];
+    let option = ["unexpected argument '--grace' found"];
+    for (args, wrong) in [(["--http", "nowhere"], value), (["--grace", "x"], option)] {
+        let program = "mujian-server";
         let mut run = Program::start(Command::new(ours(program)?).args(&args))?;
         assert_eq!(run.ended(SOON).await?.code(), Some(2), "{program} {args:?}: {}", run.words());
-        assert!(run.words().contains(args[0]), "{}", run.words());
+        let words = run.words();
+        let line = words.lines().find(|l| l.starts_with("error: ")).unwrap_or_default();
+        let sentence = wrong.iter().all(|word| line.contains(word));
+        assert!(sentence && words.contains("--help"), "{words}");
     }
     Ok(())
 }

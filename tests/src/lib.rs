@@ -9,6 +9,7 @@ pub mod ffmpeg;
 pub mod flv;
 pub mod fmp4;
 pub mod hls;
+pub mod link;
 pub mod live;
 pub mod measure;
 pub mod picture;

@@ -91,6 +91,14 @@ pub struct AccountPatch {
     pub role: Role,
 }
 
+/// `PATCH /me`: what others call the account from now on, and what it logs in with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamePatch {
+    /// 1 to [`NAME_MAX`] characters.
+    pub name: String,
+}
+
 /// `POST /setup`: makes the account that calls an operator.
 #[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct SetupRequest {

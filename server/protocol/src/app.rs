@@ -104,6 +104,8 @@ pub struct TrayWords {
     pub live: String,
     /// On air, and away.
     pub away: String,
+    /// End the program.
+    pub quit: String,
 }
 
 impl Default for TrayWords {
@@ -117,6 +119,7 @@ impl Default for TrayWords {
             idle: word("Mujian: not on air"),
             live: word("Mujian: live"),
             away: word("Mujian: away"),
+            quit: word("Quit Mujian"),
         }
     }
 }

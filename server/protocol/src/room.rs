@@ -299,6 +299,11 @@ pub enum ServerMessage {
         /// Which, and why.
         publisher: RefusedPublisher,
     },
+    /// Somebody has another name from now on: the room's owner, or one of its people.
+    Renamed {
+        /// By the name that is new.
+        person: Person,
+    },
     /// Every 10 s, so that a dead connection is noticed.
     Heartbeat {
         /// The server's clock.

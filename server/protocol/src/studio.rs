@@ -281,4 +281,6 @@ pub enum StudioEvent {
     State(Box<StudioState>),
     /// The microphone's level.
     Level(MicLevel),
+    /// The window is to be closed while on air: the page asks the person, and answers by `window_close`.
+    CloseAsked,
 }

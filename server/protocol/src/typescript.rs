@@ -51,6 +51,7 @@ pub fn declarations() -> String {
     all.add::<api::Credentials>();
     all.add::<api::SessionView>();
     all.add::<api::AccountPatch>();
+    all.add::<api::NamePatch>();
     all.add::<api::SetupRequest>();
     all.add::<api::NewRoom>();
     all.add::<api::RoomPatch>();

@@ -100,6 +100,19 @@ impl Accounts {
         }
     }
 
+    /// Gives an account another name, by the rules of [`sign_up`](Self::sign_up).
+    ///
+    /// # Errors
+    /// The name is not taken, it belongs to somebody else, or the database failed.
+    pub async fn rename(&self, store: &Store, account: &Account, name: &str) -> Result<Account, AccountError> {
+        let name = check_name(name)?;
+        let key = text::name_key(&name);
+        match store.rename(account.id.clone(), name, key).await? {
+            Some(account) => Ok(account),
+            None => name_taken(),
+        }
+    }
+
     /// Begins a session for who knows the password.
     ///
     /// # Errors

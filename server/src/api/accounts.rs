@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::Role;
-use mujian_protocol::api::{AccountPatch, AccountView, Credentials, SessionView, SetupRequest};
+use mujian_protocol::api::{AccountPatch, AccountView, Credentials, NamePatch, SessionView, SetupRequest};
 use mujian_protocol::{AccountId, ApiError, ErrorCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -95,6 +95,29 @@ pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answ
 ))]
 pub(super) async fn me(caller: Caller) -> Json<AccountView> {
     Json(caller.account.view())
+}
+
+/// Gives the account that calls another name; whoever sees it in a room is told at once.
+#[utoipa::path(patch, path = "/me", tag = "accounts", request_body = NamePatch, security(("session" = [])), responses(
+    (status = 200, description = "The account", body = AccountView),
+    (status = 400, description = "The name is not taken", body = ApiError),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+    (status = 409, description = "The name belongs to somebody", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn rename(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(patch): Body<NamePatch>,
+) -> Answer<Json<AccountView>> {
+    app.limits
+        .names
+        .take(caller.account.id.clone(), app.clock.now())
+        .map_err(|wait| Failure::too_often("The name was changed too often.", wait))?;
+    let account = app.accounts.rename(&app.store, &caller.account, &patch.name).await?;
+    app.rooms.renamed(&account.person()).await;
+    tracing::info!(account = %account.id, "An account has another name.");
+    Ok(Json(account.view()))
 }
 
 /// Whom to find.

@@ -47,7 +47,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/accounts/{account}", patch(accounts::change))
         .route("/sessions", post(accounts::log_in))
         .route("/sessions/current", delete(accounts::log_out))
-        .route("/me", get(accounts::me))
+        .route("/me", get(accounts::me).patch(accounts::rename))
         .route("/me/rooms", get(rooms::mine))
         .route("/rooms", post(rooms::create).get(rooms::list))
         .route("/rooms/{room}", get(rooms::get).patch(rooms::change))

@@ -17,6 +17,7 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         accounts::log_in,
         accounts::log_out,
         accounts::me,
+        accounts::rename,
         rooms::mine,
         rooms::create,
         rooms::list,

@@ -67,10 +67,12 @@ pub(super) enum Wire {
 
 /// One viewer.
 pub(super) struct Viewer {
+    /// Before the stream: fields are dropped in their order, and who sees the connection end and comes
+    /// again must find the place free.
+    grant: Grant,
     stream: Stream,
     wire: Wire,
     reader: Reader,
-    grant: Grant,
     figures: &'static Figures,
     /// What the socket did not take yet; the first may have been taken in part.
     pending: VecDeque<Bytes>,

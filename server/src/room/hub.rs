@@ -77,11 +77,13 @@ pub struct Outgoing {
     pub only: Option<AccountId>,
     /// The message as JSON.
     pub text: Utf8Bytes,
+    /// Who has another name by it.
+    pub renamed: Option<Person>,
 }
 
 impl Outgoing {
     fn new(message: &ServerMessage) -> Self {
-        Self { only: None, text: json(message) }
+        Self { only: None, text: json(message), renamed: None }
     }
 }
 
@@ -129,6 +131,7 @@ enum Command {
     Update(RoomUpdate, oneshot::Sender<Result<RoomRow, StoreError>>),
     Status(RoomStatus),
     ToOwner(ServerMessage),
+    Renamed(Person),
 }
 
 /// A room's sequence of events, for everybody else. Cheap to clone; it ends when the last one is dropped.
@@ -253,6 +256,11 @@ impl Hub {
     /// Tells the owner that a publisher was sent away.
     pub async fn refused(&self, publisher: RefusedPublisher) {
         let _ = self.commands.send(Command::ToOwner(ServerMessage::PublisherRefused { publisher })).await;
+    }
+
+    /// Tells everybody that somebody has another name.
+    pub async fn renamed(&self, person: Person) {
+        let _ = self.commands.send(Command::Renamed(person)).await;
     }
 
     /// People in the room now.
@@ -405,7 +413,12 @@ impl Task {
             Command::Settle(owed, reply) => self.pending.push_back(Work::Settle(owed, reply)),
             Command::Status(status) => self.status = Some(status),
             Command::ToOwner(message) => {
-                self.send(Outgoing { only: Some(self.owner.clone()), text: json(&message) });
+                let only = Some(self.owner.clone());
+                self.send(Outgoing { only, ..Outgoing::new(&message) });
+            }
+            Command::Renamed(person) => {
+                let message = ServerMessage::Renamed { person: person.clone() };
+                self.send(Outgoing { renamed: Some(person), ..Outgoing::new(&message) });
             }
         }
     }

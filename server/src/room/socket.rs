@@ -199,6 +199,11 @@ impl Conversation<'_> {
             tokio::select! {
                 message = messages.recv() => match message {
                     Ok(message) if message.only.is_none() || message.only == me => {
+                        if let (Some(person), Some(account)) = (&message.renamed, &mut self.account)
+                            && person.id == account.id
+                        {
+                            account.name.clone_from(&person.name);
+                        }
                         if send(self.socket, message.text.clone()).await.is_err() {
                             return End::GONE;
                         }

@@ -130,7 +130,7 @@ pub struct StageStatus {
 pub enum PublishRefused {
     /// Another program publishes. The owner was told and can admit this one.
     #[error(
-        "Another program ({}) is already publishing to this room. End it there, or let this one in from the room's studio, then try again.",
+        "Another program ({}) is already publishing to this room. End it there, or let this one in from the room's page, then try again.",
         current.program
     )]
     Busy {

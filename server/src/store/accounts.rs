@@ -207,6 +207,21 @@ impl Store {
         .await
     }
 
+    /// Gives an account another name. None: the name is somebody else's, or there is no such account.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn rename(&self, id: AccountId, name: String, name_key: String) -> Result<Option<Account>, StoreError> {
+        self.write(move |c| {
+            let changed = c.execute(
+                "UPDATE OR IGNORE accounts SET name = ?2, name_key = ?3 WHERE id = ?1",
+                params![id.as_str(), name, name_key],
+            )?;
+            if changed == 1 { by_id(c, &id) } else { Ok(None) }
+        })
+        .await
+    }
+
     /// Makes an account an operator, if there is none yet. None: there is one already.
     ///
     /// # Errors

@@ -50,7 +50,8 @@ pub(super) async fn find(args: &LiveArgs) -> Result<Found, ApiError> {
             Secret::new(own_room::with_key(&api, args.room.clone()).await?.key.as_str())
         }
     };
-    let target = crate::app::target(&args.server, &info, args.room.clone(), key, program)?;
+    let mut target = crate::app::target(&args.server, &info, args.room.clone(), key, program)?;
+    target.keys = owner.then(|| own_room::keys(&api));
     let room: Option<RoomView> = match api.call(Method::GET, &format!("/rooms/{}", args.room), None::<&()>).await {
         Ok(room) => Some(room),
         // The stream key decides who publishes, and RTMP tells that better.

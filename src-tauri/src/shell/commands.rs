@@ -15,6 +15,7 @@ use tauri::ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response};
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::closing::{self, Closing};
 use super::pipes::Pipes;
 use super::tray::Tray;
 use crate::app::App;
@@ -30,6 +31,7 @@ pub(super) struct Shell {
     pub(super) pipes: Arc<Pipes>,
     /// None where the desktop has none.
     pub(super) tray: Mutex<Option<Arc<Tray>>>,
+    pub(super) closing: Closing,
 }
 
 impl Shell {
@@ -202,6 +204,12 @@ pub(super) async fn studio_leave(shell: State<'_, Shell>, ago_ms: f64) -> Answer
 #[tauri::command]
 pub(super) async fn studio_back(shell: State<'_, Shell>) -> Answer<()> {
     shell.app().await?.back();
+    Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn window_close(handle: tauri::AppHandle, end: bool) -> Answer<()> {
+    closing::answered(&handle, end);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The window: the only code that names Tauri. Each command is a few lines over [`App`](crate::app::App).
 
+mod closing;
 mod commands;
 mod pipes;
 mod tray;

@@ -15,6 +15,7 @@ use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Manager as _, Wry};
 
 use super::commands::Shell;
+use super::{closing, window};
 use crate::app::{App, is_on_air};
 
 /// The icon's side in pixels.
@@ -43,6 +44,7 @@ pub(super) struct Tray {
     icon: TrayIcon<Wry>,
     open: MenuItem<Wry>,
     toggle: MenuItem<Wry>,
+    quit: MenuItem<Wry>,
     shown: Mutex<(Face, TrayWords)>,
 }
 
@@ -68,18 +70,20 @@ impl Tray {
         let words = TrayWords::default();
         let open = MenuItem::with_id(handle, "open", &words.open, true, None::<&str>)?;
         let toggle = MenuItem::with_id(handle, "toggle", &words.leave, false, None::<&str>)?;
-        let menu = Menu::with_items(handle, &[&toggle, &open])?;
+        let quit = MenuItem::with_id(handle, "quit", &words.quit, true, None::<&str>)?;
+        let menu = Menu::with_items(handle, &[&toggle, &open, &quit])?;
         let icon = TrayIconBuilder::with_id("mujian")
             .icon(picture(Face::Idle))
             .menu(&menu)
             .tooltip(&words.idle)
             .on_menu_event(|handle, event| match event.id().as_ref() {
-                "open" => show(handle),
+                "open" => window::show(handle),
+                "quit" => closing::asked(handle),
                 "toggle" => press(handle.clone()),
                 _ => {}
             })
             .build(handle)?;
-        Ok(Self { icon, open, toggle, shown: Mutex::new((Face::Idle, words)) })
+        Ok(Self { icon, open, toggle, quit, shown: Mutex::new((Face::Idle, words)) })
     }
 
     /// The page's language changed.
@@ -109,7 +113,8 @@ impl Tray {
             .and_then(|()| self.icon.set_title(Some(tooltip)))
             .and_then(|()| self.toggle.set_text(toggle))
             .and_then(|()| self.toggle.set_enabled(face != Face::Idle))
-            .and_then(|()| if new_words { self.open.set_text(&words.open) } else { Ok(()) });
+            .and_then(|()| if new_words { self.open.set_text(&words.open) } else { Ok(()) })
+            .and_then(|()| if new_words { self.quit.set_text(&words.quit) } else { Ok(()) });
         if let Err(error) = done {
             tracing::info!(%error, "the tray icon could not be changed");
         }
@@ -128,15 +133,6 @@ pub(super) async fn follow(handle: AppHandle, app: Arc<App>) {
         }
         if state.changed().await.is_err() {
             return;
-        }
-    }
-}
-
-fn show(handle: &AppHandle) {
-    if let Some(window) = handle.get_webview_window("main") {
-        let done = window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus());
-        if let Err(error) = done {
-            tracing::info!(%error, "the window could not be shown");
         }
     }
 }

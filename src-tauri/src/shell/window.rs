@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use mujian_protocol::ApiError;
 use parking_lot::Mutex;
@@ -10,6 +9,7 @@ use tauri::webview::{NewWindowResponse, PageLoadEvent};
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use tokio::sync::watch;
 
+use super::closing::{self, Closing};
 use super::commands::{self, Shell};
 use super::pipes::Pipes;
 use super::tray::{self, Tray};
@@ -38,7 +38,7 @@ pub fn open(
     tauri::async_runtime::set(runtime.clone());
     let (started, app) = watch::channel(None);
     let pipes = Arc::new(Pipes::default());
-    let shell = Shell { app, pipes: Arc::clone(&pipes), tray: Mutex::default() };
+    let shell = Shell { app, pipes: Arc::clone(&pipes), tray: Mutex::default(), closing: Closing::default() };
     let builder = tauri::Builder::default()
         .manage(shell)
         .invoke_handler(tauri::generate_handler![
@@ -63,6 +63,7 @@ pub fn open(
             commands::studio_leave,
             commands::studio_back,
             commands::tray_words,
+            commands::window_close,
             commands::studio_subscribe,
             commands::studio_preview,
             commands::studio_preview_stop,
@@ -129,32 +130,18 @@ fn start(
         }
         started.send_replace(Some(app));
         crate::signal::asked_to_end().await;
-        end(handle).await;
+        closing::end(handle).await;
     });
 }
 
-/// Brings the window to the front: the app was started again.
-fn show(handle: &AppHandle) {
+/// Brings the window to the front.
+pub(super) fn show(handle: &AppHandle) {
     let Some(window) = handle.get_webview_window("main") else { return };
     for done in [window.unminimize(), window.show(), window.set_focus()] {
         if let Err(error) = done {
             tracing::warn!(%error, "the window could not be brought to the front");
         }
     }
-}
-
-/// Ends the broadcast properly, then the program.
-async fn end(handle: AppHandle) {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    if ENDING.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let shell = handle.state::<Shell>();
-    // An app that could not start has nothing to end.
-    if let Ok(app) = shell.app().await {
-        app.shut_down().await;
-    }
-    handle.exit(0);
 }
 
 /// The window opens at the studio: who starts the app comes to broadcast, and after a crash on air
@@ -178,16 +165,11 @@ fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
             }
         })
         .build()?;
-    let closing = handle.clone();
-    let hidden = window.clone();
+    let handle = handle.clone();
     window.on_window_event(move |event| {
         if let WindowEvent::CloseRequested { api, .. } = event {
-            // The goodbye may take a moment; the window need not wait for it.
             api.prevent_close();
-            if let Err(error) = hidden.hide() {
-                tracing::debug!(%error, "the window could not be hidden");
-            }
-            tauri::async_runtime::spawn(end(closing.clone()));
+            closing::asked(&handle);
         }
     });
     Ok(window)

@@ -13,4 +13,4 @@ pub mod target;
 
 pub use pipeline::{devices, encoders, rig, rig_with};
 pub use session::{Start, Studio};
-pub use target::Target;
+pub use target::{Keys, Target};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mujian_media::rtmp::Secret;
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{
     AwayStep, Broadcast, BroadcastStats, Notice, StudioAway, StudioEvent, StudioSettings, StudioState,
@@ -132,6 +133,12 @@ impl Studio {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<StudioEvent> {
         self.events.subscribe()
+    }
+
+    /// Has the page ask whether the window may close. False: there is no page to ask.
+    #[must_use]
+    pub fn ask_to_close(&self) -> bool {
+        self.events.send(StudioEvent::CloseAsked).is_ok()
     }
 
     /// The preview's pictures, JPEG each; devices are open while somebody has one of these.
@@ -265,6 +272,14 @@ impl Studio {
     }
 }
 
+/// What became of an attempt to publish.
+struct Answer {
+    number: u64,
+    input: Input,
+    /// The room's stream key was renewed meanwhile: this is the new one.
+    key: Option<Secret>,
+}
+
 struct Attempt {
     number: u64,
     farewell: CancellationToken,
@@ -286,7 +301,7 @@ struct Session {
     target: Option<Arc<Target>>,
     attempt: Option<Attempt>,
     attempts: u64,
-    answers: mpsc::UnboundedSender<(u64, Input)>,
+    answers: mpsc::UnboundedSender<Answer>,
     last: (Sent, mujian_media::time::Now),
 }
 
@@ -295,7 +310,7 @@ impl Session {
         mut self,
         mut orders: mpsc::UnboundedReceiver<Order>,
         mut rig: mpsc::UnboundedReceiver<(u64, RigEvent)>,
-        mut answers: mpsc::UnboundedReceiver<(u64, Input)>,
+        mut answers: mpsc::UnboundedReceiver<Answer>,
     ) {
         let mut stats = tokio::time::interval(STATS);
         stats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -311,8 +326,11 @@ impl Session {
                         self.rig_event(event);
                     }
                 }
-                Some((number, input)) = answers.recv() => {
+                Some(Answer { number, input, key }) = answers.recv() => {
                     if self.attempt.as_ref().is_some_and(|a| a.number == number) {
+                        if let (Some(key), Some(target)) = (key, &self.target) {
+                            self.target = Some(Arc::new(Target { key, ..target.as_ref().clone() }));
+                        }
                         if matches!(input, Input::Published) {
                             self.rig.published();
                         } else {
@@ -557,11 +575,12 @@ impl Session {
         let span = tracing::info_span!("publish", room = %target.room, attempt = number);
         let attempt = async move {
             let published = || {
-                let _ = answers.send((number, Input::Published));
+                let _ = answers.send(Answer { number, input: Input::Published, key: None });
             };
             let ended = publisher::attempt(&target, &outbox, &token, published).await;
+            let (input, key) = renewed(&target, ended).await;
             // A session that is gone needs no answer.
-            let _ = answers.send((number, ended));
+            let _ = answers.send(Answer { number, input, key });
         };
         let task = tokio::spawn(attempt.instrument(span)).abort_handle();
         self.attempt = Some(Attempt { number, farewell, task });
@@ -593,6 +612,30 @@ impl Session {
         self.told.send_replace(Arc::new(self.state.clone()));
         // No subscriber is no error.
         let _ = self.events.send(StudioEvent::State(Box::new(self.state.clone())));
+    }
+}
+
+/// A key that is refused may have been renewed by the room's owner, who is the one who broadcasts here:
+/// then the connection is only lost, and goes on with the new one.
+async fn renewed(target: &Target, ended: Input) -> (Input, Option<Secret>) {
+    match (&ended, &target.keys) {
+        (Input::Refused(refused), Some(keys)) if refused.code == ErrorCode::WrongStreamKey => {
+            match keys.ask(target.room.clone()).await {
+                Ok(key) if key.expose() != target.key.expose() => {
+                    tracing::info!("the stream key was renewed; going on with the new one");
+                    let sentence = "The stream key was renewed; the broadcast goes on with the new one.";
+                    (Input::Lost(ApiError::new(ErrorCode::WrongStreamKey, sentence)), Some(key))
+                }
+                Ok(_) => (ended, None),
+                // Not known now: it is tried again, and asked again.
+                Err(error) if error.code == ErrorCode::Unreachable => (Input::Lost(error), None),
+                Err(error) => {
+                    tracing::warn!(%error, "the stream key could not be asked for");
+                    (ended, None)
+                }
+            }
+        }
+        _ => (ended, None),
     }
 }
 

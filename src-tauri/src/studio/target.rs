@@ -1,11 +1,43 @@
 //! Where a broadcast goes.
 
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use url::{Host, Url};
 
 /// RTMP's own port.
 pub const RTMP_PORT: u16 = 1935;
+
+/// Asks the server for the room's stream key, as its owner.
+#[derive(Clone)]
+pub struct Keys(Arc<dyn Fn(RoomId) -> BoxFuture<'static, Result<Secret, ApiError>> + Send + Sync>);
+
+impl Keys {
+    /// From what asks.
+    pub fn new<F>(ask: impl Fn(RoomId) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Secret, ApiError>> + Send + 'static,
+    {
+        Self(Arc::new(move |room| Box::pin(ask(room))))
+    }
+
+    /// The key now.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn ask(&self, room: RoomId) -> Result<Secret, ApiError> {
+        (self.0)(room).await
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys")
+    }
+}
 
 /// A room at an RTMP server, with its key.
 #[derive(Clone, Debug)]
@@ -22,6 +54,8 @@ pub struct Target {
     pub key: Secret,
     /// This program's own name, the same at every attempt: so it may take over from itself at once.
     pub program: String,
+    /// Where to ask for another key when this one was renewed; none: nowhere.
+    pub keys: Option<Keys>,
 }
 
 impl Target {
@@ -44,7 +78,7 @@ impl Target {
             return Err(bad("The address goes past the application; the room is named by --room."));
         }
         let app = if app.is_empty() { "live" } else { app };
-        Ok(Self { host, port: url.port().unwrap_or(RTMP_PORT), app: app.to_owned(), room, key, program })
+        Ok(Self { host, port: url.port().unwrap_or(RTMP_PORT), app: app.to_owned(), room, key, program, keys: None })
     }
 
     /// The address up to the application, as RTMP's `tcUrl`.

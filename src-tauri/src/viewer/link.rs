@@ -195,6 +195,8 @@ mod tests {
             ballot: None,
             your_vote: None,
             owed: Vec::new(),
+            waiting: Vec::new(),
+            refused: None,
             server_time: WallTime(0),
         }
     }

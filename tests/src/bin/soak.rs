@@ -1,4 +1,4 @@
-//! `make soak`: what takes long. A thousand times away and back, a publisher that is away for 20 s, ten minutes of lip sync, thousands of viewers that
+//! `make soak`: what takes long. A thousand times away and back, a publisher and a link that are gone for 20 s, ten minutes of lip sync, thousands of viewers that
 //! come and go. The figures are printed and written to `target/soak.json`.
 
 use std::path::PathBuf;
@@ -8,12 +8,14 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::flv::Viewer;
+use mujian_tests::link::Link;
 use mujian_tests::measure::figures::median;
 use mujian_tests::measure::table::{HEAD, Row, write};
 use mujian_tests::measure::{cpu, join, leave, lipsync};
-use mujian_tests::process::source_root;
+use mujian_tests::process::{Program, ours, source_root};
 use mujian_tests::server::{Room, Server, Setup};
-use mujian_tests::{fmp4, hls, live};
+use mujian_tests::{fmp4, hls, live, wait};
+use tokio::process::Command;
 
 /// What to do; everything if nothing is named.
 #[derive(Parser)]
@@ -53,6 +55,7 @@ async fn main() -> Result<()> {
     }
     if wanted("outage") {
         rows.extend(outage().await?);
+        rows.extend(broken_link().await?);
     }
     if wanted("churn") {
         rows.extend(churn(arguments.churn).await?);
@@ -181,6 +184,45 @@ async fn outage() -> Result<Vec<Row>> {
     Ok(vec![
         Row::fixed("20 s outage: from the kill to the slate", "ms", slate, 1500.0, "at most 1500 ms", vec![]),
         Row::fixed("20 s outage: from the publisher's start to live", "ms", back, 5000.0, "at most 5000 ms", vec![]),
+    ])
+}
+
+/// The link of our own broadcaster breaks for 20 s: it says so, and comes back by itself to the same viewer.
+async fn broken_link() -> Result<Vec<Row>> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "Link").await?;
+    let link = Link::to(server.rtmp).await?;
+    let mut command = Command::new(ours("mujian")?);
+    let url = format!("rtmp://{}/live", link.at);
+    command.args(["live", "--server", &url, "--room", &room.id, "--json", "--test-card", "--preset", "540p30"]);
+    command.env("MUJIAN_STREAM_KEY", &room.key).env("MUJIAN_DATA", server.data.join("broadcaster"));
+    let mut program = Program::start(&mut command)?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(90, SOON).await?;
+    let broken = Instant::now();
+    link.cut();
+    program.line("that it reconnects", SOON, |l| l.contains(r#""type":"reconnecting""#)).await?;
+    server.wait_stage(&room, "lost", SOON).await?;
+    let slate = broken.elapsed();
+    tokio::time::sleep(Duration::from_secs(20).saturating_sub(broken.elapsed())).await;
+    ensure!(server.stage(&room).await? == "lost", "the room ended within the grace time");
+    link.mend();
+    let mended = Instant::now();
+    server.wait_stage(&room, "live", SOON).await?;
+    let back = mended.elapsed();
+    let said = || program.words().matches(r#""type":"live""#).count();
+    wait::until("that it says so", SOON, async || Ok((said() == 2).then_some(()))).await?;
+    viewer.more_pictures(150, SOON).await?;
+    ensure!(viewer.ended().is_none(), "the viewer's connection ended");
+    viewer.check_timeline(101, 36)?;
+    program.signal(libc::SIGINT);
+    ensure!(program.ended(SOON).await?.success(), "{}", program.words());
+    let (slate, back) = (slate.as_secs_f64() * 1000.0, back.as_secs_f64() * 1000.0);
+    Ok(vec![
+        Row::fixed("20 s broken link of mujian live: to the slate", "ms", slate, 1500.0, "at most 1500 ms", vec![]),
+        // Its longest pause between attempts is 8 s.
+        Row::fixed("20 s broken link of mujian live: mended to live", "ms", back, 10_000.0, "at most 10 s", vec![]),
     ])
 }
 

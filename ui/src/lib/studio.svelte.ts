@@ -30,6 +30,8 @@ export class StudioModel {
   settings = $state.raw<StudioSettings | undefined>();
   level = $state.raw<MicLevel>({ rms_db: -90, peak_db: -90 });
   devices = $state.raw<Devices | undefined>();
+  /** The window is to be closed while on air: the person is asked first. */
+  closing = $state(false);
   encoders = $state.raw<EncoderReport[] | undefined>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> = Promise.resolve();
@@ -148,8 +150,19 @@ export class StudioModel {
     }
   }
 
+  /** The answer to whether the window may close. */
+  async close(end: boolean): Promise<void> {
+    this.closing = false;
+    try {
+      await this.#api.close(end);
+    } catch (error) {
+      toasts.bad(error);
+    }
+  }
+
   #event(event: StudioEvent): void {
     if (event.type === "level") this.level = event;
+    else if (event.type === "close_asked") this.closing = true;
     else this.#take(event);
   }
 

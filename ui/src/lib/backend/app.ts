@@ -79,6 +79,9 @@ class AppStudio implements StudioBackend {
   back(): Promise<void> {
     return call("studio_back");
   }
+  close(end: boolean): Promise<void> {
+    return call("window_close", { end });
+  }
   trayWords(words: TrayWords): Promise<void> {
     return call("tray_words", { words });
   }
@@ -109,6 +112,10 @@ export class AppBackend implements Backend {
   async #start(): Promise<AppInfo> {
     this.#info = await call<AppInfo>("app_info");
     return this.#info;
+  }
+
+  get hosting(): boolean {
+    return this.#info?.hosting ?? false;
   }
 
   async locale(): Promise<string | undefined> {

@@ -326,6 +326,9 @@ class FakeStudio implements StudioBackend {
     this.#emit();
     return Promise.resolve();
   }
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
   trayWords(): Promise<void> {
     return Promise.resolve();
   }
@@ -375,6 +378,7 @@ class FakeStudio implements StudioBackend {
 /** See the top of the file. */
 export class FakeBackend implements Backend {
   readonly kind = "app";
+  readonly hosting = true;
   readonly studio: StudioBackend;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 

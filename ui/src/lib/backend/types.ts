@@ -67,6 +67,8 @@ export interface StudioBackend {
   /** Leaves for a while; `agoMs`: how long ago the press was. */
   leave(agoMs: number): Promise<void>;
   back(): Promise<void>;
+  /** The answer to `close_asked`: end the broadcast and close, or go on. */
+  close(end: boolean): Promise<void>;
   /** What the desktop's tray says, in the page's language. */
   trayWords(words: TrayWords): Promise<void>;
   subscribe(onEvent: (event: StudioEvent) => void): Promise<void>;
@@ -77,6 +79,8 @@ export interface StudioBackend {
 
 export interface Backend {
   readonly kind: "web" | "app";
+  /** The app runs the server itself: its addresses are this computer's own until they are shared. Known with `account()`. */
+  readonly hosting: boolean;
   /** JSON under `/api/v1`; `path` without it. Throws `Failed`. */
   request<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T>;
   /** Sends a file, or nothing in its place. */

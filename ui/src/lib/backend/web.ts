@@ -34,6 +34,7 @@ const unreachable = (): Failed => new Failed({ code: "unreachable", message: "Th
 /** See {@link Backend}. */
 export class WebBackend implements Backend {
   readonly kind = "web";
+  readonly hosting = false;
   readonly studio = undefined;
 
   #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;

@@ -1370,6 +1370,14 @@ your_vote: number | null,
  */
 owed: Array<Owed>,
 /**
+ * To the owner: programs that were refused because another publishes, oldest first.
+ */
+waiting: Array<WaitingPublisher>,
+/**
+ * To the owner: the program that was sent away last, unless something was taken since.
+ */
+refused: RefusedPublisher | null,
+/**
  * The server's clock.
  */
 server_time: WallTime, } | { "type": "event",
@@ -1424,7 +1432,11 @@ publisher: WaitingPublisher, } | { "type": "publisher_refused",
 /**
  * Which, and why.
  */
-publisher: RefusedPublisher, } | { "type": "heartbeat",
+publisher: RefusedPublisher, } | { "type": "renamed",
+/**
+ * By the name that is new.
+ */
+person: Person, } | { "type": "heartbeat",
 /**
  * The server's clock.
  */
@@ -1532,7 +1544,7 @@ told: boolean, };
 /**
  * What the studio tells its window.
  */
-export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & MicLevel;
+export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & MicLevel | { "type": "close_asked" };
 
 /**
  * What the streamer chose.
@@ -1651,7 +1663,11 @@ live: string,
 /**
  * On air, and away.
  */
-away: string, };
+away: string,
+/**
+ * End the program.
+ */
+quit: string, };
 
 /**
  * `PUT /accounts/ID/trust`, by the operator.

@@ -25,6 +25,8 @@ const welcome = (number: number, resumed = true): ServerMessage => ({
   ballot: null,
   your_vote: null,
   owed: [],
+  waiting: [],
+  refused: null,
   server_time: 1,
 });
 const event = (number: number, epoch = 1): ServerMessage => ({

@@ -214,6 +214,18 @@ describe("a room", () => {
     expect(model.refused).toBeUndefined();
   });
 
+  it("calls people by their new names", () => {
+    const model = new RoomModel();
+    model.message(welcome([], false), 0);
+    const owner = { id: room.owner.id, name: "幕间" };
+    model.message({ type: "renamed", person: owner }, 0);
+    expect(model.room?.owner).toEqual(owner);
+    model.message({ type: "renamed", person: { id: me.id, name: "Ming" } }, 0);
+    expect(model.you?.name).toBe("Ming");
+    model.message({ type: "renamed", person: { id: "somebody", name: "else" } }, 0);
+    expect([model.room?.owner.name, model.you?.name]).toEqual(["幕间", "Ming"]);
+  });
+
   it("is told on every welcome who waits and who was sent away, but not of what was read", () => {
     const model = new RoomModel();
     const waits = { id: "p", program: "OBS", address: "10.0.0.2", at: 5 };

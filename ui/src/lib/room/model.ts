@@ -54,8 +54,7 @@ interface Pending {
   readonly since: number;
 }
 
-const remark = (p: WaitingPublisher | RefusedPublisher): string =>
-  `${"id" in p ? p.id : ""} ${String(p.at)}`;
+const remark = (p: WaitingPublisher | RefusedPublisher): string => `${"id" in p ? p.id : ""} ${String(p.at)}`;
 const keyOf = (id: EventId): string => `${String(id.epoch)}.${String(id.number)}`;
 
 /** The model. `now` is wall time in milliseconds. */
@@ -173,6 +172,12 @@ export class RoomModel {
       case "publisher_refused":
         this.refused = message.publisher;
         break;
+      case "renamed": {
+        const { person } = message;
+        if (this.room?.owner.id === person.id) this.room = { ...this.room, owner: person };
+        if (this.you?.id === person.id) this.you = { ...this.you, name: person.name };
+        break;
+      }
       case "heartbeat":
         this.#clock(message.server_time, now);
         break;
