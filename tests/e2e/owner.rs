@@ -62,7 +62,7 @@ async fn a_renewed_key_does_not_end_the_apps_own_broadcast() -> Result<()> {
     viewer.more_pictures(60, SOON).await?;
     app.click("//a[contains(., 'Account')]").await?;
     app.click("//button[contains(., 'Show the stream key')]").await?;
-    let key = "document.querySelector('input[type=password]')?.value ?? ''";
+    let key = "(document.querySelector('input[type=password]')?.value ?? '')";
     let before = app.wait(key, SOON).await?;
     app.click("//button[contains(., 'Renew the key')]").await?;
     app.click("//dialog//button[contains(., 'Renew the key')]").await?;

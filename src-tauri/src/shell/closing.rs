@@ -12,7 +12,7 @@ use super::window;
 use crate::app::{App, is_on_air};
 
 /// A page that hangs cannot answer: who asks again after so long means it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When the page was asked, while it has not answered.
 #[derive(Debug, Default)]

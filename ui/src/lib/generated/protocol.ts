@@ -664,6 +664,15 @@ rms_db: number,
 peak_db: number, };
 
 /**
+ * `PATCH /me`: what others call the account from now on, and what it logs in with.
+ */
+export type NamePatch = {
+/**
+ * 1 to [`NAME_MAX`] characters.
+ */
+name: string, };
+
+/**
  * `POST /rooms`.
  */
 export type NewRoom = {
