@@ -151,7 +151,7 @@ async fn nonsense_on_the_command_line_is_told() -> Result<()> {
     let option = ["unexpected argument '--grace' found"];
     for (args, wrong) in [(["--http", "nowhere"], value), (["--grace", "x"], option)] {
         let program = "mujian-server";
-        let mut run = Program::start(Command::new(ours(program)?).args(&args))?;
+        let mut run = Program::start(Command::new(ours(program)?).args(args))?;
         assert_eq!(run.ended(SOON).await?.code(), Some(2), "{program} {args:?}: {}", run.words());
         let words = run.words();
         let line = words.lines().find(|l| l.starts_with("error: ")).unwrap_or_default();
