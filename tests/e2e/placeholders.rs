@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mujian_tests::browser::{Browser, Look, Page};
+use mujian_tests::desk::Desk;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::server::{Room, Server};
 use serde_json::json;
@@ -101,5 +102,40 @@ async fn a_picture_of_the_shelf_is_seen_while_away_and_viewers_are_told_the_time
     for page in [owner, english, chinese] {
         assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
     }
+    Ok(())
+}
+
+/// A file that is dropped on the open shelf, as the file manager does it.
+const DROP: &str = "new Promise((done) => { const c = document.createElement('canvas'); c.width = 640; c.height = 360; \
+    const p = c.getContext('2d'); p.fillStyle = '#0000ff'; p.fillRect(0, 0, 640, 360); c.toBlob((blob) => { \
+    const dropped = new DataTransfer(); dropped.items.add(new File([blob], 'blue hour.png', { type: 'image/png' })); \
+    document.querySelector('.shelf').dispatchEvent(new DragEvent('drop', { dataTransfer: dropped, bubbles: true, cancelable: true })); \
+    done(true); }, 'image/png'); })";
+
+#[tokio::test]
+async fn what_is_dropped_on_the_shelf_in_the_window_is_seen_while_away() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = desk.open_app().await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    app.click("//button[contains(., 'Go live')]").await?;
+    app.wait("document.querySelector('.bar').innerText.includes('Leave for a while')", SOON).await?;
+    app.click("//label[contains(., 'Set-up')]").await?;
+    app.click("//button[contains(., 'Open the shelf')]").await?;
+    app.wait(DROP, SOON).await?;
+    app.click("//button[contains(., 'Put it on the shelf')]").await?;
+    app.wait("document.querySelector('dialog').innerText.includes('it is the only one on your shelf')", MADE).await?;
+    // Pictures and the film come through the app's own process, which holds the session.
+    let pictures = "(() => { const all = [...document.querySelectorAll('dialog ul img')]; return all.length === 8 && all.every((i) => i.naturalWidth > 0); })()";
+    app.wait(pictures, SOON).await.context("its own and seven built in")?;
+    app.click("//button[@aria-label='Look at or change “blue hour”']").await?;
+    app.wait("document.querySelector('dialog video')?.videoWidth > 0", SOON).await.context("no preview of it")?;
+    app.click("//dialog//button[@aria-label='Close']").await?;
+
+    app.click("//button[contains(., 'Leave for a while')]").await?;
+    app.wait(&format!("document.querySelector('video')?.currentTime > 1 && {BLUE}"), SOON).await?;
+    app.click("//button[@aria-label='Tell viewers that you are back in 10 minutes']").await?;
+    app.wait("document.querySelector('.picture .back-at')?.textContent.startsWith('Back at')", SOON).await?;
+    app.click("//button[@aria-label='Show it to viewers now: Music']").await?;
+    app.wait(&format!("!({BLUE})"), SOON).await.context("it is still the first one")?;
     Ok(())
 }
