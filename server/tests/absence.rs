@@ -9,6 +9,7 @@ use common::{PATIENCE, Site, Socket, site};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::room::Stage;
+use mujian_server::slate::{AwaySlates, SlateRequest};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -264,6 +265,10 @@ async fn a_leave_says_what_is_shown_and_when_one_means_to_be_back() {
     assert_eq!(told["away"], view["away"], "told twice, it is the same");
     let now = shelf().await;
     assert_eq!((&now["choice"]["id"], &now["next"]), (&json!("game"), &Value::Null), "{now}");
+    // Whatever it takes to draw it, something is there at once: what was shown before may be gone from the shelf, or refused.
+    let held = site.server.as_ref().unwrap().app().rooms.get(&id(&room).parse().unwrap()).await.unwrap().unwrap();
+    assert!(held.shelf.ready(SlateRequest::default()).await.is_some());
+    assert!(held.shelf.exact(SlateRequest::default()).await.is_err(), "this server draws nothing");
 
     let (status, view) = back_at(json!(soon + 60_000)).await;
     assert_eq!((status.as_u16(), &view["away"]["back_at"]), (200, &json!(soon + 60_000)), "{view}");

@@ -440,3 +440,85 @@ fn waiting_id(publisher: &Publisher) -> String {
     }
     hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use mujian_media::frame::{FeedItem, VideoFrame};
+    use mujian_media::time::MediaTime;
+    use parking_lot::Mutex;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::slate::{AwaySlates, SlateError, SlateFuture, SlateLoop};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Gives its slates from the last to the first; the first one that is asked for comes late.
+    #[derive(Debug)]
+    struct Late {
+        slates: Mutex<Vec<Arc<SlateLoop>>>,
+        asked: AtomicU32,
+        wait: Notify,
+    }
+
+    impl AwaySlates for Late {
+        fn ready(&self, _: SlateRequest) -> SlateFuture<'_, Option<Arc<SlateLoop>>> {
+            Box::pin(async { None })
+        }
+
+        fn exact(&self, _: SlateRequest) -> SlateFuture<'_, Result<Arc<SlateLoop>, SlateError>> {
+            let (first, slate) = (self.asked.fetch_add(1, Ordering::Relaxed) == 0, self.slates.lock().pop());
+            Box::pin(async move {
+                if first {
+                    self.wait.notified().await;
+                }
+                slate.ok_or_else(|| SlateError("there are no more".into()))
+            })
+        }
+    }
+
+    /// What it asked for first may be gone from the shelf when the answer comes.
+    #[tokio::test]
+    async fn a_slate_that_comes_after_a_later_question_is_not_shown() {
+        let source = SlateSource::built_in().unwrap();
+        let one = source.fallback(SlateKind::Moment);
+        let (config, duration, frames) = (Arc::clone(&one.config), one.frame_duration, one.frames.clone());
+        let slate =
+            || SlateLoop { config: Arc::clone(&config), frame_duration: duration, frames: frames.clone(), tape: None };
+        let (stale, wanted) = (Arc::new(slate()), Arc::new(slate()));
+        let (stale_is, wanted_is) = (Arc::downgrade(&stale), Arc::downgrade(&wanted));
+        let slates = Mutex::new(vec![wanted, stale]);
+        let late = Arc::new(Late { slates, asked: AtomicU32::new(0), wait: Notify::new() });
+        let away: Arc<dyn AwaySlates> = Arc::clone(&late) as _;
+        let stage = spawn(StageConfig::new("room-1".parse().unwrap()), source.for_room(away), Clock::start());
+        let publisher = Publisher {
+            id: "1".into(),
+            program: "test".into(),
+            address: "127.0.0.1".into(),
+            same_as: None,
+            marks: false,
+        };
+        let feed = stage.publish(publisher).await.unwrap();
+        feed.send(FeedItem::VideoConfig(Arc::clone(&config))).await.unwrap();
+        let at = MediaTime::ZERO;
+        feed.send(FeedItem::Video(VideoFrame { dts: at, pts: at, key: true, data: frames[0].data.clone() }))
+            .await
+            .unwrap();
+        let until = async |done: &dyn Fn() -> bool| {
+            let wait = async {
+                while !done() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, wait).await.is_ok()
+        };
+        assert!(until(&|| late.asked.load(Ordering::Relaxed) == 1).await, "the stream's form asks");
+        stage.slate_changed(SlateKind::Away).await.unwrap();
+        assert!(until(&|| late.asked.load(Ordering::Relaxed) == 2).await);
+        late.wait.notify_one();
+        assert!(until(&|| stale_is.strong_count() == 0).await, "the late answer is kept");
+        assert_eq!(wanted_is.strong_count(), 1, "and the last one serves");
+    }
+}
