@@ -382,6 +382,7 @@ async fn the_description_is_complete() {
                 .replace("{room}", "abcd")
                 .replace("{publisher}", "x")
                 .replace("{account}", "x")
+                .replace("{placeholder}", "x")
                 .replace("{owed}", "x");
             let (status, body) = site.call(method.clone(), &address, None, None).await;
             assert_ne!(status, 405, "{method} {path}");
@@ -392,6 +393,7 @@ async fn the_description_is_complete() {
     let source = include_str!("../src/api/mod.rs");
     let routes = source.matches("get(").count()
         + source.matches("post(").count()
+        + source.matches("put(").count()
         + source.matches("patch(").count()
         + source.matches("delete(").count();
     // healthz, readyz, metrics and the description itself are outside.
