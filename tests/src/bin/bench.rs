@@ -9,7 +9,7 @@ use clap::Parser;
 use mujian_tests::browser::{Browser, Look};
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync};
+use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync, votes};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
@@ -20,7 +20,7 @@ use tokio::process::Command;
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `fanout`, `join`, `picture`, `glass`, `leave`, `broadcaster`, `lipsync`, `lips` (in the browser).
+    /// `fanout`, `join`, `picture`, `glass`, `leave`, `votes`, `broadcaster`, `lipsync`, `lips` (in the browser).
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 600)]
@@ -57,6 +57,7 @@ async fn main() -> Result<()> {
     measure!("picture", click_to_picture());
     measure!("glass", glass_to_glass());
     measure!("leave", leaving());
+    measure!("votes", voting());
     measure!("broadcaster", broadcaster());
     measure!("lipsync", lip_sync(arguments.lipsync_seconds));
     measure!("lips", lip_sync_in_browser());
@@ -191,6 +192,31 @@ async fn leaving() -> Result<Vec<Row>> {
     let name = "from the press on leave to the placeholder, LL-HLS with its hold-back, 95th percentile of 20";
     rows.push(Row::fixed(name, "ms", value, 2000.0, "at most 2 s", runs));
     Ok(rows)
+}
+
+async fn voting() -> Result<Vec<Row>> {
+    let found = votes::measure(2000, Duration::from_secs(5)).await?;
+    let (cast, counted) = found.counted;
+    let wrong: u64 = cast.iter().zip(counted).map(|(a, b)| a.abs_diff(b)).sum();
+    let runs = counted.iter().map(|n| *n as f64).collect();
+    Ok(vec![
+        Row::fixed(
+            "2000 people vote in 5 s: votes that the tally has too many or too few",
+            "",
+            wrong as f64,
+            0.0,
+            "none",
+            runs,
+        ),
+        Row::fixed(
+            "the same: longest time that a vote was not in the tally",
+            "s",
+            found.behind,
+            1.0,
+            "at most 1 s",
+            vec![],
+        ),
+    ])
 }
 
 /// Settings of the reference: those of our own libx264 candidate (`mujian_av::encode`) and of the 720p30 preset.

@@ -8,3 +8,4 @@ pub mod join;
 pub mod leave;
 pub mod lipsync;
 pub mod table;
+pub mod votes;
