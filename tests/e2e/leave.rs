@@ -10,6 +10,8 @@ use mujian_tests::server::{Room, Server, Setup};
 use mujian_tests::{flv, fmp4, hls, live, tone};
 use serde_json::json;
 
+use crate::publish::{Vlc, mpv, position};
+
 const SOON: Duration = Duration::from_secs(20);
 /// The smallest that our own broadcaster sends.
 const CARD: [&str; 3] = ["--test-card", "--preset", "540p30"];
@@ -194,4 +196,28 @@ async fn a_killed_publisher_comes_back_with_the_picture_off() -> Result<()> {
     }
     call(&server, &room, "back", json!({})).await?;
     server.wait_stage(&room, "live", SOON).await
+}
+
+#[tokio::test]
+async fn players_of_other_makers_play_through_both_switches() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = flv::Viewer::open(&server.flv_url(&room)).await?;
+    let (mut mpv, mut vlc) = (mpv(&server.flv_url(&room))?, Vlc::start(&server.flv_url(&room))?);
+    mpv.line("that it plays", SOON, |l| position(l).is_some_and(|s| s > 0.5)).await?;
+    vlc.says("frames displayed", 15, &viewer).await?;
+    for (press, stage) in [("leave", "away"), ("back", "live"), ("leave", "away"), ("back", "live")] {
+        call(&server, &room, press, json!({})).await?;
+        server.wait_stage(&room, stage, SOON).await?;
+        // What a player still holds of before is shown by then.
+        viewer.more_pictures(45, SOON).await?;
+        let at = mpv.words().lines().rev().find_map(position).context("mpv says no position")?;
+        mpv.line("that it plays on", SOON, |l| position(l).is_some_and(|s| s > at + 1.0)).await?;
+        let (pictures, sounds) = (vlc.said("frames displayed"), vlc.said("buffers played"));
+        vlc.says("frames displayed", pictures + 15, &viewer).await?;
+        vlc.says("buffers played", sounds + 15, &viewer).await?;
+    }
+    continuous(&viewer).await
 }

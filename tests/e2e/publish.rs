@@ -9,8 +9,9 @@ use mujian_tests::flv::Viewer;
 use mujian_tests::process::Program;
 use mujian_tests::server::{Room, Server};
 use mujian_tests::{picture, tone, wait};
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{ChildStdin, Command};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::hostile::{Socket, room_socket};
@@ -155,27 +156,51 @@ async fn ffplay_shows_the_rooms_address() -> Result<()> {
 #[tokio::test]
 async fn vlc_shows_the_rooms_address() -> Result<()> {
     let (server, room, _publisher) = on_air().await?;
-    let home = tempfile::tempdir()?;
-    // VLC refuses to run as root; in a user namespace without a mapping nobody is.
-    let mut command = Command::new("unshare");
-    command.args(["--user", "cvlc", "-I", "rc", "--rc-fake-tty", "-V", "dummy", "-A", "dummy"]);
-    command.arg(server.flv_url(&room)).env("HOME", home.path());
-    let (mut vlc, mut input) = Program::start_with_input(&mut command)?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
-    let figure = |line: &str| line.rsplit(':').next().and_then(|n| n.trim().parse::<u32>().ok());
-    let asking = async {
-        loop {
-            viewer.more_pictures(15, SOON).await?;
-            input.write_all(b"stats\n").await?;
+    let mut vlc = Vlc::start(&server.flv_url(&room))?;
+    vlc.says("frames displayed", 90, &viewer).await?;
+    vlc.says("buffers played", 90, &viewer).await
+}
+
+/// VLC without a window, which tells its figures when it is asked.
+pub(crate) struct Vlc {
+    program: Program,
+    input: ChildStdin,
+    _home: TempDir,
+}
+
+impl Vlc {
+    pub(crate) fn start(url: &str) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        // VLC refuses to run as root; in a user namespace without a mapping nobody is.
+        let mut command = Command::new("unshare");
+        command.args(["--user", "cvlc", "-I", "rc", "--rc-fake-tty", "-V", "dummy", "-A", "dummy", url]);
+        command.env("HOME", home.path());
+        let (program, input) = Program::start_with_input(&mut command)?;
+        Ok(Self { program, input, _home: home })
+    }
+
+    /// Waits until a figure is so high; it is asked for as often as `viewer` gets pictures.
+    pub(crate) async fn says(&mut self, name: &str, least: u32, viewer: &Viewer) -> Result<()> {
+        let figure = |line: &str| line.rsplit(':').next().and_then(|n| n.trim().parse::<u32>().ok());
+        let (program, input) = (&mut self.program, &mut self.input);
+        let asking = async {
+            loop {
+                viewer.more_pictures(10, SOON).await?;
+                input.write_all(b"stats\n").await?;
+            }
+        };
+        let found = program.line(name, SOON, |l| l.contains(name) && figure(l) >= Some(least));
+        tokio::select! {
+            found = found => found.map(drop),
+            asked = asking => asked,
         }
-    };
-    let playing = async {
-        vlc.line("that it showed pictures", SOON, |l| l.contains("frames displayed") && figure(l) >= Some(90)).await?;
-        vlc.line("that it played sound", SOON, |l| l.contains("buffers played") && figure(l) >= Some(90)).await
-    };
-    tokio::select! {
-        played = playing => played.map(drop),
-        asked = asking => asked,
+    }
+
+    /// The highest that a figure was so far.
+    pub(crate) fn said(&self, name: &str) -> u32 {
+        let figure = |l: &str| l.rsplit(':').next().and_then(|n| n.trim().parse().ok());
+        self.program.words().lines().filter(|l| l.contains(name)).filter_map(figure).max().unwrap_or(0)
     }
 }
 
