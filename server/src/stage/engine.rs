@@ -50,6 +50,8 @@ const HOLD_FRAMES: usize = 2000;
 const EARLY_MAX: MediaTime = MediaTime::from_millis(4000);
 /// Further behind the clock than this no publisher is followed for good.
 const LAG_MAX: MediaTime = MediaTime::from_millis(2000);
+/// About how long a frame of sound is.
+const SOUND_STEP: MediaTime = MediaTime::from_millis(21);
 /// Sound without a picture that runs ahead of the edge by more than this began late.
 const SOUND_EARLY: MediaTime = MediaTime::from_millis(100);
 /// No sound is taken from further ahead of the edge than this.
@@ -483,9 +485,23 @@ impl Engine {
                 self.session.has_sound = true;
                 self.timeline.set_audio_config(config);
             }
-            Item::Audio(frame) => self.sound(frame, now),
-            Item::Video(frame) => self.picture(frame, now),
+            Item::Audio(mut frame) => {
+                frame.pts = self.position(Track::Audio, frame.pts, SOUND_STEP, now);
+                self.sound(frame, now);
+            }
+            Item::Video(mut frame) => {
+                let composition = frame.pts.saturating_sub(frame.dts);
+                frame.dts = self.position(Track::Video, frame.dts, self.session.cadence.duration(), now);
+                frame.pts = frame.dts.saturating_add(composition);
+                self.picture(frame, now);
+            }
         }
+    }
+
+    /// Behind the exit a session's frames have positions on its own timeline, not the publisher's timestamps.
+    fn position(&mut self, track: Track, stamp: MediaTime, step: MediaTime, now: Now) -> MediaTime {
+        let edge = self.timeline.edge_if_started(now);
+        self.session.clock.position(track, stamp, step, edge, now)
     }
 
     fn gone(&mut self, now: Now) {
@@ -530,9 +546,8 @@ impl Engine {
             let edge = self.timeline.pace(now).edge(now);
             self.session.clock.anchor(frame.pts, edge);
         }
-        let step = MediaTime::from_millis(21);
         let pace = *self.timeline.pace(now);
-        let Some(mut at) = self.session.clock.map(Track::Audio, frame.pts, step, &pace, now) else { return };
+        let Some(mut at) = self.session.clock.place(frame.pts) else { return };
         if !self.switcher.shows_live() {
             // Nothing but sound to go by: it is at the edge, unless a burst or a longer road says otherwise.
             let (edge, session) = (pace.edge(now), &mut self.session);
@@ -575,7 +590,7 @@ impl Engine {
             self.session.clock.anchor(frame.dts, place);
         }
         let pace = *self.timeline.pace(now);
-        let Some(at) = self.session.clock.map(Track::Video, frame.dts, duration, &pace, now) else { return };
+        let Some(at) = self.session.clock.place(frame.dts) else { return };
         let late = self.timeline.lateness(at);
         if at.saturating_sub(pace.clock(now)) > EARLY_MAX {
             // Faster than time passes, past all that was buffered.
@@ -594,7 +609,7 @@ impl Engine {
     fn newer_key_waits(&self, dts: MediaTime, late: MediaTime, now: Now) -> bool {
         let next = self.line.due(now).take_while(|i| matches!(i, Item::Video(_) | Item::Audio(_)));
         let mut keys = next.filter_map(|i| match i {
-            Item::Video(v) if v.key => Some(v.dts),
+            Item::Video(v) if v.key => Some(self.session.clock.ahead(v.dts)),
             _ => None,
         });
         keys.any(|key| key > dts && key.saturating_sub(dts) <= late)
@@ -608,7 +623,7 @@ impl Engine {
         let duration = self.session.cadence.duration();
         let Some(config) = self.session.video.clone() else { return };
         let pace = *self.timeline.pace(now);
-        let Some(mut dts) = self.session.clock.place_of(frame.dts) else { return };
+        let Some(mut dts) = self.session.clock.place(frame.dts) else { return };
         let too_late = pace.clock(now).saturating_sub(dts) > LAG_MAX;
         if let Some(last) = self.timeline.last() {
             let gap = dts.saturating_sub(last);
@@ -618,7 +633,7 @@ impl Engine {
             } else if too_late && frame.key && self.lateness_is_lasting(last, now) {
                 self.session.clock.anchor(frame.dts, pace.clock(now));
             }
-            dts = self.session.clock.place_of(frame.dts).unwrap_or(dts);
+            dts = self.session.clock.place(frame.dts).unwrap_or(dts);
         }
         let pts = dts.saturating_add(frame.pts.saturating_sub(frame.dts));
         if frame.key {

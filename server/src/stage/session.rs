@@ -1,23 +1,23 @@
 //! One publisher session's clock: where its timestamps stand on the programme's timeline.
 //!
-//! Sound and picture share one offset, set when the session's first frame goes out. Timestamps that
-//! jump (an hour ahead, or back) get a new offset instead of making a hole; the track that jumps
-//! second finds the first one's and takes it, so that sound and picture stay together.
+//! In two steps that never mix. A timestamp becomes a *position* on the session's own timeline, which runs
+//! on where the publisher's clock jumps (an hour ahead, or back); this looks at nothing but the stream's
+//! own order, so it is the same for frames that were held up. A position becomes a *place* by one offset,
+//! which whatever is done about lateness may move. Sound and picture share the offset always, and the
+//! correction for jumps but for the moment in which one has jumped and the other has not: nothing parts them.
 
 use mujian_media::frame::VideoConfig;
 use mujian_media::time::{MediaTime, Now};
 
-use super::pace::Pace;
-
 /// A step back of this much is a jump, not a late frame.
 const JUMP_BACK: MediaTime = MediaTime::from_millis(1000);
 /// A step ahead by this much more than the time that passed, and to this far ahead of the edge, is a
-/// jump.
+/// jump; or what was lost on the way of a stream that is in time.
 const JUMP_AHEAD: MediaTime = MediaTime::from_millis(250);
 const EARLY: MediaTime = MediaTime::from_millis(1000);
-/// How near the other track's offset must bring a frame to the edge to be taken.
-const NEAR: MediaTime = MediaTime::from_millis(1500);
-/// After this long without a frame, a jump lands at the edge rather than behind the last frame.
+/// A frame that is this near to the other track's has not jumped: its own track had a hole.
+const TOGETHER: MediaTime = MediaTime::from_millis(1000);
+/// After this long without a frame, a jump is taken to have lasted as long.
 const PAUSE: MediaTime = MediaTime::from_millis(500);
 /// Frame durations that are believed.
 const DURATION_MIN: MediaTime = MediaTime::from_millis(4);
@@ -32,77 +32,102 @@ pub(super) enum Track {
     Audio,
 }
 
+/// What is added to timestamps since a jump, and the jump's number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Correction {
+    jump: u32,
+    by: MediaTime,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct TrackClock {
-    offset: Option<MediaTime>,
-    /// Counts the session's offsets: the track whose offset is older takes the newer one over, as
-    /// soon as it fits its timestamps.
-    generation: u32,
+    correction: Correction,
     last: Option<(MediaTime, Now)>,
 }
 
 /// The clock of one publisher session.
 #[derive(Debug, Default)]
 pub(super) struct SessionClock {
+    offset: Option<MediaTime>,
+    newest: Correction,
     video: TrackClock,
     audio: TrackClock,
 }
 
 impl SessionClock {
-    /// From now on the publisher's `theirs` is the programme's `ours`, for both tracks.
-    pub(super) fn anchor(&mut self, theirs: MediaTime, ours: MediaTime) {
-        let offset = Some(ours.saturating_sub(theirs));
-        let generation = self.video.generation.max(self.audio.generation) + 1;
-        for track in [&mut self.video, &mut self.audio] {
-            (track.offset, track.generation) = (offset, generation);
-        }
-    }
-
-    /// Where a picture belongs by the offset as it stands.
-    pub(super) fn place_of(&self, theirs: MediaTime) -> Option<MediaTime> {
-        self.video.offset.map(|offset| theirs.saturating_add(offset))
+    /// From now on this position is the programme's `place`.
+    pub(super) fn anchor(&mut self, position: MediaTime, place: MediaTime) {
+        self.offset = Some(place.saturating_sub(position));
     }
 
     pub(super) fn is_anchored(&self) -> bool {
-        self.video.offset.is_some()
+        self.offset.is_some()
     }
 
-    /// Where a frame belongs. None before the session has an offset.
-    pub(super) fn map(
+    /// Where a position belongs. None before the session has an offset.
+    pub(super) fn place(&self, position: MediaTime) -> Option<MediaTime> {
+        self.offset.map(|offset| position.saturating_add(offset))
+    }
+
+    /// The position of a picture that has not come yet, unless the clock jumps until then.
+    pub(super) fn ahead(&self, dts: MediaTime) -> MediaTime {
+        dts.saturating_add(self.video.correction.by)
+    }
+
+    /// The position of the track's next frame; to be asked for every one, in order. `step` is how long its
+    /// frames are, `edge` where the programme is.
+    pub(super) fn position(
         &mut self,
         track: Track,
-        at: MediaTime,
+        stamp: MediaTime,
         step: MediaTime,
-        pace: &Pace,
+        edge: Option<MediaTime>,
         now: Now,
-    ) -> Option<MediaTime> {
+    ) -> MediaTime {
         let (own, other) = match track {
             Track::Video => (&mut self.video, &self.audio),
             Track::Audio => (&mut self.audio, &self.video),
         };
-        let before = own.last.replace((at, now));
-        let offset = own.offset?;
-        let edge = pace.edge(now);
-        if other.generation > own.generation
-            && let Some(newer) = other.offset
-            && at.saturating_add(newer).abs_diff(edge) < NEAR
-        {
-            (own.offset, own.generation) = (other.offset, other.generation);
-            return Some(at.saturating_add(newer));
+        let mut position = stamp.saturating_add(own.correction.by);
+        if own.correction.jump < self.newest.jump {
+            // The other track has jumped; this one too, if that brings them together.
+            let jumped = stamp.saturating_add(self.newest.by);
+            if own.last.is_none() || other.distance(jumped, now) < other.distance(position, now) {
+                (own.correction, position) = (self.newest, jumped);
+            }
         }
-        let ours = at.saturating_add(offset);
-        let Some((last, last_now)) = before else { return Some(ours) };
-        let moved = at.saturating_sub(last);
-        let passed = MediaTime::from_duration(now.since(last_now));
-        let jumped = moved < MediaTime::ZERO.saturating_sub(JUMP_BACK)
-            || (moved.saturating_sub(passed) > JUMP_AHEAD && ours.saturating_sub(edge) > EARLY);
-        if !jumped {
-            return Some(ours);
+        if let Some((last, at)) = own.last {
+            let passed = MediaTime::from_duration(now.since(at));
+            let moved = position.saturating_sub(last);
+            let hurried = moved.saturating_sub(passed);
+            let early = match (self.offset, edge) {
+                (Some(offset), Some(edge)) => position.saturating_add(offset).saturating_sub(edge),
+                _ => hurried,
+            };
+            let ahead = hurried > JUMP_AHEAD && early > EARLY && !other.is_with(position, own.correction);
+            if ahead || moved < MediaTime::ZERO.saturating_sub(JUMP_BACK) {
+                position = last.saturating_add(if passed > PAUSE { passed } else { step });
+                let jump = self.newest.jump + 1;
+                self.newest = Correction { jump, by: position.saturating_sub(stamp) };
+                own.correction = self.newest;
+            }
         }
-        let ours = if passed > PAUSE { edge } else { last.saturating_add(offset).saturating_add(step) };
-        own.offset = Some(ours.saturating_sub(at));
-        own.generation = own.generation.max(other.generation) + 1;
-        Some(ours)
+        own.last = Some((position, now));
+        position
+    }
+}
+
+impl TrackClock {
+    /// How far a position is from where this track has come to, or may have come to since.
+    fn distance(&self, position: MediaTime, now: Now) -> MediaTime {
+        let Some((last, at)) = self.last else { return MediaTime::MAX };
+        let until = last.saturating_add(MediaTime::from_duration(now.since(at)));
+        position.abs_diff(position.clamp(last, until))
+    }
+
+    /// Whether this track came near to this position by the same correction.
+    fn is_with(&self, position: MediaTime, correction: Correction) -> bool {
+        self.correction.jump == correction.jump && self.last.is_some_and(|(last, _)| position.abs_diff(last) < TOGETHER)
     }
 }
 
@@ -150,7 +175,7 @@ impl Cadence {
     /// even out.
     pub(super) fn duration(&self) -> MediaTime {
         let n = self.seen.min(STEPS);
-        if self.confirmed || n < 4 {
+        if self.confirmed || n < if self.declared { STEPS } else { 4 } {
             return self.nominal;
         }
         let mut steps = self.steps;
@@ -178,29 +203,81 @@ mod tests {
         MediaTime::from_millis(ms)
     }
 
-    #[test]
-    fn both_tracks_jump_together() {
-        let pace = Pace::start(MediaTime::ZERO, Now::default());
-        for jump in [3_600_000, -3_600_000, 1 << 32] {
-            let mut clock = SessionClock::default();
-            let base = 10_000_000;
-            clock.anchor(t(base), MediaTime::ZERO);
-            let step = t(33);
-            let mut mapped = Vec::new();
-            for i in 0..60i64 {
-                let now = Now::from_origin(Duration::from_millis(i as u64 * 33));
-                let video = base + i * 33 + if i >= 30 { jump } else { 0 };
-                // The sound is 10 ms behind the picture and jumps one frame later.
-                let audio = base + i * 33 - 10 + if i >= 31 { jump } else { 0 };
-                let v = clock.map(Track::Video, t(video), step, &pace, now).unwrap();
-                let a = clock.map(Track::Audio, t(audio), step, &pace, now).unwrap();
-                mapped.push((v, a));
-            }
-            for (i, (v, a)) in mapped.into_iter().enumerate() {
-                assert_eq!(v, t(i as i64 * 33), "{i}");
-                assert_eq!(v.saturating_sub(a), t(10), "{i}");
+    fn at(ms: u64) -> Now {
+        Now::from_origin(Duration::from_millis(ms))
+    }
+
+    const PICTURE: MediaTime = MediaTime::from_millis(40);
+    const SOUND: MediaTime = MediaTime::from_millis(20);
+
+    /// A session that ran for a second, with sound that comes `skew` behind the picture.
+    fn running(skew: i64) -> SessionClock {
+        let mut clock = SessionClock::default();
+        clock.anchor(t(0), t(0));
+        for ms in (0..1000).step_by(20) {
+            let now = at(ms as u64);
+            clock.position(Track::Audio, t(ms - skew), SOUND, Some(t(ms)), now);
+            if ms % 40 == 0 {
+                clock.position(Track::Video, t(ms), PICTURE, Some(t(ms)), now);
             }
         }
+        clock
+    }
+
+    #[test]
+    fn both_tracks_jump_together() {
+        for jump in [3_600_000, -3_600_000, 1 << 32, -5000, -1300] {
+            for skew in [0, 10, 300] {
+                // In time, and held up for so long that nothing comes near the edge any more.
+                for late in [0, 700, 3000, 5000] {
+                    let mut clock = running(skew);
+                    for ms in (1000..3000).step_by(20) {
+                        let now = (1000 + late).max(ms);
+                        let (edge, now) = (Some(t(now)), at(now as u64));
+                        let theirs = |captured: i64| t(captured + if captured >= 2000 { jump } else { 0 });
+                        let sound = clock.position(Track::Audio, theirs(ms - skew), SOUND, edge, now);
+                        assert!(sound.abs_diff(t(ms - skew)) <= t(20), "{jump} {skew} {late} {ms}: {sound:?}");
+                        if ms % 40 == 0 {
+                            let picture = clock.position(Track::Video, theirs(ms), PICTURE, edge, now);
+                            assert!(picture.abs_diff(t(ms)) <= t(20), "{jump} {skew} {late} {ms}: {picture:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_track_that_was_not_there_finds_the_others_jump() {
+        for jump in [-5000, 3_600_000] {
+            let mut clock = running(0);
+            for ms in (1000..9000).step_by(20) {
+                let stamp = t(ms + if ms >= 4000 { jump } else { 0 });
+                clock.position(Track::Audio, stamp, SOUND, Some(t(ms)), at(ms as u64));
+            }
+            let picture = clock.position(Track::Video, t(9000 + jump), PICTURE, Some(t(9000)), at(9000));
+            assert!(picture.abs_diff(t(9000)) <= t(20), "{picture:?}");
+        }
+    }
+
+    #[test]
+    fn a_hole_of_one_track_is_not_a_jump() {
+        // A publisher that sends faster than time passes, three seconds of whose sound are missing.
+        let mut clock = running(0);
+        for ms in (1000..6000).step_by(20) {
+            if ms % 40 == 0 {
+                assert_eq!(clock.position(Track::Video, t(ms), PICTURE, Some(t(1000)), at(1000)), t(ms));
+            }
+            if !(1500..4500).contains(&ms) {
+                assert_eq!(clock.position(Track::Audio, t(ms), SOUND, Some(t(1000)), at(1000)), t(ms));
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_pause_the_time_that_passed_counts() {
+        let mut clock = running(0);
+        assert_eq!(clock.position(Track::Video, t(-7000), PICTURE, Some(t(4000)), at(4000)), t(4000));
     }
 
     #[test]

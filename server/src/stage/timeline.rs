@@ -316,6 +316,11 @@ impl Timeline {
         self.grid.waiting_since().map(|at| at.plus(SOUND_ALONE))
     }
 
+    /// Where the output should have come to, once there is one.
+    pub(super) fn edge_if_started(&self, now: Now) -> Option<MediaTime> {
+        self.pace.map(|p| p.edge(now))
+    }
+
     fn edge(&self, now: Now) -> MediaTime {
         self.pace.map_or(MediaTime::ZERO, |p| p.edge(now))
     }

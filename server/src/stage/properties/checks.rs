@@ -120,8 +120,7 @@ impl Model {
         }
         if let (Some((video, _)), Some(audio)) = (self.seen.last_video, self.seen.audio_end) {
             // The sound of an unlucky publisher is waited for, but not for long.
-            let unsettled = self.now < self.unsettled;
-            prop_assert!(unsettled || audio >= video.saturating_sub(t(2300)), "sound {audio:?} far behind {video:?}");
+            prop_assert!(audio >= video.saturating_sub(t(1700)), "sound {audio:?} far behind {video:?}");
             prop_assert!(audio <= video.saturating_add(t(2300)), "sound {audio:?} far ahead of {video:?}");
         }
         Ok(())

@@ -148,8 +148,6 @@ pub(super) struct Model {
     pub(super) secret: Vec<(u64, u64)>,
     pub(super) secret_sound: Vec<(u64, u64)>,
     pub(super) disturbed: u64,
-    /// Until then a jump of the clock among what was held up is felt in how far sound may be behind.
-    pub(super) unsettled: u64,
     pub(super) slates: Vec<Arc<SlateLoop>>,
     pub(super) seen: Seen,
 }
@@ -203,7 +201,6 @@ impl Model {
             secret: Vec::new(),
             secret_sound: Vec::new(),
             disturbed: 0,
-            unsettled: 0,
             slates,
             seen: Seen::default(),
         }
@@ -584,7 +581,6 @@ impl Model {
                 if ms <= 0 || ms > 20_000 || calm {
                     self.base += ms;
                     self.disturb();
-                    self.unsettled = self.disturbed + 2 * CALM;
                 }
             }
             Op::Change(shape) => {
