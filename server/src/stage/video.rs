@@ -96,7 +96,8 @@ impl VideoTrack {
         if let Some(filled) = self.filled_until.take() {
             let (num, den) = Warp::SQUEEZE;
             let to = filled.saturating_add(STEP_MIN);
-            self.shown_warp = (dts < to).then_some(Warp { from: dts, to, num, den });
+            // By where it stands: a stretch puts it before its time, which alone would be late enough.
+            self.shown_warp = (at < to).then_some(Warp { from: dts, to, num, den });
         }
         let warps = [self.warp, self.shown_warp];
         let shown = warps.into_iter().flatten().map(|w| w.apply(pts).0).max().unwrap_or(pts).max(at);

@@ -19,7 +19,7 @@ use super::publisher::tag_of;
 pub(super) struct Seen {
     pub(super) config: Option<(Arc<VideoConfig>, Arc<AudioConfig>)>,
     pub(super) fresh_config: bool,
-    pub(super) last_video: Option<(MediaTime, MediaTime)>,
+    pub(super) last_video: Option<MediaTime>,
     pub(super) audio_end: Option<MediaTime>,
     /// When the last picture of a slate, or made to fill, was shown.
     pub(super) filled: Option<MediaTime>,
@@ -75,7 +75,7 @@ impl Model {
     }
 
     fn check_pace(&self) -> Result<(), TestCaseError> {
-        let (Some(origin), Some((last, _))) = (self.seen.origin, self.seen.last_video) else { return Ok(()) };
+        let (Some(origin), Some(last)) = (self.seen.origin, self.seen.last_video) else { return Ok(()) };
         let clock = t((self.now - origin) as i64);
         prop_assert!(last <= clock.saturating_add(t(4100)), "{last:?} runs ahead of {clock:?}");
         prop_assert!(last >= clock.saturating_sub(t(3600)), "{last:?} falls behind {clock:?}");
@@ -118,7 +118,7 @@ impl Model {
                 prop_assert_eq!(&frame.data, &aac::silent_frame(audio_config.channels));
             }
         }
-        if let (Some((video, _)), Some(audio)) = (self.seen.last_video, self.seen.audio_end) {
+        if let (Some(video), Some(audio)) = (self.seen.last_video, self.seen.audio_end) {
             // The sound of an unlucky publisher is waited for, but not for long.
             prop_assert!(audio >= video.saturating_sub(t(1700)), "sound {audio:?} far behind {video:?}");
             prop_assert!(audio <= video.saturating_add(t(2300)), "sound {audio:?} far ahead of {video:?}");
@@ -167,24 +167,23 @@ impl Model {
         if tag_of(&frame.data).is_none() {
             self.seen.filled = Some(frame.pts);
         }
-        if let Some((last, last_duration)) = self.seen.last_video {
+        let config = self.seen.config.clone().map(|c| c.0).unwrap();
+        let slate =
+            self.slates.iter().find(|s| s.frames.iter().any(|f| frame.data.ends_with(&f.data)) && s.config == config);
+        if let Some(last) = self.seen.last_video {
             let step = frame.dts.saturating_sub(last);
             prop_assert!(step >= t(1), "a step back from {last:?} to {:?}", frame.dts);
-            let most = duration.max(last_duration);
-            let hole = MediaTime::from_flicks(most.flicks() / 2 * 3).saturating_add(t(1));
-            prop_assert!(step <= hole, "a hole of {step:?} at {last:?}, now {}", self.now);
+            let most = if slate.is_some() { duration } else { MediaTime::from_flicks(duration.flicks() / 2 * 3) };
+            prop_assert!(step <= most.saturating_add(t(1)), "a hole of {step:?} at {last:?}, now {}", self.now);
         } else {
             prop_assert!(frame.dts <= t(100), "the first picture stands near 0");
             prop_assert!(frame.key);
         }
-        self.seen.last_video = Some((frame.dts, duration));
-        let config = self.seen.config.clone().map(|c| c.0).unwrap();
+        self.seen.last_video = Some(frame.dts);
         if std::mem::take(&mut self.seen.fresh_config) {
             prop_assert!(frame.key, "another configuration without a key frame");
             prop_assert!(frame.data.starts_with(&avc::in_band_parameter_sets(&config)));
         }
-        let slate =
-            self.slates.iter().find(|s| s.frames.iter().any(|f| frame.data.ends_with(&f.data)) && s.config == config);
         match (tag_of(&frame.data), slate) {
             (Some(id), None) => {
                 let truth = &self.truth[id];

@@ -91,3 +91,10 @@ fn both_marks_are_held_up() {
         passes(true, Shape::Plain, &ops);
     }
 }
+
+/// A publisher that reorders its pictures becomes one that does not, and leaves some out.
+#[test]
+fn reordering_ends_in_mid_session() {
+    let ops = [Op::Change(Shape::Reordered), Op::Thin(2), Op::Run(642), Op::Change(Shape::Plain), Op::Run(66)];
+    passes(false, Shape::Plain, &ops);
+}
