@@ -15,7 +15,8 @@ const JUMP_BACK: MediaTime = MediaTime::from_millis(1000);
 /// jump; or what was lost on the way of a stream that is in time.
 const JUMP_AHEAD: MediaTime = MediaTime::from_millis(250);
 const EARLY: MediaTime = MediaTime::from_millis(1000);
-/// A frame that is this near to the other track's has not jumped: its own track had a hole.
+/// A frame that is this near to the other track's has not jumped: its own track had a hole, or was not there
+/// when the other jumped.
 const TOGETHER: MediaTime = MediaTime::from_millis(1000);
 /// After this long without a frame, a jump is taken to have lasted as long.
 const PAUSE: MediaTime = MediaTime::from_millis(500);
@@ -104,8 +105,9 @@ impl SessionClock {
                 (Some(offset), Some(edge)) => position.saturating_add(offset).saturating_sub(edge),
                 _ => hurried,
             };
-            let ahead = hurried > JUMP_AHEAD && early > EARLY && !other.is_with(position, own.correction);
-            if ahead || moved < MediaTime::ZERO.saturating_sub(JUMP_BACK) {
+            let ahead = hurried > JUMP_AHEAD && early > EARLY;
+            let back = moved < MediaTime::ZERO.saturating_sub(JUMP_BACK);
+            if (ahead || back) && !other.is_with(position, own.correction) {
                 position = last.saturating_add(if passed > PAUSE { passed } else { step });
                 let jump = self.newest.jump + 1;
                 self.newest = Correction { jump, by: position.saturating_sub(stamp) };

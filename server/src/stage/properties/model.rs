@@ -131,8 +131,8 @@ pub(super) struct Model {
     leaves: u64,
     /// The app is away in its own eyes: from which absence, and whether its sound goes on.
     app: Option<(LeaveId, bool)>,
-    /// The app's last return: from which absence, and when.
-    app_back: Option<(LeaveId, u64)>,
+    /// The app's returns: from which absence, and when.
+    app_backs: Vec<(LeaveId, u64)>,
     held_up: Vec<Leave>,
     /// How long the store takes for a return that came in band.
     pub(super) store: u64,
@@ -189,7 +189,7 @@ impl Model {
             best_road: [None; 2],
             leaves: 0,
             app: None,
-            app_back: None,
+            app_backs: Vec::new(),
             held_up: Vec::new(),
             store: 0,
             storing: VecDeque::new(),
@@ -456,8 +456,8 @@ impl Model {
         if self.engine.back(id, at(self.now)) {
             // What the server cannot know: how long the road is at best, unless the app's mark tells it.
             let end = |best: Option<u64>| self.now.saturating_sub(best.map_or(0, |best| best.saturating_sub(200)));
-            let app =
-                self.app_back.as_ref().filter(|(id, _)| Some(id) == fact.as_ref()).map_or(u64::MAX, |(_, at)| *at);
+            let app = self.app_backs.iter().rev().find(|(id, _)| Some(id) == fact.as_ref());
+            let app = app.map_or(u64::MAX, |(_, at)| *at);
             let [picture, sound] = self.best_road.map(|best| end(best).min(app));
             self.secret.extend(self.away_since.take().map(|since| (since, picture)));
             // A frame of sound that is under way at the press is not cut.
@@ -469,7 +469,7 @@ impl Model {
 
     fn app_back(&mut self, api: bool) {
         let Some((leave_id, _)) = self.app.take() else { return };
-        self.app_back = Some((leave_id.clone(), self.now));
+        self.app_backs.push((leave_id.clone(), self.now));
         if self.session.is_some() && self.marks {
             self.send(self.arrives(self.now), Sent::Item(FeedItem::BackMark { leave_id: leave_id.clone() }), None);
             self.starts_again(self.now);

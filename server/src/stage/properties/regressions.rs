@@ -92,6 +92,28 @@ fn both_marks_are_held_up() {
     }
 }
 
+/// The app leaves twice within what is held up: the room hears late of the first return, and behind both of them
+/// nothing is kept back.
+#[test]
+fn two_absences_of_the_app_are_held_up() {
+    let ops = [
+        Op::AppLeave { keep_sound: false, api: Api::Late },
+        Op::Hold(911),
+        Op::AppBack { api: false },
+        Op::AppLeave { keep_sound: false, api: Api::Now },
+    ];
+    passes(true, Shape::Plain, &ops);
+}
+
+/// The clock jumps after the first sound and before the first picture, and the sound is kept out for longer.
+#[test]
+fn the_clock_jumps_before_the_first_picture() {
+    for jump in [-3_600_000, -5000, 3_600_000] {
+        let leave = Op::AppLeave { keep_sound: true, api: Api::Cut };
+        passes(true, Shape::Plain, &[leave, Op::Run(61), Op::Leave { keep_sound: false }, Op::Jump(jump)]);
+    }
+}
+
 /// A publisher that reorders its pictures becomes one that does not, and leaves some out.
 #[test]
 fn reordering_ends_in_mid_session() {
