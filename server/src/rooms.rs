@@ -488,6 +488,10 @@ impl Admission for Admitted {
         self.room.note_refused(publisher.clone());
         self.room.hub.refused(publisher).await;
     }
+
+    async fn key_frames(&self, far: bool) {
+        self.room.hub.key_frames(far).await;
+    }
 }
 
 impl Publishers for Rooms {

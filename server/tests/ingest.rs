@@ -43,6 +43,8 @@ impl Admission for Owner {
     async fn not_taken(&self, publisher: RefusedPublisher) {
         self.refused.send_replace(Some(publisher));
     }
+
+    async fn key_frames(&self, _far: bool) {}
 }
 
 struct OneRoom(StageHandle, Owner);

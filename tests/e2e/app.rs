@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::measure::lipsync;
 use mujian_tests::process::{Program, ours};
 use mujian_tests::{ffmpeg, picture, tone, wait};
@@ -46,7 +46,7 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     // What goes out is the test card, picture and sound in step.
     let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
     viewer.more_pictures(180, SOON).await?;
-    viewer.check_timeline(140, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let found = lipsync::of_file(file.path()).await?;
@@ -116,7 +116,7 @@ async fn a_window_that_is_killed_on_air_comes_back_and_viewers_keep_their_player
     viewer.more_pictures(120, SOON).await?;
     assert_eq!(viewer.ended(), None, "the viewer's connection is the one of the beginning");
     assert_eq!(app.processes(|words| words.get(1).is_some_and(|w| w == "window"))?, again, "it stays open");
-    viewer.check_timeline(140, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
 
     // In the samples: the tone, then silence where nobody published, then the tone again.
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;

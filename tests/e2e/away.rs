@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::measure::lipsync;
 use mujian_tests::server::Server;
 use mujian_tests::{live, wait};
@@ -52,7 +52,7 @@ async fn a_signal_leaves_and_another_comes_back_and_nothing_captured_between_is_
     program.line("that it is back", SOON, |l| l.contains("\"type\":\"back\"")).await?;
     server.wait_stage(&room, "live", SOON).await?;
     viewer.more_pictures(90, SOON).await?;
-    viewer.check_timeline(140, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
     nothing_of_the_time_away(&captured(&viewer).await?, left, back);
     Ok(())
 }

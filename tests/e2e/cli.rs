@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::process::{Program, ours, run};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::Server;
@@ -22,7 +22,7 @@ async fn the_test_card_goes_live_and_ctrl_c_ends_it_properly() -> Result<()> {
     let mut program = live::start(&server, &room, &["--test-card", "--preset", "540p30"]).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
     viewer.more_pictures(150, SOON).await?;
-    viewer.check_timeline(140, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     // A key frame every 2 s, and no B-frames.
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
@@ -117,7 +117,7 @@ async fn a_media_file_plays_with_its_own_sound() -> Result<()> {
     let _program = live::start(&server, &room, &["--file", &file, "--preset", "540p30"]).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
     viewer.more_pictures(120, SOON).await?;
-    viewer.check_timeline(140, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     let got = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(got.path())?;
     let samples = ffmpeg::samples(got.path()).await?;

@@ -19,7 +19,7 @@ const CARD: [&str; 3] = ["--test-card", "--preset", "540p30"];
 /// Neither track has a hole or a step back, as ffprobe sees it.
 async fn continuous(viewer: &flv::Viewer) -> Result<()> {
     ensure!(viewer.ended().is_none(), "the viewer's connection ended");
-    viewer.check_timeline(70, 36)?;
+    viewer.check_timeline(flv::SLATE_HOLE, flv::SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let packets = ffmpeg::packets(file.path()).await?;

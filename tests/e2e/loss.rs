@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mujian_tests::ffmpeg::{self, Publish};
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::process::Program;
 use mujian_tests::server::{Server, Setup};
-use mujian_tests::{picture, tone, wait};
+use mujian_tests::{live, picture, tone, wait};
 
 use crate::publish::{mpv, position};
 
 const SOON: Duration = Duration::from_secs(20);
-/// The longest step between two pictures, in milliseconds: one and a half of the slate's, which has 15 a second.
-const SLATE_HOLE: u32 = 101;
 
 fn with_tone(frequency: u32) -> Publish {
     Publish { sound: Some(format!("sine=frequency={frequency}:sample_rate=48000")), ..Publish::default() }
@@ -45,7 +44,7 @@ async fn viewers_see_the_slate_while_a_killed_publisher_is_away_and_then_the_str
 
     // One connection all along, one continuous timeline; the slate has 15 pictures a second.
     assert_eq!(viewer.ended(), None);
-    viewer.check_timeline(SLATE_HOLE, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let packets = ffmpeg::packets(file.path()).await?;
@@ -53,7 +52,7 @@ async fn viewers_see_the_slate_while_a_killed_publisher_is_away_and_then_the_str
         let mut last: Option<f64> = None;
         for packet in packets.iter().filter(|p| p.video == video) {
             if let Some(last) = last {
-                assert!(packet.dts >= last && packet.dts - last <= 0.101, "a jump from {last} s to {} s", packet.dts);
+                assert!(packet.dts >= last && packet.dts - last <= 0.068, "a jump from {last} s to {} s", packet.dts);
             }
             last = Some(packet.dts);
         }
@@ -87,6 +86,33 @@ async fn viewers_see_the_slate_while_a_killed_publisher_is_away_and_then_the_str
     Ok(())
 }
 
+/// Held up for less than the 100 ms after which pictures are made, and for longer; how long it really takes on a busy
+/// machine does not matter, see [`HOLE`].
+#[tokio::test]
+async fn a_publisher_that_is_held_up_for_a_moment_leaves_no_hole() -> Result<()> {
+    let server = Server::start().await?;
+    let held_up = async |publisher: Program, room| {
+        let viewer = Viewer::open(&server.flv_url(room)).await?;
+        viewer.more_pictures(45, SOON).await?;
+        for ms in [60, 90, 75, 90, 60, 90, 75, 90, 250, 90, 400, 60] {
+            publisher.signal(libc::SIGSTOP);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            publisher.signal(libc::SIGCONT);
+            viewer.more_pictures(12, SOON).await?;
+        }
+        viewer.more_pictures(30, SOON).await?;
+        viewer.check_timeline(HOLE, SOUND_HOLE)
+    };
+    let room = server.room("ffmpeg", "A room").await?;
+    let publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    held_up(publisher, &room).await.context("ffmpeg")?;
+    let room = server.room("broadcaster", "A room").await?;
+    // It leaves out what it has no time for.
+    let publisher = live::start(&server, &room, &["--test-card", "--preset", "540p30"]).await?;
+    held_up(publisher, &room).await.context("mujian live")
+}
+
 #[tokio::test]
 async fn the_slate_covers_a_publisher_that_is_stuck_while_its_connection_stays() -> Result<()> {
     let server = Server::start().await?;
@@ -101,7 +127,7 @@ async fn the_slate_covers_a_publisher_that_is_stuck_while_its_connection_stays()
     publisher.signal(libc::SIGCONT);
     server.wait_stage(&room, "live", SOON).await?;
     viewer.more_pictures(60, SOON).await?;
-    viewer.check_timeline(SLATE_HOLE, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     ffmpeg::decodes(file.path()).await

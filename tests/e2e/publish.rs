@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use mujian_tests::ffmpeg::{self, Publish};
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::process::Program;
 use mujian_tests::server::{Room, Server};
 use mujian_tests::{picture, tone, wait};
@@ -35,7 +35,7 @@ async fn watched(publish: &Publish, pictures: usize) -> Result<(tempfile::NamedT
 async fn ffmpeg_publishes_like_obs_and_ffmpeg_plays_it() -> Result<()> {
     let (file, viewer) = watched(&Publish::like_obs(), 240).await?;
     // 30 a second: 33.3 ms, as whole milliseconds in FLV; sound: 1024 samples at 44.1 kHz are 23.2 ms.
-    viewer.check_timeline(50, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     assert!(
         viewer.tags().iter().find(|t| t.is_picture()).context("no picture")?.is_key(),
         "it begins with a key frame"
@@ -65,7 +65,7 @@ async fn ffmpeg_publishes_like_obs_and_ffmpeg_plays_it() -> Result<()> {
 #[tokio::test]
 async fn a_stream_without_sound_gets_a_silent_track() -> Result<()> {
     let (file, viewer) = watched(&Publish { sound: None, ..Publish::default() }, 120).await?;
-    viewer.check_timeline(50, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     ffmpeg::decodes(file.path()).await?;
     let samples = ffmpeg::samples(file.path()).await?;
     assert!(samples.len() > 48_000);
@@ -284,6 +284,31 @@ async fn message(socket: &mut Socket, kind: &str) -> Result<serde_json::Value> {
     tokio::time::timeout(SOON, reading).await.with_context(|| format!("no {kind}"))?
 }
 
+/// Key frames that are more than 4 s apart are pointed out to the owner, until they are nearer.
+#[tokio::test]
+async fn the_owner_is_told_of_key_frames_that_are_far_apart() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let mut owner = greeted(&server, &room).await?;
+    // One at the start, the next after ten seconds, and from then on every second.
+    let coding = "-c:v libx264 -preset ultrafast -r 30 -g 250 -sc_threshold 0 -pix_fmt yuv420p -c:a aac \
+                  -force_key_frames expr:gte(t,10+n_forced)";
+    let coding = coding.split_whitespace().map(str::to_owned).collect();
+    let _publisher = Publish { coding, ..Publish::default() }.start(&server.publish_url(&room))?;
+    assert_eq!(message(&mut owner, "key_frames").await?["far"], true);
+
+    // Whoever comes later is told as well, if it is the owner.
+    let another = Room { token: server.account("somebody").await?, ..room.clone() };
+    for (who, told) in [(&room, true), (&another, false)] {
+        let mut socket = room_socket(&server, who, None).await?;
+        let hello = serde_json::json!({"type": "hello", "version": 1, "token": who.token, "watching": false});
+        socket.send(Message::text(hello.to_string())).await?;
+        assert_eq!(message(&mut socket, "welcome").await?["key_frames_far"], told);
+    }
+    assert_eq!(message(&mut owner, "key_frames").await?["far"], false, "it was mended");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_renewed_stream_key_cuts_off_whoever_publishes_with_the_old_one() -> Result<()> {
     let server = Server::start().await?;
@@ -307,7 +332,7 @@ async fn a_renewed_stream_key_cuts_off_whoever_publishes_with_the_old_one() -> R
     server.wait_stage(&room, "live", SOON).await?;
     viewer.more_pictures(60, SOON).await?;
     assert_eq!(viewer.ended(), None);
-    viewer.check_timeline(70, 36)
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)
 }
 
 /// mpv without a window, which says its position again and again.

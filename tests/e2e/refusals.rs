@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mujian_tests::ffmpeg::Publish;
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::process::{Program, ours};
 use mujian_tests::server::Setup;
 use tokio::process::Command;
@@ -133,7 +133,7 @@ async fn a_disk_that_fills_up_while_it_serves_costs_nothing_that_was_kept() -> R
     assert_eq!(refused["message"], sentence);
     // The stream does not need the disk.
     viewer.more_pictures(60, SOON).await?;
-    viewer.check_timeline(50, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     assert_eq!(server.stage(&room).await?, "live");
     let (_, view) = server.call("GET", &path, None, None).await?;
     assert_eq!(view["title"], kept.as_str(), "what was refused is not shown either");

@@ -12,6 +12,16 @@ use tokio::task::JoinHandle;
 
 use crate::wait;
 
+/// Furthest that two pictures of a stream with 30 a second may be apart, in milliseconds: a frame and a half, and
+/// FLV's rounding. It does not depend on how busy the machine is, because it is counted in the stream's own time: how long
+/// pictures were held up (60 ms or 600) is not seen in their times, and where the publisher leaves some out, or none comes
+/// for 100 ms, the stage puts made ones between them at the stream's own rate.
+pub const HOLE: u32 = 51;
+/// The same where the built-in slate is shown too, whose 15 pictures a second follow each other exactly.
+pub const SLATE_HOLE: u32 = 68;
+/// Furthest that two sounds may be apart: 1024 samples at 44.1 kHz are 23.2 ms.
+pub const SOUND_HOLE: u32 = 25;
+
 /// A tag as it came.
 #[derive(Clone, Debug)]
 pub struct Tag {

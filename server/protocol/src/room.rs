@@ -246,6 +246,9 @@ pub enum ServerMessage {
         /// To the owner: the program that was sent away last, unless something was taken since.
         #[serde(default)]
         refused: Option<RefusedPublisher>,
+        /// To the owner: what [`ServerMessage::KeyFrames`] said last.
+        #[serde(default)]
+        key_frames_far: bool,
         /// The server's clock.
         server_time: WallTime,
     },
@@ -303,6 +306,12 @@ pub enum ServerMessage {
     Renamed {
         /// By the name that is new.
         person: Person,
+    },
+    /// To the owner: the key frames of the program that publishes are more than 4 s apart, or no longer are. The
+    /// picture after coming back waits for one, and whoever comes in begins at the last.
+    KeyFrames {
+        /// They are.
+        far: bool,
     },
     /// Every 10 s, so that a dead connection is noticed.
     Heartbeat {

@@ -46,6 +46,9 @@ pub trait Admission: Send + Sync {
 
     /// What this publisher sends is not taken: the owner should know.
     fn not_taken(&self, publisher: RefusedPublisher) -> impl Future<Output = ()> + Send;
+
+    /// Its key frames are too far apart, or no longer are: the owner should know.
+    fn key_frames(&self, far: bool) -> impl Future<Output = ()> + Send;
 }
 
 /// The rooms, as ingest sees them.

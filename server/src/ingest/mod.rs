@@ -12,6 +12,7 @@
 
 mod access;
 mod burst;
+mod keyframes;
 mod listener;
 mod publisher;
 

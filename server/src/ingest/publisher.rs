@@ -18,6 +18,7 @@ use tracing::{Span, debug, info, warn};
 
 use super::access::{Admission, Denied, Publishers, program_name, room_of};
 use super::burst::Burst;
+use super::keyframes::KeyFrames;
 use super::listener::Shared;
 use crate::stage::{Feed, FeedClosed, PublishRefused, Publisher};
 
@@ -52,6 +53,7 @@ pub(super) async fn serve<P: Publishers>(
         room: None,
         program: String::new(),
         burst: Burst::default(),
+        key_frames: KeyFrames::default(),
         out: Vec::new(),
     };
     let end = connection.run().await;
@@ -81,6 +83,7 @@ struct Connection<P: Publishers> {
     /// What the publisher is called in front of people.
     program: String,
     burst: Burst,
+    key_frames: KeyFrames,
     out: Vec<FeedItem>,
 }
 
@@ -135,6 +138,13 @@ impl<P: Publishers> Connection<P> {
                 Event::PublishRequested(request) => self.requested(&request).await,
                 Event::Item(item) => {
                     let now = self.now();
+                    if let (Some(far), Some(room)) = (self.key_frames.see(&item), &self.room) {
+                        info!(
+                            far,
+                            "The publisher's key frames are further apart than they should be, or no longer are."
+                        );
+                        room.key_frames(far).await;
+                    }
                     self.burst.push(item, now, &mut self.out);
                     self.hand_over().await;
                 }
@@ -163,7 +173,7 @@ impl<P: Publishers> Connection<P> {
             Ok((feed, room)) => {
                 (self.feed, self.room) = (Some(feed), Some(room));
                 self.program = program_name(&request.program);
-                self.burst = Burst::default();
+                (self.burst, self.key_frames) = (Burst::default(), KeyFrames::default());
                 self.session.accept(self.now());
                 metrics::counter!("mujian_ingest_accepted_total").increment(1);
                 info!(program = request.program, "A publisher was let in.");
@@ -273,6 +283,11 @@ impl<P: Publishers> Connection<P> {
         match end {
             End::Protocol(e) => warn!(error = %e, skipped, dropped, "The publisher's connection was closed."),
             _ => info!(skipped, last, dropped, "The publisher's connection has ended."),
+        }
+        if let Some(room) = &self.room
+            && self.key_frames.are_far()
+        {
+            room.key_frames(false).await;
         }
         if let Some(feed) = self.feed.take() {
             // A codec that is not taken will not get better by waiting: the stream ends. Anything else

@@ -103,6 +103,8 @@ pub struct Joined {
     pub ballot: BallotState,
     /// What the account of who came votes for.
     pub your_vote: Option<u32>,
+    /// Who came is the owner, and should mend how far apart the publisher's key frames are.
+    pub key_frames_far: bool,
     /// Everything from now on.
     pub messages: broadcast::Receiver<Arc<Outgoing>>,
     /// Dropping it is leaving.
@@ -130,6 +132,7 @@ enum Command {
     Settle(BallotId, oneshot::Sender<Result<Settled, StoreError>>),
     Update(RoomUpdate, oneshot::Sender<Result<RoomRow, StoreError>>),
     Status(RoomStatus),
+    KeyFrames(bool),
     ToOwner(ServerMessage),
     Renamed(Person),
 }
@@ -169,6 +172,7 @@ impl Hub {
             poll: Poll::new(row.ballot.clone(), past.ballot, past.owed),
             votes_next: false,
             status: None,
+            key_frames_far: false,
             viewers: 0,
         };
         (Self { commands, presence, grants }, task.run(receiver))
@@ -263,6 +267,11 @@ impl Hub {
         let _ = self.commands.send(Command::Renamed(person)).await;
     }
 
+    /// Tells the owner that the publisher's key frames are too far apart, or no longer are.
+    pub async fn key_frames(&self, far: bool) {
+        let _ = self.commands.send(Command::KeyFrames(far)).await;
+    }
+
     /// People in the room now.
     #[must_use]
     pub fn viewers(&self) -> u32 {
@@ -331,6 +340,7 @@ struct Task {
     votes_next: bool,
     /// What the stage does, while the room was not told yet.
     status: Option<RoomStatus>,
+    key_frames_far: bool,
     viewers: u32,
 }
 
@@ -412,20 +422,22 @@ impl Task {
             }
             Command::Settle(owed, reply) => self.pending.push_back(Work::Settle(owed, reply)),
             Command::Status(status) => self.status = Some(status),
-            Command::ToOwner(message) => {
-                let only = Some(self.owner.clone());
-                self.send(Outgoing { only, ..Outgoing::new(&message) });
+            Command::KeyFrames(far) => {
+                self.key_frames_far = far;
+                self.tell_owner(&ServerMessage::KeyFrames { far });
             }
             Command::Renamed(person) => {
                 let message = ServerMessage::Renamed { person: person.clone() };
                 self.send(Outgoing { renamed: Some(person), ..Outgoing::new(&message) });
             }
+            Command::ToOwner(message) => self.tell_owner(&message),
         }
     }
 
     fn join(&mut self, after: Option<EventId>, member: Member, reply: oneshot::Sender<Joined>) {
         let socket = self.sockets.fetch_add(1, Ordering::Relaxed);
         let your_vote = self.poll.vote_of(member.account.as_ref());
+        let key_frames_far = self.key_frames_far && member.account.as_ref() == Some(&self.owner);
         self.presence.lock().join(socket, member);
         metrics::gauge!("mujian_room_sockets").increment(1.0);
         let joined = Joined {
@@ -433,6 +445,7 @@ impl Task {
             last: self.log.last(),
             ballot: self.poll.state(),
             your_vote,
+            key_frames_far,
             messages: self.channel.subscribe(),
             seat: Seat { socket, presence: Arc::clone(&self.presence) },
         };
@@ -605,6 +618,10 @@ impl Task {
             self.viewers = viewers;
             self.send(Outgoing::new(&ServerMessage::Presence { viewers }));
         }
+    }
+
+    fn tell_owner(&self, message: &ServerMessage) {
+        self.send(Outgoing { only: Some(self.owner.clone()), ..Outgoing::new(message) });
     }
 
     fn send(&self, message: Outgoing) {

@@ -145,6 +145,7 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         ballot: joined.ballot.ballot.clone(),
         your_vote: joined.your_vote,
         owed: joined.ballot.owed.clone(),
+        key_frames_far: joined.key_frames_far,
         waiting: if owns { room.still_waiting(now) } else { Vec::new() },
         refused: owns.then(|| room.last_refused(now)).flatten(),
         server_time: now,

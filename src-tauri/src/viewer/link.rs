@@ -197,6 +197,7 @@ mod tests {
             owed: Vec::new(),
             waiting: Vec::new(),
             refused: None,
+            key_frames_far: false,
             server_time: WallTime(0),
         }
     }

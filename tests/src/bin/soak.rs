@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mujian_tests::ffmpeg::Publish;
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::link::Link;
 use mujian_tests::measure::figures::median;
 use mujian_tests::measure::table::{HEAD, Row, write};
@@ -137,7 +137,7 @@ async fn leaves_in(server: &Server, room: &Room, count: usize, seed: u64) -> Res
             leave::settle(&by_flv, &by_fmp4).await?;
         }
         left -= cycles.len();
-        by_flv.check_timeline(70, 36)?;
+        by_flv.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
         let seen = leave::seen_by_flv(&by_flv).await?;
         slack = slack.min(leave::slack(&seen));
         all.push(leave::find(&seen, &cycles, false)?);
@@ -179,7 +179,7 @@ async fn outage() -> Result<Vec<Row>> {
     let back = started.elapsed();
     viewer.more_pictures(150, SOON).await?;
     ensure!(viewer.ended().is_none(), "the viewer's connection ended");
-    viewer.check_timeline(101, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
     let (slate, back) = (slate.as_secs_f64() * 1000.0, back.as_secs_f64() * 1000.0);
     Ok(vec![
         Row::fixed("20 s outage: from the kill to the slate", "ms", slate, 1500.0, "at most 1500 ms", vec![]),
@@ -260,7 +260,7 @@ async fn lip_sync(seconds: u64) -> Result<Vec<Row>> {
     let _live = live::start(&server, &room, &["--test-card"]).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
     viewer.more_pictures(usize::try_from(seconds * 30)?, Duration::from_secs(seconds + 60)).await?;
-    viewer.check_timeline(101, 36)?;
+    viewer.check_timeline(HOLE, SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
     let found = lipsync::of_file(file.path()).await?;

@@ -493,6 +493,7 @@ export class FakeBackend implements Backend {
         last: { epoch: 1, number: 0 },
         ballot: found.away || this.#mode === "away" ? BALLOT : null,
         your_vote: found.away ? 0 : null,
+        key_frames_far: this.#mode === "waiting",
         owed: this.#mode === "owed" ? [OWED] : [],
         waiting:
           this.#mode === "waiting"

@@ -1386,6 +1386,9 @@ waiting: Array<WaitingPublisher>,
  * To the owner: the program that was sent away last, unless something was taken since.
  */
 refused: RefusedPublisher | null,
+ * To the owner: what [`ServerMessage::KeyFrames`] said last.
+ */
+key_frames_far: boolean,
 /**
  * The server's clock.
  */
@@ -1446,6 +1449,11 @@ publisher: RefusedPublisher, } | { "type": "renamed",
  * By the name that is new.
  */
 person: Person, } | { "type": "heartbeat",
+publisher: RefusedPublisher, } | { "type": "key_frames",
+/**
+ * They are.
+ */
+far: boolean, } | { "type": "heartbeat",
 /**
  * The server's clock.
  */

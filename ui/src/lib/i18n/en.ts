@@ -273,6 +273,9 @@ export const en: Catalogue = {
   waiting_admit: "Let it in",
   waiting_refuse: "No, thanks",
   refused_title: "{program} ({address}) sends what cannot be shown here, and was sent away",
+  keys_far_title: "Your program's key frames are more than 4 seconds apart",
+  keys_far_text:
+    "When you come back after leaving, viewers wait for the next one, and whoever comes in starts late by as much. Set them 2 seconds apart. In OBS: Settings, Output, Streaming, Keyframe Interval: 2 s.",
   waiting_admitted: "Let in. It takes over when it connects again.",
   waiting_over: "This program does not wait any more.",
   notice_microphone_silent:

@@ -272,6 +272,9 @@ export const zh = {
   waiting_admit: "让它接替",
   waiting_refuse: "不用",
   refused_title: "{program}（{address}）推来的内容这里放不了，已被断开",
+  keys_far_title: "推流程序的关键帧间隔超过了 4 秒",
+  keys_far_text:
+    "离开一会再回来时，观众要等到下一个关键帧才有画面；新进来的观众也会慢这么多。请把间隔设为 2 秒。OBS：设置 → 输出 → 串流 → 关键帧间隔，填 2 秒。",
   waiting_admitted: "已放行。它下次连接时会接替现在的画面。",
   waiting_over: "这个程序已经不在等候。",
   notice_microphone_silent: "麦克风没有声音。请看看它上面有没有开关，再看系统的声音设置。",

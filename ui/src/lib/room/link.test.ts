@@ -24,6 +24,7 @@ const welcome = (number: number, resumed = true): ServerMessage => ({
   last: { epoch: 1, number },
   ballot: null,
   your_vote: null,
+  key_frames_far: false,
   owed: [],
   waiting: [],
   refused: null,

@@ -43,6 +43,7 @@ const welcome = (events: RoomEvent[], resumed: boolean): ServerMessage => ({
   last: events.at(-1)?.id ?? { epoch: 1, number: 0 },
   ballot: null,
   your_vote: null,
+  key_frames_far: false,
   owed: [],
   waiting: [],
   refused: null,
@@ -244,6 +245,19 @@ describe("a room", () => {
     // What is over at the server is over here.
     model.message(welcome([], true), 0);
     expect([model.waiting, model.refused]).toEqual([[], undefined]);
+  });
+
+  it("tells the owner of key frames that are far apart, until they are nearer", () => {
+    const model = new RoomModel();
+    model.message({ type: "key_frames", far: true }, 0);
+    expect(model.keyFramesFar).toBe(true);
+    model.message({ type: "key_frames", far: false }, 0);
+    expect(model.keyFramesFar).toBe(false);
+    // Told while one was not connected, and mended while one was not.
+    model.message({ ...welcome([], false), key_frames_far: true } as ServerMessage, 0);
+    expect(model.keyFramesFar).toBe(true);
+    model.message(welcome([], true), 0);
+    expect(model.keyFramesFar).toBe(false);
   });
 
   const ballot = (votes: number[]): BallotView => ({

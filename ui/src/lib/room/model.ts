@@ -66,6 +66,8 @@ export class RoomModel {
   waiting: readonly WaitingPublisher[] = [];
   /** The last program that was sent away because of what it sends; undefined once a stream began, or it was read. */
   refused: RefusedPublisher | undefined;
+  /** One owns the room, and the key frames of the program that publishes are too far apart. */
+  keyFramesFar = false;
   /** The ballot that is open. */
   ballot: BallotView | undefined;
   /** What one votes for in it; shown at once, and taken back if the server refuses. */
@@ -178,6 +180,9 @@ export class RoomModel {
         if (this.you?.id === person.id) this.you = { ...this.you, name: person.name };
         break;
       }
+      case "key_frames":
+        this.keyFramesFar = message.far;
+        break;
       case "heartbeat":
         this.#clock(message.server_time, now);
         break;
@@ -212,6 +217,7 @@ export class RoomModel {
     this.owed = message.owed;
     this.waiting = message.waiting.filter((w) => !this.#read.has(remark(w)));
     this.refused = message.refused && !this.#read.has(remark(message.refused)) ? message.refused : undefined;
+    this.keyFramesFar = message.key_frames_far;
     if (this.#casting && this.#casting.ballot === this.ballot?.id) this.#sendVote();
     else {
       this.#casting = undefined;
