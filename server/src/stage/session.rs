@@ -15,10 +15,7 @@ const JUMP_BACK: MediaTime = MediaTime::from_millis(1000);
 /// jump; or what was lost on the way of a stream that is in time.
 const JUMP_AHEAD: MediaTime = MediaTime::from_millis(250);
 const EARLY: MediaTime = MediaTime::from_millis(1000);
-/// A frame that is this near to the other track's has not jumped: its own track had a hole, or was not there
-/// when the other jumped.
-const TOGETHER: MediaTime = MediaTime::from_millis(1000);
-/// After this long without a frame, a jump is taken to have lasted as long.
+/// A track without a frame for so long says nothing of its next one, and a jump after it has lasted as long.
 const PAUSE: MediaTime = MediaTime::from_millis(500);
 /// Frame durations that are believed.
 const DURATION_MIN: MediaTime = MediaTime::from_millis(4);
@@ -51,6 +48,8 @@ struct TrackClock {
 pub(super) struct SessionClock {
     offset: Option<MediaTime>,
     newest: Correction,
+    /// How far the session has come, and when the last frame of either track came.
+    front: Option<(MediaTime, Now)>,
     video: TrackClock,
     audio: TrackClock,
 }
@@ -85,51 +84,39 @@ impl SessionClock {
         edge: Option<MediaTime>,
         now: Now,
     ) -> MediaTime {
-        let (own, other) = match track {
-            Track::Video => (&mut self.video, &self.audio),
-            Track::Audio => (&mut self.audio, &self.video),
+        let own = match track {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
         };
+        let (front, at) = *self.front.get_or_insert((stamp, now));
+        let passed = MediaTime::from_duration(now.since(at));
         let mut position = stamp.saturating_add(own.correction.by);
         if own.correction.jump < self.newest.jump {
             // The other track has jumped; this one too, if that brings them together.
+            let far = |p: MediaTime| p.abs_diff(p.clamp(front, front.saturating_add(passed)));
             let jumped = stamp.saturating_add(self.newest.by);
-            if own.last.is_none() || other.distance(jumped, now) < other.distance(position, now) {
+            if far(jumped) < far(position) {
                 (own.correction, position) = (self.newest, jumped);
             }
         }
-        if let Some((last, at)) = own.last {
-            let passed = MediaTime::from_duration(now.since(at));
-            let moved = position.saturating_sub(last);
-            let hurried = moved.saturating_sub(passed);
-            let early = match (self.offset, edge) {
-                (Some(offset), Some(edge)) => position.saturating_add(offset).saturating_sub(edge),
-                _ => hurried,
+        let hurried = position.saturating_sub(front).saturating_sub(passed);
+        let early = match (self.offset, edge) {
+            (Some(offset), Some(edge)) => position.saturating_add(offset).saturating_sub(edge),
+            _ => hurried,
+        };
+        let current = own.last.filter(|(_, at)| MediaTime::from_duration(now.since(*at)) <= PAUSE);
+        let last = current.map_or(front, |(last, _)| last);
+        if (hurried > JUMP_AHEAD && early > EARLY) || last.saturating_sub(position) > JUMP_BACK {
+            position = match current {
+                Some((last, _)) => last.saturating_add(step),
+                None => front.saturating_add(passed.max(step)),
             };
-            let ahead = hurried > JUMP_AHEAD && early > EARLY;
-            let back = moved < MediaTime::ZERO.saturating_sub(JUMP_BACK);
-            if (ahead || back) && !other.is_with(position, own.correction) {
-                position = last.saturating_add(if passed > PAUSE { passed } else { step });
-                let jump = self.newest.jump + 1;
-                self.newest = Correction { jump, by: position.saturating_sub(stamp) };
-                own.correction = self.newest;
-            }
+            self.newest = Correction { jump: self.newest.jump + 1, by: position.saturating_sub(stamp) };
+            own.correction = self.newest;
         }
         own.last = Some((position, now));
+        self.front = Some((front.max(position), now));
         position
-    }
-}
-
-impl TrackClock {
-    /// How far a position is from where this track has come to, or may have come to since.
-    fn distance(&self, position: MediaTime, now: Now) -> MediaTime {
-        let Some((last, at)) = self.last else { return MediaTime::MAX };
-        let until = last.saturating_add(MediaTime::from_duration(now.since(at)));
-        position.abs_diff(position.clamp(last, until))
-    }
-
-    /// Whether this track came near to this position by the same correction.
-    fn is_with(&self, position: MediaTime, correction: Correction) -> bool {
-        self.correction.jump == correction.jump && self.last.is_some_and(|(last, _)| position.abs_diff(last) < TOGETHER)
     }
 }
 

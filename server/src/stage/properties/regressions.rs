@@ -105,12 +105,13 @@ fn two_absences_of_the_app_are_held_up() {
     passes(true, Shape::Plain, &ops);
 }
 
-/// The clock jumps after the first sound and before the first picture, and the sound is kept out for longer.
+/// The clock jumps after the first frame of one track and before the first of the other, which comes much later.
 #[test]
-fn the_clock_jumps_before_the_first_picture() {
+fn the_clock_jumps_before_the_other_track_begins() {
     for jump in [-3_600_000, -5000, 3_600_000] {
         let leave = Op::AppLeave { keep_sound: true, api: Api::Cut };
         passes(true, Shape::Plain, &[leave, Op::Run(61), Op::Leave { keep_sound: false }, Op::Jump(jump)]);
+        passes(false, Shape::Plain, &[Op::NoSound(66), Op::Jump(jump), Op::Run(1)]);
     }
 }
 
