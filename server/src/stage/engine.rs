@@ -590,9 +590,15 @@ impl Engine {
             self.session.clock.anchor(frame.dts, place);
         }
         let pace = *self.timeline.pace(now);
-        let Some(at) = self.session.clock.place(frame.dts) else { return };
+        let Some(mut at) = self.session.clock.place(frame.dts) else { return };
+        let early = at.saturating_sub(pace.clock(now)) > EARLY_MAX;
+        if early && starts {
+            // The time that passed before a jump was not the publisher's: it begins anew.
+            at = self.timeline.next_place(duration, now);
+            self.session.clock.anchor(frame.dts, at);
+        }
         let late = self.timeline.lateness(at);
-        if at.saturating_sub(pace.clock(now)) > EARLY_MAX {
+        if early && !starts {
             // Faster than time passes, past all that was buffered.
             self.session.hold = None;
             self.switcher.break_chain();

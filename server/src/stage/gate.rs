@@ -165,13 +165,11 @@ impl Gate {
         let Some(fact) = self.fact.take_if(|f| id.is_none_or(|id| f.leave_id == *id)) else { return false };
         let stream = &mut self.stream;
         if stream.returned.as_ref() != Some(&fact.leave_id) {
-            // Where the stream's own word does not keep it out, the end of the absence is estimated.
-            let said = stream.said.as_ref().map(|(_, keep_sound)| *keep_sound);
+            // The stream has not said that it is back from this one. What it says of another does not count: of
+            // its own, while it never heard of this.
             stream.floors_of = Some(fact.leave_id.clone());
-            if said.is_none() {
-                stream.picture.back(now);
-            }
-            if said != Some(false) && !fact.keep_sound {
+            stream.picture.back(now);
+            if !fact.keep_sound {
                 stream.sound.back(now);
             }
         }

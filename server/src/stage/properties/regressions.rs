@@ -121,3 +121,31 @@ fn reordering_ends_in_mid_session() {
     let ops = [Op::Change(Shape::Reordered), Op::Thin(2), Op::Run(642), Op::Change(Shape::Plain), Op::Run(66)];
     passes(false, Shape::Plain, &ops);
 }
+
+/// The clock jumps ahead twice, each time before much has come.
+#[test]
+fn the_clock_jumps_twice() {
+    let (hour, wrap) = (Op::Jump(3_600_000), Op::Jump(1 << 32));
+    for shape in [Shape::Mute, Shape::Plain] {
+        let ops = [Op::Come(shape, false), Op::Run(66), hour.clone(), Op::Stall(2067), wrap.clone(), Op::Stall(2973)];
+        passes(false, Shape::Plain, &ops);
+    }
+}
+
+/// The app comes back from its own absence while another device has left, of which it has not heard: what it sent
+/// meanwhile is held up until both are over.
+#[test]
+fn the_app_comes_back_while_another_device_is_away() {
+    for keep_sound in [true, false] {
+        let ops = [
+            Op::AppLeave { keep_sound, api: Api::Cut },
+            Op::Run(40),
+            Op::Hold(3059),
+            Op::AppBack { api: false },
+            Op::Leave { keep_sound: false },
+            Op::Run(78),
+            Op::Hold(2982),
+        ];
+        passes(true, Shape::Plain, &ops);
+    }
+}
