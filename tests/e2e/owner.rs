@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
-use mujian_tests::flv::Viewer;
+use mujian_tests::flv::{SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::wait;
 use mujian_tests::webdriver::Window;
 
@@ -73,7 +73,7 @@ async fn a_renewed_key_does_not_end_the_apps_own_broadcast() -> Result<()> {
     wait_stage(&server, "live").await?;
     viewer.more_pictures(60, SOON).await?;
     assert!(cut > 0 && viewer.ended().is_none(), "the viewer's connection is the one of the beginning");
-    viewer.check_timeline(140, 36)
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)
 }
 
 #[tokio::test]

@@ -215,7 +215,7 @@ async fn broken_link() -> Result<Vec<Row>> {
     wait::until("that it says so", SOON, async || Ok((said() == 2).then_some(()))).await?;
     viewer.more_pictures(150, SOON).await?;
     ensure!(viewer.ended().is_none(), "the viewer's connection ended");
-    viewer.check_timeline(101, 36)?;
+    viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
     program.signal(libc::SIGINT);
     ensure!(program.ended(SOON).await?.success(), "{}", program.words());
     let (slate, back) = (slate.as_secs_f64() * 1000.0, back.as_secs_f64() * 1000.0);

@@ -1386,6 +1386,7 @@ waiting: Array<WaitingPublisher>,
  * To the owner: the program that was sent away last, unless something was taken since.
  */
 refused: RefusedPublisher | null,
+/**
  * To the owner: what [`ServerMessage::KeyFrames`] said last.
  */
 key_frames_far: boolean,
@@ -1448,8 +1449,7 @@ publisher: RefusedPublisher, } | { "type": "renamed",
 /**
  * By the name that is new.
  */
-person: Person, } | { "type": "heartbeat",
-publisher: RefusedPublisher, } | { "type": "key_frames",
+person: Person, } | { "type": "key_frames",
 /**
  * They are.
  */
