@@ -328,6 +328,7 @@ impl Rooms {
                 let mut row = room.row.lock();
                 if row.owner.id == person.id {
                     row.owner = person.clone();
+                    room.shelf.about(&row);
                 }
             }
             room.hub.renamed(person.clone()).await;

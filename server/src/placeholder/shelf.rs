@@ -318,7 +318,6 @@ fn keep_few(place: &Path, digest: &str, new: &Path) {
 #[derive(Debug)]
 pub struct RoomShelf {
     room: RoomId,
-    owner: String,
     placeholders: Placeholders,
     now: Mutex<Now>,
     me: std::sync::Weak<Self>,
@@ -332,6 +331,8 @@ pub struct RoomShelf {
 struct Now {
     choice: Option<ChoiceView>,
     wanted: SlateRequest,
+    /// The streamer's name, as it stands on the system's own.
+    owner: String,
     title: String,
     tags: Vec<String>,
     /// The streamer's stay away.
@@ -344,12 +345,12 @@ impl RoomShelf {
     /// The shelf of a room.
     #[must_use]
     pub fn new(placeholders: Placeholders, row: &RoomRow) -> Arc<Self> {
-        let now = Now { title: row.title.clone(), tags: tags_of(row), ..Now::default() };
+        let (owner, title, tags) = (row.owner.name.clone(), row.title.clone(), tags_of(row));
+        let now = Now { owner, title, tags, ..Now::default() };
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             picking: tokio::sync::Mutex::default(),
             room: row.id.clone(),
-            owner: row.owner.name.clone(),
             placeholders,
             now: Mutex::new(now),
             changed: Notify::new(),
@@ -361,10 +362,19 @@ impl RoomShelf {
         self.changed.notified().await;
     }
 
-    /// The room's title or tags are these now.
+    /// The room's title, tags or owner's name are these now.
     pub fn about(&self, row: &RoomRow) {
         let mut now = self.now.lock();
         (now.title, now.tags) = (row.title.clone(), tags_of(row));
+        if now.owner != row.owner.name {
+            now.owner.clone_from(&row.owner.name);
+            // It stands on what is shown.
+            self.changed.notify_one();
+        }
+    }
+
+    fn art(&self, theme: Theme) -> Art {
+        Art::Theme(theme, self.now.lock().owner.clone())
     }
 
     /// Chooses anew, and has the stage ask again if that changed something.
@@ -520,7 +530,7 @@ impl AwaySlates for RoomShelf {
             let slates = &self.placeholders.inner.slates;
             if let Some(theme) = Theme::named(&id) {
                 // What is shown now may be gone from the shelf or refused, and must not stay until this is drawn.
-                return Some(slates.at_hand(&Art::Theme(theme, self.owner.clone()), request));
+                return Some(slates.at_hand(&self.art(theme), request));
             }
             let item = self.placeholders.inner.store.placeholder(id.clone()).await.ok()??;
             let (place, digest) = (self.placeholders.place(&self.room, &id), &item.placeholder.digest);
@@ -537,7 +547,7 @@ impl AwaySlates for RoomShelf {
             let id = self.chosen().await.ok_or_else(gone)?;
             let slates = &self.placeholders.inner.slates;
             let slate = match Theme::named(&id) {
-                Some(theme) => slates.drawn(&Art::Theme(theme, self.owner.clone()), request).await?,
+                Some(theme) => slates.drawn(&self.art(theme), request).await?,
                 None => {
                     let store = &self.placeholders.inner.store;
                     let item = store.placeholder(id.clone()).await.ok().flatten().ok_or_else(gone)?;
