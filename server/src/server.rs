@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_protocol::api::SessionView;
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,25 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The error as it crosses to the app's window.
+    #[must_use]
+    pub fn to_api(&self) -> ApiError {
+        let (code, problem) = match self {
+            Self::Data(error) => (ErrorCode::Storage, Some(error.problem())),
+            Self::Store(StoreError::Full) => (ErrorCode::Storage, Some(Problem::ServerDiskFull)),
+            Self::Store(_) => (ErrorCode::Storage, None),
+            Self::PortInUse { address, .. } => {
+                (ErrorCode::Internal, Some(Problem::PortInUse { address: address.to_string() }))
+            }
+            Self::Listen { address, source, .. } => {
+                let (address, reason) = (address.to_string(), source.to_string());
+                (ErrorCode::Internal, Some(Problem::PortRefused { address, reason }))
+            }
+            Self::Config(_) | Self::Damaged(_) => (ErrorCode::Internal, None),
+        };
+        ApiError::new(code, self.to_string()).about(problem)
+    }
+
     /// The exit code of a program that ends because of it: 3 configuration, 4 port in use or not
     /// to be had, 5 data folder not writable, 6 disk full, 7 database of a newer version, 8 data
     /// folder in use, 1 anything else.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mujian_protocol::api::{AccountView, Credentials, SessionView};
 use mujian_protocol::app::{ApiRequest, ApiResponse};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use parking_lot::RwLock;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, StatusCode, redirect};
@@ -230,13 +230,15 @@ impl Api {
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
         let why = if error.is_timeout() { "it does not answer in time" } else { "no connection" };
+        let address = self.base().origin().ascii_serialization();
         ApiError::new(
             ErrorCode::Unreachable,
             format!(
                 "The server at {} cannot be reached ({why}). Check the address, and that the server runs.",
-                self.base().origin().ascii_serialization()
+                address
             ),
         )
+        .about(Problem::ServerUnreachable { address })
     }
 }
 

@@ -338,14 +338,14 @@ impl App {
                 };
                 self.intend(&Intent { away, ..intent });
                 let message = format!("Mujian was ended by a crash while you were on air. {goes_on}");
-                Notice { code: code.into(), message }
+                Notice::new(code, message)
             }
             Err(error) => {
                 self.store_intent(None);
                 let message = format!(
                     "Mujian was ended by a crash while you were on air, and the broadcast cannot go on: {error}"
                 );
-                Notice { code: "not_resumed".into(), message }
+                Notice { message, ..Notice::of("not_resumed", error) }
             }
         };
         self.studio.update(move |state| state.notices.push(notice));

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 
 /// How long the first app may take to answer: it may be starting itself.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -47,18 +47,17 @@ pub async fn take(data: &Path) -> Result<Taken, ApiError> {
 async fn take_within(data: &Path, answer: Duration) -> Result<Taken, ApiError> {
     let path = data.join("app.lock");
     let sentence = |what: String| ApiError::new(ErrorCode::Storage, what);
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|e| sentence(format!("{} cannot be written ({e}).", path.display())))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| {
+        let problem = Problem::FolderNotWritable { path: data.display().to_string(), reason: e.to_string() };
+        sentence(format!("{} cannot be written ({e}).", path.display())).about(problem)
+    })?;
     match lock.try_lock() {
         Ok(()) => Ok(Taken::Ours(Only::listen(lock, data))),
         Err(TryLockError::WouldBlock) if tokio::time::timeout(answer, shown(data)).await.is_ok() => Ok(Taken::Shown),
         Err(TryLockError::WouldBlock) => Err(sentence(
             "Mujian is open already. Use its window, or give this one a data folder of its own with --data.".into(),
-        )),
+        )
+        .about(Problem::AlreadyOpen)),
         Err(TryLockError::Error(e)) => Err(sentence(format!("{} cannot be locked ({e}).", path.display()))),
     }
 }

@@ -16,6 +16,7 @@ pub mod host;
 pub mod instance;
 pub mod own_room;
 pub mod paths;
+pub mod problem;
 pub mod shell;
 pub mod signal;
 pub mod studio;

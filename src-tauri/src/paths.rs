@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 
 /// The data folder: what was asked for, or the place that the system's conventions name.
 ///
@@ -19,6 +19,7 @@ pub fn data_dir(asked: Option<&Path>) -> Result<PathBuf, ApiError> {
             ErrorCode::Storage,
             "No place for the app's data is known: set HOME, or name a folder with --data.",
         )
+        .about(Problem::FolderUnknown)
     })
 }
 
@@ -42,10 +43,16 @@ fn from_environment(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 pub fn prepare(dir: &Path) -> Result<(), ApiError> {
     let prepared = fs::create_dir_all(dir).and_then(|()| restrict(dir, 0o700)).and_then(|()| probe(dir));
     prepared.map_err(|error| {
+        let path = dir.display().to_string();
+        let problem = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::DiskFull { path },
+            _ => Problem::FolderNotWritable { path, reason: error.to_string() },
+        };
         ApiError::new(
             ErrorCode::Storage,
             format!("The data folder {} cannot be written ({error}). Free some space or mend its permissions, or name another with --data.", dir.display()),
         )
+        .about(problem)
     })
 }
 
@@ -97,5 +104,6 @@ mod tests {
         let error = prepare(&file.join("data")).unwrap_err();
         assert_eq!(error.code, ErrorCode::Storage);
         assert!(error.message.contains("--data"), "{}", error.message);
+        assert!(matches!(error.problem.as_deref(), Some(Problem::FolderNotWritable { .. })), "{error:?}");
     }
 }

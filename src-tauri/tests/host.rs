@@ -8,6 +8,7 @@ use std::time::Duration;
 use mujian::host::client::{HostOptions, Hosted};
 use mujian::host::control::{Answer, Lines, Request};
 use mujian::host::info::HostInfo;
+use mujian_protocol::Problem;
 use tokio::net::TcpStream;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -117,4 +118,6 @@ async fn a_data_folder_that_cannot_be_used_is_a_sentence() {
     let error = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap_err();
     assert_eq!(error.code, mujian_protocol::ErrorCode::Storage);
     assert!(error.message.contains("server"), "{}", error.message);
+    // What it says comes over whole, so that the window can say it in the person's language.
+    assert!(matches!(error.problem.as_deref(), Some(Problem::FolderNotWritable { .. })), "{error:?}");
 }

@@ -223,14 +223,18 @@ async fn a_wrong_stream_key_is_refused() -> Result<()> {
 #[tokio::test]
 async fn codecs_that_are_not_taken_are_refused() -> Result<()> {
     let server = Server::start().await?;
-    for (what, sentence, coding) in [
+    for (what, kind, codec, sentence, coding) in [
         (
             "mp3",
+            "sound_codec",
+            "MP3",
             "The sound is coded as MP3, which this server does not take. Choose AAC (in OBS: Settings, Output, Audio Encoder) and start again.",
             "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -c:a libmp3lame -ar 44100",
         ),
         (
             "sorenson",
+            "video_codec",
+            "Sorenson H.263",
             "The video is coded as Sorenson H.263, which this server does not take. Choose an H.264 encoder (in OBS: Settings, Output, Video Encoder, x264 or any H.264 one) and start again.",
             "-c:v flv1 -c:a aac",
         ),
@@ -246,6 +250,7 @@ async fn codecs_that_are_not_taken_are_refused() -> Result<()> {
         let told = message(&mut owner, "publisher_refused").await?["publisher"].clone();
         assert_eq!(told["reason"], sentence, "{what}");
         assert_eq!(told["program"], "ffmpeg");
+        assert_eq!(told["problem"], serde_json::json!({"kind": kind, "codec": codec}), "{what}");
         let path = format!("/rooms/{}/publishers/refused", room.id);
         let (_, list) = server.call("GET", &path, Some(&room.token), None).await?;
         assert_eq!(list, serde_json::json!([told]), "{what}");

@@ -140,9 +140,9 @@ async fn an_owner_who_publishes_with_obs_is_asked_in_the_browser_who_may_publish
     let coding = coding.split_whitespace().map(str::to_owned).collect();
     let mut mp3 = Publish { coding, ..Publish::default() }.start(&server.publish_url(&room))?;
     assert!(!mp3.ended(SOON).await?.success());
-    browser.visible(page, "text=The sound is coded as MP3", SOON).await?;
+    browser.visible(page, "text=The sound is coded as MP3, which is not taken", SOON).await?;
     let later = page_of(&mut browser, &server, &room, &room.token).await?;
-    browser.visible(later, "text=The sound is coded as MP3", SOON).await?;
+    browser.visible(later, "text=The sound is coded as MP3, which is not taken", SOON).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! AAC-LC: the decoder's configuration and silence (ISO/IEC 14496-3).
 
 use bytes::Bytes;
+use mujian_protocol::Problem;
 use thiserror::Error;
 
 use crate::avc::BitWriter;
@@ -26,6 +27,19 @@ pub enum AacError {
     /// Neither mono nor stereo.
     #[error("The sound has {}, but only mono and stereo are taken. Choose stereo.", channel_name(*.0))]
     Channels(u8),
+}
+
+impl AacError {
+    /// The same, for the interface.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match *self {
+            Self::Malformed => Problem::SoundDamaged,
+            Self::ObjectType(_) | Self::ShortFrames => Problem::SoundForm,
+            Self::SampleRate(rate) => Problem::SoundRate { rate },
+            Self::Channels(_) => Problem::SoundChannels,
+        }
+    }
 }
 
 fn object_name(object: u8) -> String {

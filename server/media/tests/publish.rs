@@ -149,7 +149,9 @@ fn a_refusal_is_a_sentence_that_ffmpeg_prints() {
 fn mp3_is_refused_by_name() {
     let args = format!("-re {PICTURE} -re -f lavfi -i sine=r=44100 -t 20 {X264} -tune zerolatency -c:a libmp3lame");
     let (taken, _) = publish(&args, Ok(()));
-    assert!(matches!(&taken.error, Some(RtmpError::Unsupported(s)) if s.contains("MP3") && s.contains("AAC")));
+    assert!(
+        matches!(&taken.error, Some(RtmpError::Unsupported(s)) if s.sentence.contains("MP3") && s.sentence.contains("AAC"))
+    );
 }
 
 /// Writes the corpus's recordings anew: `cargo test -p mujian-media --test publish record -- --ignored`.

@@ -5,6 +5,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::ids::{AccountId, LeaveId, RoomId};
+use crate::problem::Problem;
 use crate::room::{Away, Stage};
 use crate::time::WallTime;
 
@@ -230,6 +231,10 @@ pub struct RefusedPublisher {
     pub at: WallTime,
     /// Why: a sentence in English that says what is taken.
     pub reason: String,
+    /// The same, for the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<Problem>,
 }
 
 /// `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use crate::problem::Problem;
+
 /// What went wrong, for programs. A code exists only where somebody acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -54,13 +56,24 @@ pub enum ErrorCode {
 pub struct ApiError {
     /// For programs.
     pub code: ErrorCode,
-    /// For a person, in English; the interface has its own words for each code.
+    /// For a person, in English; the interface has its own words for each code and each problem.
     pub message: String,
+    /// What exactly stands in the way, where the code alone does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<Box<Problem>>,
 }
 
 impl ApiError {
     /// An error with its sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), problem: None }
+    }
+
+    /// The same, with what exactly stands in the way.
+    #[must_use]
+    pub fn about(mut self, problem: impl Into<Option<Problem>>) -> Self {
+        self.problem = problem.into().map(Box::new);
+        self
     }
 }

@@ -10,6 +10,7 @@ pub mod ballot;
 pub mod error;
 pub mod ids;
 pub mod placeholder;
+pub mod problem;
 pub mod replay;
 pub mod room;
 pub mod studio;
@@ -18,4 +19,5 @@ pub mod typescript;
 
 pub use error::{ApiError, ErrorCode};
 pub use ids::{AccountId, BallotId, LeaveId, RoomId, StreamId};
+pub use problem::{Part, Problem};
 pub use time::WallTime;

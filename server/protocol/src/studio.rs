@@ -5,6 +5,7 @@ use ts_rs::TS;
 
 use crate::error::ApiError;
 use crate::ids::{LeaveId, RoomId};
+use crate::problem::Problem;
 use crate::time::WallTime;
 
 /// Where the picture comes from.
@@ -53,8 +54,8 @@ pub struct Devices {
     pub screens: Vec<Device>,
     /// Microphones.
     pub microphones: Vec<Device>,
-    /// Why a list is empty, where that is known: sentences for a person.
-    pub notes: Vec<String>,
+    /// Why a list is empty, where that is known.
+    pub notes: Vec<Note>,
 }
 
 /// Size and rate of the stream.
@@ -224,8 +225,43 @@ pub struct BroadcastStats {
 pub struct Notice {
     /// Names the remark: `microphone_silent`, `camera_lost`, `encoder_fallback`, ...
     pub code: String,
-    /// A sentence in English; the interface has its own words for codes it knows.
+    /// A sentence in English; the interface has its own words for codes and problems.
     pub message: String,
+    /// What exactly stands in the way, where there is such a thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<Box<Problem>>,
+}
+
+impl Notice {
+    /// A remark with its sentence.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), problem: None }
+    }
+
+    /// The same, with what exactly stands in the way.
+    #[must_use]
+    pub fn about(mut self, problem: impl Into<Option<Problem>>) -> Self {
+        self.problem = problem.into().map(Box::new);
+        self
+    }
+
+    /// A remark that something failed.
+    #[must_use]
+    pub fn of(code: &str, error: ApiError) -> Self {
+        Self { code: code.to_owned(), message: error.message, problem: error.problem }
+    }
+}
+
+/// Why a list is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Note {
+    /// A sentence in English.
+    pub message: String,
+    /// The same, for the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub problem: Option<Problem>,
 }
 
 /// Whether others can reach the hosted server, and where.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 
 use crate::account::AccountError;
 use crate::store::StoreError;
@@ -96,10 +96,12 @@ impl From<ApiError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Self::new(
+            StoreError::Full => ApiError::new(
                 ErrorCode::Storage,
                 "The server's disk is full; nothing was changed. Its operator must free some space.",
-            ),
+            )
+            .about(Problem::ServerDiskFull)
+            .into(),
             StoreError::Closed => Self::with_status(
                 StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::Internal,

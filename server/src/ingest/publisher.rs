@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use mujian_media::flv::NotTaken;
 use mujian_media::frame::FeedItem;
 use mujian_media::rtmp::RtmpError;
 use mujian_media::rtmp::server::{Event, PublishRequest, Refusal, Session};
@@ -247,13 +248,14 @@ impl<P: Publishers> Connection<P> {
     }
 
     /// Many programs do not show why they were refused, so the room's owner is told as well.
-    async fn tell_owner(&self, reason: &str) {
+    async fn tell_owner(&self, why: &NotTaken) {
         let Some(room) = &self.room else { return };
         room.not_taken(RefusedPublisher {
             program: self.program.clone(),
             address: self.address.to_string(),
             at: self.shared.clock.wall(),
-            reason: reason.to_owned(),
+            reason: why.sentence.clone(),
+            problem: Some(why.problem.clone()),
         })
         .await;
     }

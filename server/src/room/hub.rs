@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use mujian_protocol::api::{Person, RefusedPublisher, WaitingPublisher};
 use mujian_protocol::ballot::{BallotState, Owed};
 use mujian_protocol::room::{Away, Danmaku, EventId, RoomEventBody, ServerMessage, Stage};
-use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, RoomId, StreamId, WallTime};
+use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, Problem, RoomId, StreamId, WallTime};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -633,7 +633,8 @@ impl Task {
 /// A failure of the store as a person is told of it.
 pub(super) fn refusal(error: &StoreError) -> ApiError {
     match error {
-        StoreError::Full => ApiError::new(ErrorCode::Storage, "The server's disk is full; this was not kept."),
+        StoreError::Full => ApiError::new(ErrorCode::Storage, "The server's disk is full; this was not kept.")
+            .about(Problem::ServerDiskFull),
         StoreError::Closed => {
             ApiError::new(ErrorCode::Internal, "The server is stopping; this was not kept. Try again in a moment.")
         }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mujian_protocol::Problem;
+
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -67,6 +69,25 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The same, for the app's window.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let shown = |path: &Path| path.display().to_string();
+        match self {
+            Self::NotWritable { path, source } => {
+                Problem::FolderNotWritable { path: shown(path), reason: source.to_string() }
+            }
+            Self::Full { path } => Problem::DiskFull { path: shown(path) },
+            Self::InUse { path } => Problem::FolderInUse { path: shown(path) },
+            Self::Newer { path, found, known } => {
+                Problem::NewerData { path: shown(path), found: *found, known: *known }
+            }
+            Self::NotOurs { path } => Problem::ForeignData { path: shown(path) },
+            Self::Database { path, detail } => Problem::DataFailed { path: shown(path), reason: detail.clone() },
+            Self::Io { path, source } => Problem::DataFailed { path: shown(path), reason: source.to_string() },
+        }
+    }
+
     /// Sorts an error of the file system.
     pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

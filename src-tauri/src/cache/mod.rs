@@ -10,13 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use intent::Intent;
 pub use sessions::StoredSession;
 
+/// The file in the data folder.
+const FILE: &str = "app.db";
 /// One step each, in the order in which they were written; never changed, only added to.
 const MIGRATIONS: &[&str] = &[settings::V1, sessions::V1, intent::V1];
 
@@ -45,7 +47,22 @@ pub enum CacheError {
 
 impl From<CacheError> for ApiError {
     fn from(error: CacheError) -> Self {
-        Self::new(ErrorCode::Storage, error.to_string())
+        let path = FILE.to_owned();
+        let problem = match &error {
+            CacheError::Newer { found, known } => {
+                let number = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+                Problem::NewerData { path, found: number(*found), known: number(*known) }
+            }
+            CacheError::Sqlite(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+                Problem::DiskFull { path }
+            }
+            CacheError::Sqlite(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+                Problem::ForeignData { path }
+            }
+            CacheError::Sqlite(e) => Problem::DataFailed { path, reason: e.to_string() },
+            CacheError::Format(e) => Problem::DataFailed { path, reason: e.to_string() },
+        };
+        Self::new(ErrorCode::Storage, error.to_string()).about(problem)
     }
 }
 
@@ -61,7 +78,7 @@ impl Cache {
     /// # Errors
     /// When it cannot be read or written, or a newer version wrote it.
     pub fn open(data: &Path) -> Result<Self, CacheError> {
-        let path = data.join("app.db");
+        let path = data.join(FILE);
         let connection = Connection::open(&path)?;
         // The file holds session tokens. SQLite gives its journal the same permissions.
         if let Err(error) = crate::paths::restrict(&path, 0o600) {
@@ -113,7 +130,9 @@ mod tests {
         raw.pragma_update(None, "user_version", 99).unwrap();
         let error = Cache::open(dir.path()).unwrap_err();
         assert!(matches!(error, CacheError::Newer { found: 99, .. }), "{error}");
-        assert!(ApiError::from(error).message.contains("Update Mujian"));
+        let told = ApiError::from(error);
+        assert!(told.message.contains("Update Mujian"));
+        assert!(matches!(told.problem.as_deref(), Some(Problem::NewerData { found: 99, .. })), "{told:?}");
     }
 
     #[test]

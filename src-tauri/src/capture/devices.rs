@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use mujian_protocol::studio::{Device, Devices};
+use mujian_protocol::Problem;
+use mujian_protocol::studio::{Device, Devices, Note};
 
 use super::{CaptureError, microphone};
+use crate::problem;
 
 /// Lists cameras, screens and microphones. Takes up to a second where the sound service is slow.
 #[must_use]
@@ -12,19 +14,27 @@ pub fn devices() -> Devices {
     let mut notes = Vec::new();
     let cameras = cameras(Path::new("/sys/class/video4linux"));
     if cameras.is_empty() {
-        notes.push(if cfg!(target_os = "linux") {
-            "No camera was found. Plug one in; a virtual machine or container must be given the camera first.".into()
+        let (message, problem) = if cfg!(target_os = "linux") {
+            let message =
+                "No camera was found. Plug one in; a virtual machine or container must be given the camera first.";
+            (message, Problem::CameraNone)
         } else {
-            "Cameras are not listed on this system; name one by its number or by its name.".to_owned()
-        });
+            let message = "Cameras are not listed on this system; name one by its number or by its name.";
+            (message, Problem::CamerasUnlisted)
+        };
+        notes.push(Note { message: message.into(), problem: Some(problem) });
     }
     let (screens, why) = screens(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
-    notes.extend(why.map(|e| e.to_string()));
+    notes.extend(why.as_ref().map(note));
     let microphones = microphone::list().unwrap_or_else(|e| {
-        notes.push(e.to_string());
+        notes.push(note(&e));
         Vec::new()
     });
     Devices { cameras, screens, microphones, notes }
+}
+
+fn note(error: &CaptureError) -> Note {
+    Note { message: error.to_string(), problem: problem::of_list(error) }
 }
 
 /// Cameras as the kernel lists them (`sysfs`): nodes that capture (index 0 of a device; the others carry

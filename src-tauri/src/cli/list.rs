@@ -55,7 +55,7 @@ fn devices_text(devices: &Devices) -> String {
         }
     }
     for note in &devices.notes {
-        out.push_str(&format!("\n{note}\n"));
+        out.push_str(&format!("\n{}\n", note.message));
     }
     out
 }
@@ -79,7 +79,7 @@ mod tests {
     fn lists_read_well() {
         let devices = Devices {
             screens: vec![Device { id: ":0".into(), name: "Screen 1".into(), is_default: true }],
-            notes: vec!["No camera is attached.".into()],
+            notes: vec![mujian_protocol::studio::Note { message: "No camera is attached.".into(), problem: None }],
             ..Devices::default()
         };
         let text = devices_text(&devices);

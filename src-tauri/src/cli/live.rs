@@ -109,7 +109,7 @@ async fn with_device(mut settings: StudioSettings) -> Result<StudioSettings, Api
     };
     let found = list.iter().find(|d| d.is_default).or(list.first()).map(|Device { id, .. }| id.clone());
     let id = found.ok_or_else(|| {
-        let why = devices.notes.join(" ");
+        let why = devices.notes.iter().map(|note| note.message.as_str()).collect::<Vec<_>>().join(" ");
         ApiError::new(
             ErrorCode::Device,
             format!("No {what} was found. {why} `mujian devices` lists what there is.").replace("  ", " "),

@@ -79,7 +79,7 @@ impl Report {
         let encoder = state.encoder.as_ref();
         for notice in &state.notices {
             if !self.notices.contains(notice) {
-                let Notice { code, message } = notice;
+                let Notice { code, message, .. } = notice;
                 self.say(&Line::Notice { code, message }, || format!("note: {message}"));
             }
         }

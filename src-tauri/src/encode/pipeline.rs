@@ -10,6 +10,7 @@ use mujian_av::encode::{VideoEncoder, VideoSettings};
 use mujian_av::sound::Level;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
+use mujian_protocol::Problem;
 use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, Preset, VideoSource};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,7 @@ use crate::capture::{
     CaptureError, Clock, Closing, FileSource, Gate, Hold, Pictures, Program, Running, SoundTrack, Source, SourceEvent,
     Stop, Wanted,
 };
+use crate::problem;
 
 /// Frames and sounds that may wait for the one who sends them: some 5 seconds.
 const WAITING: usize = 400;
@@ -590,22 +592,23 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
     };
     status.send_modify(|s| {
         s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
-        let message = match event {
+        let notice = match event {
             SourceEvent::Back => {
                 s.source_error = None;
                 return;
             }
             SourceEvent::Finished => {
                 s.finished = true;
-                "The file has come to its end. Choose another source.".to_owned()
+                Notice::new(code, "The file has come to its end. Choose another source.")
             }
             SourceEvent::Lost(e) => {
-                let message = e.to_string();
+                let problem = choice.and_then(|source| problem::of_source(source, &e));
+                let notice = Notice::new(code, e.to_string()).about(problem);
                 s.source_error = Some(e);
-                message
+                notice
             }
         };
-        s.notices.push(Notice { code: code.into(), message });
+        s.notices.push(notice);
     });
 }
 
@@ -622,12 +625,12 @@ fn microphone_event(status: &watch::Sender<PipelineStatus>, event: MicrophoneEve
             clear_microphone(s);
             let message =
                 "The microphone gives only silence. Look for a switch on it, and at the system's sound settings.";
-            s.notices.push(Notice { code: "microphone_silent".into(), message: message.into() });
+            s.notices.push(Notice::new("microphone_silent", message));
             true
         }
         MicrophoneEvent::Lost(e) => {
             clear_microphone(s);
-            s.notices.push(Notice { code: "microphone_lost".into(), message: e.to_string() });
+            s.notices.push(Notice::new("microphone_lost", e.to_string()).about(problem::of_microphone(&e)));
             s.microphone_error = Some(e);
             true
         }
@@ -638,6 +641,7 @@ fn note_fall_back(status: &watch::Sender<PipelineStatus>, label: &str, reason: &
     let message = format!("{label} failed, so the processor encodes now. {reason}");
     status.send_modify(|s| {
         s.notices.retain(|n| n.code != "encoder_fallback");
-        s.notices.push(Notice { code: "encoder_fallback".into(), message });
+        let problem = Problem::EncoderFailed { name: label.to_owned(), reason: reason.to_owned() };
+        s.notices.push(Notice::new("encoder_fallback", message).about(problem));
     });
 }

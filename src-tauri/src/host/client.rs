@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -186,7 +186,9 @@ async fn find(data: &Path) -> Option<(HostInfo, Lines)> {
 }
 
 async fn spawn(options: &HostOptions) -> Result<(HostInfo, Lines), ApiError> {
-    let failed = |what: String| ApiError::new(ErrorCode::Internal, what);
+    let log_path = options.data.join("host.log").display().to_string();
+    let failed =
+        |what: String| ApiError::new(ErrorCode::Internal, what).about(Problem::HostFailed { log: log_path.clone() });
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let left = HostInfo::read(&options.data).map(|there| (there.http, there.rtmp));
     let (http, rtmp) = left.or(options.last).unwrap_or((any, any));
@@ -226,9 +228,9 @@ async fn spawn(options: &HostOptions) -> Result<(HostInfo, Lines), ApiError> {
             find(&options.data).await.ok_or_else(|| failed("The server started but does not answer.".into()))
         }
         Ok(Some(line)) if line.starts_with("error ") => {
-            Err(ApiError::new(ErrorCode::Storage, line.trim_start_matches("error ").trim().to_owned()))
+            Err(serde_json::from_str(line.trim_start_matches("error ")).unwrap_or_else(|_| failed(line)))
         }
-        _ => Err(failed(format!("The server did not start. Its log is {}.", options.data.join("host.log").display()))),
+        _ => Err(failed(format!("The server did not start. Its log is {log_path}."))),
     }
 }
 

@@ -48,9 +48,9 @@ pub struct Answer {
     /// The addresses that others can reach, while there are any.
     #[serde(default)]
     pub shared: Option<Shared>,
-    /// Why the request failed: a sentence.
+    /// Why the request failed.
     #[serde(default)]
-    pub error: Option<String>,
+    pub error: Option<ApiError>,
 }
 
 /// One end of the connection. `I` comes in, `O` goes out.
@@ -95,7 +95,7 @@ impl Lines {
     /// Asks and waits for the answer.
     ///
     /// # Errors
-    /// `Unreachable` when the server is gone; `Internal` with its sentence when it refuses.
+    /// `Unreachable` when the server is gone; its own error when it refuses.
     pub async fn ask(&mut self, request: &Request) -> Result<Answer, ApiError> {
         let gone = || {
             ApiError::new(ErrorCode::Unreachable, "The hosted server does not answer. It is started again by itself.")
@@ -105,7 +105,7 @@ impl Lines {
         }
         let answer: Answer = tokio::time::timeout(TIMEOUT, self.read()).await.ok().flatten().ok_or_else(gone)?;
         match answer.error {
-            Some(error) => Err(ApiError::new(ErrorCode::Internal, error)),
+            Some(error) => Err(error),
             None => Ok(answer),
         }
     }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mujian_server::{Config, Extra, Running, Server};
+use mujian_protocol::{ApiError, ErrorCode};
+use mujian_server::{Config, Extra, Running, Server, StartError};
 use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -30,7 +31,7 @@ type Asked = (Request, oneshot::Sender<Answer>);
 
 /// Serves until the lease ends, the app says so, or a signal comes.
 ///
-/// When it serves, one line goes to standard output: `ready`. When it cannot: `error SENTENCE`.
+/// When it serves, one line goes to standard output: `ready`. When it cannot: `error` and the [`ApiError`] as JSON.
 pub async fn run(args: HostArgs) -> ExitCode {
     match Host::start(&args).await {
         Ok(host) => {
@@ -39,7 +40,11 @@ pub async fn run(args: HostArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            println!("error {}", error.to_string().replace('\n', " "));
+            let said = match error.downcast_ref::<StartError>() {
+                Some(error) => error.to_api(),
+                None => ApiError::new(ErrorCode::Internal, error.to_string()),
+            };
+            println!("error {}", serde_json::to_string(&said).unwrap_or_default());
             ExitCode::FAILURE
         }
     }
@@ -132,7 +137,7 @@ impl<'a> Host<'a> {
                 let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
                 match self.running.listen_also(any(share::HTTP_PORT), any(share::RTMP_PORT)).await {
                     Ok(extra) => self.shared = Some(extra),
-                    Err(error) => return Answer { shared: None, error: Some(error.to_string()) },
+                    Err(error) => return Answer { shared: None, error: Some(error.to_api()) },
                 }
             }
             Request::Unshare => self.shared = None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mujian_media::time::Now;
 use mujian_protocol::studio::Broadcast;
-use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 
 use super::absence::{Absence, Do, Moment, Turn};
 use super::backoff::Backoff;
@@ -250,6 +250,7 @@ fn failed(error: ApiError) -> (Option<State>, Option<Action>) {
 #[must_use]
 pub fn connection_lost(why: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Unreachable, format!("The connection to the server broke ({why})."))
+        .about(Problem::ConnectionLost)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mujian_protocol::studio::{Devices, EncoderReport, Notice, Preset, StudioSettings, VideoSource};
-use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,6 +15,7 @@ use crate::encode::{
     EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineSettings, PipelineStatus,
     ProbeCommand,
 };
+use crate::problem;
 
 /// The encoders of this computer; each is tested at most once in the life of the process, by this program
 /// started again.
@@ -270,7 +271,8 @@ impl Open {
             Ok(()) => self.shown = Some(wanted),
             Err(error) if running && self.live.is_some() => {
                 let message = format!("{error} The picture that was on air stays.");
-                sink.event(RigEvent::Notice(Notice { code: "source_failed".into(), message }));
+                let problem = problem::of_source(&settings.source, &error);
+                sink.event(RigEvent::Notice(Notice::new("source_failed", message).about(problem)));
             }
             Err(error) => return Err(capture_error(&settings.source, &error)),
         }
@@ -348,12 +350,18 @@ fn tell(before: &PipelineStatus, now: &PipelineStatus, sink: &Sink) {
 
 fn capture_error(source: &VideoSource, error: &CaptureError) -> ApiError {
     let code = if matches!(source, VideoSource::File { .. }) { ErrorCode::UnsupportedMedia } else { ErrorCode::Device };
-    ApiError::new(code, error.to_string())
+    ApiError::new(code, error.to_string()).about(problem::of_source(source, error))
 }
 
 fn encode_error(source: &VideoSource, error: &EncodeError) -> ApiError {
-    match error {
-        EncodeError::Capture(error) => capture_error(source, error),
-        _ => ApiError::new(ErrorCode::Device, error.to_string()),
-    }
+    let problem = match error {
+        EncodeError::Capture(error) => return capture_error(source, error),
+        EncodeError::Av(error) => problem::of_encoder(error),
+        EncodeError::Unusable { name, reason } => {
+            Some(Problem::EncoderFailed { name: name.clone(), reason: reason.clone() })
+        }
+        EncodeError::NoneWorks => Some(Problem::EncoderNone),
+        EncodeError::AlreadyLive => None,
+    };
+    ApiError::new(ErrorCode::Device, error.to_string()).about(problem)
 }

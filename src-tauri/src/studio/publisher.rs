@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use mujian_media::frame::FeedItem;
 use mujian_media::rtmp::client::{Config, Event, Session};
 use mujian_media::rtmp::{self, RtmpError};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ impl From<io::Error> for End {
 impl From<RtmpError> for End {
     fn from(error: RtmpError) -> Self {
         // Already sentences for a person.
-        Self::Lost(ApiError::new(ErrorCode::Unreachable, error.to_string()))
+        Self::Lost(ApiError::new(ErrorCode::Unreachable, error.to_string()).about(Problem::ConnectionLost))
     }
 }
 
@@ -119,15 +119,17 @@ async fn run(
 }
 
 async fn connect(target: &Target) -> Result<TcpStream, End> {
-    let unreachable = |why: &dyn std::fmt::Display| {
-        End::Lost(ApiError::new(
+    let unreachable =
+        |why: &dyn std::fmt::Display| {
+            End::Lost(ApiError::new(
             ErrorCode::Unreachable,
             format!(
                 "The server at {} port {} cannot be reached ({why}). Check the address, and that the server runs.",
                 target.host, target.port
             ),
-        ))
-    };
+        )
+        .about(Problem::ServerUnreachable { address: format!("{}:{}", target.host, target.port) }))
+        };
     let stream = match tokio::time::timeout(CONNECT, TcpStream::connect((target.host.as_str(), target.port))).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(unreachable(&error)),

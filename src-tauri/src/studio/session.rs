@@ -9,7 +9,7 @@ use mujian_protocol::room::Away;
 use mujian_protocol::studio::{
     AwayStep, Broadcast, BroadcastStats, Notice, StudioAway, StudioEvent, StudioSettings, StudioState,
 };
-use mujian_protocol::{ApiError, ErrorCode, LeaveId, WallTime};
+use mujian_protocol::{ApiError, ErrorCode, LeaveId, Problem, WallTime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -196,7 +196,7 @@ impl Studio {
         };
         self.update(move |state| {
             state.notices.retain(|n| n.code != LEFT_LOCKED && n.code != LEFT_ASLEEP);
-            state.notices.push(Notice { code: code.into(), message: message.into() });
+            state.notices.push(Notice::new(code, message));
         });
         Ok(away)
     }
@@ -461,7 +461,7 @@ impl Session {
             RigEvent::Failed(error) => {
                 // Only the preview failed: say so, and try again when the settings change.
                 self.notice_over("source_failed");
-                self.state.notices.push(Notice { code: "source_failed".into(), message: error.message });
+                self.state.notices.push(Notice::of("source_failed", error));
                 self.tell();
             }
         }
@@ -524,12 +524,12 @@ impl Session {
                     self.notice_over(NOT_CLOSING);
                     if on {
                         let message = "The camera has not closed yet. Nothing of it is sent, but its light may be on.                                        If it stays so, unplug it or cover it.";
-                        self.state.notices.push(Notice { code: NOT_CLOSING.into(), message: message.into() });
+                        self.state.notices.push(Notice::new(NOT_CLOSING, message));
                     }
                 }
                 Do::Refuse(error) => {
                     self.notice_over(BACK_FAILED);
-                    self.state.notices.push(Notice { code: BACK_FAILED.into(), message: error.message });
+                    self.state.notices.push(Notice::of(BACK_FAILED, error));
                 }
             }
         }
@@ -624,7 +624,8 @@ async fn renewed(target: &Target, ended: Input) -> (Input, Option<Secret>) {
                 Ok(key) if key.expose() != target.key.expose() => {
                     tracing::info!("the stream key was renewed; going on with the new one");
                     let sentence = "The stream key was renewed; the broadcast goes on with the new one.";
-                    (Input::Lost(ApiError::new(ErrorCode::WrongStreamKey, sentence)), Some(key))
+                    let error = ApiError::new(ErrorCode::WrongStreamKey, sentence).about(Problem::KeyRenewed);
+                    (Input::Lost(error), Some(key))
                 }
                 Ok(_) => (ended, None),
                 // Not known now: it is tried again, and asked again.

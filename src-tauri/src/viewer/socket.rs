@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mujian_protocol::app::ApiResponse;
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -43,4 +43,5 @@ pub fn lost(why: impl std::fmt::Display) -> ApiError {
         ErrorCode::Unreachable,
         format!("The connection to the server broke ({why}). It is tried again by itself."),
     )
+    .about(Problem::ConnectionLost)
 }

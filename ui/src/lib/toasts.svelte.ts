@@ -21,6 +21,7 @@ const PLAIN: ReadonlySet<ErrorCode> = new Set([
   "off_air",
   "unreachable",
   "wrong_stream_key",
+  "already_publishing",
   "not_found",
 ]);
 
@@ -56,6 +57,7 @@ class Toasts {
 /** An error in the person's words; the detail is the server's own sentence, where it says more. */
 export function sentences(error: unknown): { text: string; detail: string } {
   if (error instanceof Failed) {
+    if (error.problem) return { text: i18n.problem(error.problem), detail: "" };
     return { text: i18n.error(error.code), detail: PLAIN.has(error.code) ? "" : error.message };
   }
   return { text: i18n.error("internal"), detail: error instanceof Error ? error.message : "" };

@@ -16,6 +16,7 @@ mod sps;
 #[cfg(test)]
 mod tests;
 
+use mujian_protocol::Problem;
 use thiserror::Error;
 
 pub(crate) use self::bits::BitWriter;
@@ -53,4 +54,16 @@ pub enum AvcError {
         "The video is coded as {0}, which viewers' players cannot show. Choose 8-bit 4:2:0 (the profile baseline, main or high; in OBS the colour format NV12)."
     )]
     Unsupported(&'static str),
+}
+
+impl AvcError {
+    /// The same, for the interface.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match *self {
+            Self::Malformed(_) | Self::Missing(_) => Problem::VideoDamaged,
+            Self::TooLarge { width, height } => Problem::PictureTooLarge { width, height, max: MAX_SIDE },
+            Self::Unsupported(_) => Problem::VideoForm,
+        }
+    }
 }

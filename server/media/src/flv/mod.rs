@@ -13,6 +13,8 @@ pub(crate) mod tests;
 mod tracks;
 pub mod write;
 
+use mujian_protocol::Problem;
+
 pub use demux::Demuxer;
 pub use metadata::Metadata;
 pub use tracks::Tracks;
@@ -25,12 +27,22 @@ pub const TAG_VIDEO: u8 = 9;
 /// Tag type of data in AMF0, in FLV and as RTMP's message type.
 pub const TAG_DATA: u8 = 18;
 
+/// A codec, or its parameters, that are not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct NotTaken {
+    /// For the publisher, whose program shows it as it is.
+    pub sentence: String,
+    /// The same, for the room's owner.
+    pub problem: Problem,
+}
+
 /// An FLV payload that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlvError {
     /// The publisher's codec, or its parameters, are not taken: the stream cannot go on.
-    #[error("{0}")]
-    Unsupported(String),
+    #[error(transparent)]
+    Unsupported(#[from] NotTaken),
     /// One payload is broken. The stream can go on without it.
     #[error("{0}")]
     Bad(&'static str),
@@ -46,17 +58,27 @@ impl FlvError {
         matches!(self, Self::Bad(_))
     }
 
+    pub(crate) fn not_taken(problem: Problem, sentence: impl Into<String>) -> Self {
+        Self::Unsupported(NotTaken { sentence: sentence.into(), problem })
+    }
+
     pub(crate) fn video_codec(name: &str) -> Self {
-        Self::Unsupported(format!(
-            "The video is coded as {name}, which this server does not take. Choose an H.264 encoder \
+        Self::not_taken(
+            Problem::VideoCodec { codec: name.to_owned() },
+            format!(
+                "The video is coded as {name}, which this server does not take. Choose an H.264 encoder \
              (in OBS: Settings, Output, Video Encoder, x264 or any H.264 one) and start again."
-        ))
+            ),
+        )
     }
 
     pub(crate) fn audio_codec(name: &str) -> Self {
-        Self::Unsupported(format!(
-            "The sound is coded as {name}, which this server does not take. Choose AAC \
+        Self::not_taken(
+            Problem::SoundCodec { codec: name.to_owned() },
+            format!(
+                "The sound is coded as {name}, which this server does not take. Choose AAC \
              (in OBS: Settings, Output, Audio Encoder) and start again."
-        ))
+            ),
+        )
     }
 }

@@ -2,6 +2,8 @@
 
 use bytes::{Buf, Bytes};
 
+use mujian_protocol::Problem;
+
 use super::FlvError;
 
 /// A video payload.
@@ -108,10 +110,10 @@ fn parse_video_extended(mut data: Bytes, first: u8) -> Result<VideoPacket, FlvEr
         return Ok(VideoPacket::Nothing);
     }
     if packet_type == 6 {
-        return Err(FlvError::Unsupported(
+        return Err(FlvError::not_taken(
+            Problem::VideoTracks,
             "The stream carries several video tracks, which this server does not take. \
-             Turn multitrack video off (in OBS: Settings, Stream) and start again."
-                .to_owned(),
+             Turn multitrack video off (in OBS: Settings, Stream) and start again.",
         ));
     }
     let codec = fourcc_of(&mut data)?;
@@ -147,10 +149,10 @@ pub fn parse_audio(mut data: Bytes) -> Result<AudioPacket, FlvError> {
 fn parse_audio_extended(mut data: Bytes, first: u8) -> Result<AudioPacket, FlvError> {
     let packet_type = skip_mod_ex(&mut data, first & 0x0F)?;
     if packet_type == 5 {
-        return Err(FlvError::Unsupported(
+        return Err(FlvError::not_taken(
+            Problem::SoundTracks,
             "The stream carries several sound tracks, which this server does not take. \
-             Leave only one audio track on (in OBS: Settings, Output, Audio Track) and start again."
-                .to_owned(),
+             Leave only one audio track on (in OBS: Settings, Output, Audio Track) and start again.",
         ));
     }
     let codec = fourcc_of(&mut data)?;

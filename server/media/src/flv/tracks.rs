@@ -79,7 +79,7 @@ impl Tracks {
         }
         // Copied, because a slice would keep the whole message alive as long as the configuration.
         let header = Bytes::copy_from_slice(&header);
-        let config = aac::parse_asc(header.clone()).map_err(|e| FlvError::Unsupported(e.to_string()))?;
+        let config = aac::parse_asc(header.clone()).map_err(|e| FlvError::not_taken(e.problem(), e.to_string()))?;
         let config = Arc::new(config);
         self.audio = Some((header, Arc::clone(&config)));
         out.push(FeedItem::AudioConfig(config));
@@ -93,7 +93,7 @@ impl Tracks {
         if self.video.as_ref().is_some_and(|v| v.header == header) {
             return Ok(());
         }
-        let refused = |e: avc::AvcError| FlvError::Unsupported(e.to_string());
+        let refused = |e: avc::AvcError| FlvError::not_taken(e.problem(), e.to_string());
         let header = Bytes::copy_from_slice(&header);
         let length_size = avc::length_size(&header).map_err(refused)?;
         let config = avc::parse_avcc(header.clone()).map_err(refused)?;
@@ -147,7 +147,8 @@ impl Tracks {
             return Err(FlvError::Bad("a frame carries half of a video configuration"));
         }
         let header = Bytes::copy_from_slice(header);
-        let config = avc::parse_avcc(record_of(&sps, &pps)?).map_err(|e| FlvError::Unsupported(e.to_string()))?;
+        let config =
+            avc::parse_avcc(record_of(&sps, &pps)?).map_err(|e| FlvError::not_taken(e.problem(), e.to_string()))?;
         self.set_video(header, config, length_size, out);
         Ok(())
     }

@@ -18,7 +18,7 @@ mod tests;
 pub use secret::Secret;
 
 use crate::amf::AmfError;
-use crate::flv::FlvError;
+use crate::flv::{FlvError, NotTaken};
 
 /// The key or the address of a stream is wrong.
 pub const DENIED: &str = "NetStream.Publish.Denied";
@@ -63,8 +63,8 @@ pub enum RtmpError {
     #[error("The connection was closed because {0}.")]
     Slow(&'static str),
     /// The codec, or its parameters, are not taken.
-    #[error("{0}")]
-    Unsupported(String),
+    #[error(transparent)]
+    Unsupported(NotTaken),
     /// The peer does not read what is sent to it.
     #[error("The connection was closed because the other side does not read.")]
     NotReading,

@@ -6,6 +6,7 @@ import type {
   Devices,
   EncoderReport,
   ErrorCode,
+  Problem,
   ServerMessage,
   Share,
   StudioEvent,
@@ -18,9 +19,11 @@ import type { LinkState } from "../room/link";
 /** A refusal or a fault, with the code that the interface has words for. */
 export class Failed extends Error {
   readonly code: ErrorCode;
+  readonly problem: Problem | undefined;
 
   constructor(error: ApiError) {
     super(error.message);
+    this.problem = error.problem;
     this.name = "Failed";
     this.code = error.code;
   }

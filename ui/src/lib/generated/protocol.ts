@@ -86,9 +86,13 @@ export type ApiError = {
  */
 code: ErrorCode,
 /**
- * For a person, in English; the interface has its own words for each code.
+ * For a person, in English; the interface has its own words for each code and each problem.
  */
-message: string, };
+message: string,
+/**
+ * What exactly stands in the way, where the code alone does not say it.
+ */
+problem?: Problem, };
 
 /**
  * A call under `/api/v1`, made by the process: the session's token never reaches the page.
@@ -549,9 +553,9 @@ screens: Array<Device>,
  */
 microphones: Array<Device>,
 /**
- * Why a list is empty, where that is known: sentences for a person.
+ * Why a list is empty, where that is known.
  */
-notes: Array<string>, };
+notes: Array<Note>, };
 
 /**
  * How one candidate encoder fared.
@@ -690,6 +694,19 @@ category: string,
 tags: Array<string>, };
 
 /**
+ * Why a list is empty.
+ */
+export type Note = {
+/**
+ * A sentence in English.
+ */
+message: string,
+/**
+ * The same, for the interface.
+ */
+problem?: Problem, };
+
+/**
  * A remark for the streamer that stays until it no longer holds.
  */
 export type Notice = {
@@ -698,9 +715,13 @@ export type Notice = {
  */
 code: string,
 /**
- * A sentence in English; the interface has its own words for codes it knows.
+ * A sentence in English; the interface has its own words for codes and problems.
  */
-message: string, };
+message: string,
+/**
+ * What exactly stands in the way, where there is such a thing.
+ */
+problem?: Problem, };
 
 /**
  * What the streamer owes.
@@ -792,6 +813,11 @@ bytes: number,
  * Why it is not complete.
  */
 problem: RecordingProblem | null, };
+
+/**
+ * A kind of device.
+ */
+export type Part = "camera" | "screen" | "microphone";
 
 /**
  * An account as others see it.
@@ -896,6 +922,211 @@ created_at: WallTime, };
 export type Preset = "540p30" | "720p30" | "1080p30" | "1080p60";
 
 /**
+ * See the top of the file.
+ */
+export type Problem = { "kind": "device_busy",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string, } | { "kind": "device_gone",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string, } | { "kind": "device_denied",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string, } | { "kind": "device_silent",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string,
+/**
+ * How long it was waited for.
+ */
+seconds: number, } | { "kind": "device_failed",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "device_stopped",
+/**
+ * What kind.
+ */
+part: Part,
+/**
+ * As it was chosen.
+ */
+device: string, } | { "kind": "camera_none" } | { "kind": "cameras_unlisted" } | { "kind": "microphone_none",
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "screen_on_wayland" } | { "kind": "screen_none" } | { "kind": "part_unsupported",
+/**
+ * What kind.
+ */
+part: Part, } | { "kind": "file_missing",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "file_denied",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "file_folder",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "file_unknown",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "file_empty",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "file_damaged",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "file_slow",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * How long it was waited for.
+ */
+seconds: number, } | { "kind": "encoder_failed",
+/**
+ * What it is called.
+ */
+name: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "encoder_none" } | { "kind": "ffmpeg_lacks",
+/**
+ * What it lacks.
+ */
+what: string, } | { "kind": "port_in_use",
+/**
+ * Which.
+ */
+address: string, } | { "kind": "port_refused",
+/**
+ * Which.
+ */
+address: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "folder_not_writable",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "folder_in_use",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "folder_unknown" } | { "kind": "already_open" } | { "kind": "disk_full",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "server_disk_full" } | { "kind": "newer_data",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * The file's format.
+ */
+found: number,
+/**
+ * The newest that this program knows.
+ */
+known: number, } | { "kind": "foreign_data",
+/**
+ * Which.
+ */
+path: string, } | { "kind": "data_failed",
+/**
+ * Which.
+ */
+path: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "host_failed",
+/**
+ * Where it tells more.
+ */
+log: string, } | { "kind": "server_unreachable",
+/**
+ * Which.
+ */
+address: string, } | { "kind": "connection_lost" } | { "kind": "key_renewed" } | { "kind": "video_codec",
+/**
+ * Its name.
+ */
+codec: string, } | { "kind": "sound_codec",
+/**
+ * Its name.
+ */
+codec: string, } | { "kind": "video_tracks" } | { "kind": "sound_tracks" } | { "kind": "video_form" } | { "kind": "picture_too_large",
+/**
+ * In pixels.
+ */
+width: number,
+/**
+ * In pixels.
+ */
+height: number,
+/**
+ * The largest side, in pixels.
+ */
+max: number, } | { "kind": "video_damaged" } | { "kind": "sound_damaged" } | { "kind": "sound_form" } | { "kind": "sound_rate",
+/**
+ * A second.
+ */
+rate: number, } | { "kind": "sound_channels" };
+
+/**
  * How well a placeholder fits.
  */
 export type RankedView = {
@@ -941,7 +1172,11 @@ at: WallTime,
 /**
  * Why: a sentence in English that says what is taken.
  */
-reason: string, };
+reason: string,
+/**
+ * The same, for the interface.
+ */
+problem?: Problem, };
 
 /**
  * A recording: `GET /replays/ID`.

@@ -422,6 +422,89 @@ export const en: Catalogue = {
   refusal_moderator: "A moderator did not let it through.",
   refusal_no_workshop: "The server cannot make it ready now.",
 
+  // What stands in the way
+  part_camera: "camera",
+  part_screen: "screen",
+  part_microphone: "microphone",
+  problem_device_busy:
+    "The {part} “{device}” is in use by another program. Close that program, then try again.",
+  problem_device_gone: "The {part} “{device}” is not there. Plug it in, or choose another.",
+  problem_device_denied:
+    "The system does not let Mujian use the {part} “{device}”. Allow it in the system's privacy settings.",
+  problem_device_silent:
+    "The {part} “{device}” gave nothing for {seconds} s. Check that it is switched on, or choose another.",
+  problem_device_failed: "The {part} “{device}” could not be used ({reason}). Choose another.",
+  problem_device_stopped: "The {part} “{device}” stopped for an unknown reason. Choose it again.",
+  problem_camera_none:
+    "No camera was found. Plug one in; a virtual machine or container must be given the camera first.",
+  problem_cameras_unlisted: "Cameras are not listed on this system; name one by its number or by its name.",
+  problem_microphone_none: "There is no microphone ({reason}). Plug one in, or choose “No microphone”.",
+  problem_screen_on_wayland:
+    "This desktop runs on Wayland, where the screen cannot be captured. Log in to an X11 (Xorg) session, or choose another picture.",
+  problem_screen_none:
+    "There is no screen to capture. Start Mujian in a desktop session, or choose another picture.",
+  problem_part_unsupported: "On this system Mujian cannot use a {part} yet. Choose another picture.",
+  problem_file_missing: "There is no file at {path}. Check the name, or choose the file again.",
+  problem_file_denied: "Mujian may not read {path}. Change its permissions, or choose another file.",
+  problem_file_folder: "{path} is a folder. Choose a media file in it.",
+  problem_file_unknown:
+    "{path} is not a media file that can be played ({reason}). Choose a video or sound file.",
+  problem_file_empty: "{path} has neither picture nor sound in it. Choose another file.",
+  problem_file_damaged:
+    "Nothing in {path} could be decoded ({reason}). The file may be damaged or cut short; choose another.",
+  problem_file_slow:
+    "{path} gave no data for {seconds} s. Check that its disk is still connected, then try again.",
+  problem_encoder_failed: "The encoder {name} does not work on this computer: {reason}",
+  problem_encoder_none:
+    "No H.264 encoder works on this computer. Install FFmpeg's libraries with libx264 (Debian and Ubuntu: libavcodec-extra).",
+  problem_ffmpeg_lacks:
+    "The FFmpeg on this computer was built without the {what}. Install an FFmpeg that has it, or choose another picture.",
+  problem_port_in_use:
+    "The port {address} is already used by another program. Stop that program, then try again.",
+  problem_port_refused:
+    "The address {address} cannot be listened on ({reason}). Stop what uses it, or start the computer again.",
+  problem_folder_not_writable:
+    "The data folder {path} cannot be written ({reason}). Mend its permissions, or start Mujian with another folder by --data.",
+  problem_folder_in_use:
+    "The data folder {path} is used by another server that runs now. Stop that one, or start Mujian with another folder by --data.",
+  problem_folder_unknown: "No place for Mujian's data is known. Set HOME, or name a folder with --data.",
+  problem_already_open:
+    "Mujian is open already. Use its window, or give this one a data folder of its own with --data.",
+  problem_disk_full: "The disk that holds {path} is full. Free some space, then try again; nothing was lost.",
+  problem_server_disk_full:
+    "The server's disk is full; nothing was changed. Its operator must free some space.",
+  problem_newer_data:
+    "{path} was written by a newer Mujian (its format is {found}, this one knows up to {known}). Use the newer version; nothing was changed.",
+  problem_foreign_data:
+    "{path} is not a database of Mujian. Start it with another folder by --data; nothing was changed.",
+  problem_data_failed:
+    "{path} cannot be read or written ({reason}). See that the disk works and that the data folder is yours.",
+  problem_host_failed: "The server in the app did not start. Try again; its log is {log}.",
+  problem_server_unreachable:
+    "The server at {address} cannot be reached. Check the address, your network, and that the server runs.",
+  problem_connection_lost: "The connection to the server broke. It is tried again by itself.",
+  problem_key_renewed: "The stream key was renewed; the broadcast goes on with the new one.",
+  problem_video_codec:
+    "The video is coded as {codec}, which is not taken. Choose an H.264 encoder (in OBS: Settings, Output, Video Encoder) and start again.",
+  problem_sound_codec:
+    "The sound is coded as {codec}, which is not taken. Choose AAC (in OBS: Settings, Output, Audio Encoder) and start again.",
+  problem_video_tracks:
+    "The stream carries several video tracks. Turn multitrack video off (in OBS: Settings, Stream) and start again.",
+  problem_sound_tracks:
+    "The stream carries several sound tracks. Leave only one on (in OBS: Settings, Output, Audio Track) and start again.",
+  problem_video_form:
+    "Viewers' players cannot show this kind of H.264. Choose 8-bit 4:2:0 (in OBS the colour format NV12) and start again.",
+  problem_picture_too_large:
+    "The picture is {width} × {height}; at most {max} × {max} is taken. Choose a smaller output size.",
+  problem_video_damaged:
+    "The video's configuration is damaged. Stop the stream and start it again; if this comes back, choose another encoder.",
+  problem_sound_damaged:
+    "The sound's configuration is damaged. Stop the stream and start it again; if this comes back, choose another encoder.",
+  problem_sound_form:
+    "The sound is a kind of AAC that is not taken. Choose AAC-LC (in OBS: the encoder “AAC”) and start again.",
+  problem_sound_rate: "The sound has {rate} samples a second; only 44100 and 48000 are taken. Choose 48 kHz.",
+  problem_sound_channels: "Only mono and stereo sound is taken. Choose stereo and start again.",
+
   // Ballots
   ballot_title: "Once back, they will…",
   ballot_title_own: "Once back, you owe them…",

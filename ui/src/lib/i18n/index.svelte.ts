@@ -1,5 +1,5 @@
 /** The language of the interface: the system's, or the person's choice. */
-import type { ErrorCode } from "../generated/protocol";
+import type { ErrorCode, Problem } from "../generated/protocol";
 import { en } from "./en";
 import { fill } from "./format";
 import { type Language, languageOf } from "./language";
@@ -52,6 +52,18 @@ class I18n {
   error(code: ErrorCode): string {
     const key: Key = `error_${code}`;
     return this.#catalogue[key];
+  }
+
+  /** A sentence for what stands in the way. Every kind has one: the compiler checks. */
+  problem(problem: Problem): string {
+    const { kind, ...values } = problem;
+    const key: Key = `problem_${kind}`;
+    const words: Record<string, string | number> = { ...values };
+    if ("part" in problem) {
+      words.part = this.#catalogue[`part_${problem.part}`];
+      if ("device" in problem && problem.device === "default") words.device = this.#catalogue.mic_default;
+    }
+    return fill(this.#catalogue[key], words);
   }
 
   number(n: number): string {
