@@ -234,7 +234,7 @@ pub struct RefusedPublisher {
     /// The same, for the interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
-    pub problem: Option<Problem>,
+    pub problem: Option<Box<Problem>>,
 }
 
 /// `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.

@@ -245,7 +245,7 @@ pub enum ServerMessage {
         waiting: Vec<WaitingPublisher>,
         /// To the owner: the program that was sent away last, unless something was taken since.
         #[serde(default)]
-        refused: Option<RefusedPublisher>,
+        refused: Option<Box<RefusedPublisher>>,
         /// To the owner: what [`ServerMessage::KeyFrames`] said last.
         #[serde(default)]
         key_frames_far: bool,

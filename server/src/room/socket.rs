@@ -147,7 +147,7 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         owed: joined.ballot.owed.clone(),
         key_frames_far: joined.key_frames_far,
         waiting: if owns { room.still_waiting(now) } else { Vec::new() },
-        refused: owns.then(|| room.last_refused(now)).flatten(),
+        refused: owns.then(|| room.last_refused(now)).flatten().map(Box::new),
         server_time: now,
     };
     if send(socket, json(&welcome)).await.is_err() {
