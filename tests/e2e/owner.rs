@@ -134,3 +134,21 @@ async fn off_air_the_window_closes_at_once() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn what_goes_wrong_is_said_in_the_persons_language() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = desk.open_app().await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    let path = "input[placeholder='/home/me/video.mp4']";
+    let chosen =
+        format!("(document.querySelector('input[value=file]')?.click(), document.querySelector({path:?}) !== null)");
+    app.wait(&chosen, SOON).await?;
+    app.fill(path, "/nowhere/at/all.mp4").await?;
+    app.wait(&shows("There is no file at /nowhere/at/all.mp4. Check the name, or choose the file again."), SOON)
+        .await?;
+    app.eval("(localStorage.setItem('mujian.language', 'zh-CN'), location.reload(), true)").await?;
+    app.wait(&shows("/nowhere/at/all.mp4 没有这个文件。请检查名字，或重新选择。"), SOON).await?;
+    assert_eq!(app.eval(&shows("There is no file")).await?, false);
+    Ok(())
+}

@@ -226,10 +226,11 @@ pub(super) async fn tray_words(shell: State<'_, Shell>, words: TrayWords) -> Ans
 pub(super) async fn studio_subscribe(shell: State<'_, Shell>, on_event: Channel<StudioEvent>) -> Answer<()> {
     let app = shell.app().await?;
     let mut events = app.studio().subscribe();
-    let state = StudioEvent::State(Box::new(StudioState::clone(&app.studio().state())));
+    let now = app.studio().watch();
+    let whole = move || StudioEvent::State(Box::new(StudioState::clone(&now.borrow())));
     drop(app);
     let telling = async move {
-        let mut next = Some(state);
+        let mut next = Some(whole());
         loop {
             if let Some(event) = next.take()
                 && on_event.send(event).is_err()
@@ -238,8 +239,8 @@ pub(super) async fn studio_subscribe(shell: State<'_, Shell>, on_event: Channel<
             }
             next = match events.recv().await {
                 Ok(event) => Some(event),
-                // The next state is whole again.
-                Err(broadcast::error::RecvError::Lagged(_)) => None,
+                // What was lost may have been the last change for a long time.
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(whole()),
                 Err(broadcast::error::RecvError::Closed) => return,
             };
         }
