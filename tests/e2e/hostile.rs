@@ -160,7 +160,7 @@ async fn the_room_socket_checks_its_origin_and_its_messages() -> Result<()> {
     let refused = tokio::time::timeout(SOON, async {
         while let Some(message) = socket.next().await {
             if let Message::Text(text) = message?
-                && text.contains("\"refused\"")
+                && text.contains("\"type\":\"refused\"")
             {
                 return Ok(text.to_string());
             }
