@@ -126,7 +126,7 @@ async fn what_is_dropped_on_the_shelf_in_the_window_is_seen_while_away() -> Resu
     app.wait("document.querySelector('dialog').innerText.includes('it is the only one on your shelf')", MADE).await?;
     // Pictures come through the app's own process, which holds the session.
     let pictures = "(() => { const all = [...document.querySelectorAll('dialog ul img')]; return all.length === 8 && all.every((i) => i.naturalWidth > 0); })()";
-    app.wait(pictures, SOON).await.context("its own and seven built in")?;
+    app.wait(pictures, MADE).await.context("its own and seven built in")?;
     app.click("//dialog//button[@aria-label='Close']").await?;
 
     app.click("//button[contains(., 'Leave for a while')]").await?;
