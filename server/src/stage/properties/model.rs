@@ -456,7 +456,8 @@ impl Model {
         if self.engine.back(id, at(self.now)) {
             // What the server cannot know: how long the road is at best, unless the app's mark tells it.
             let end = |best: Option<u64>| self.now.saturating_sub(best.map_or(0, |best| best.saturating_sub(200)));
-            let app = self.app_backs.iter().rev().find(|(id, _)| Some(id) == fact.as_ref());
+            // Once it has come back from this one, what it hides is its own word, however often it takes it over again.
+            let app = self.app_backs.iter().find(|(id, _)| Some(id) == fact.as_ref());
             let app = app.map_or(u64::MAX, |(_, at)| *at);
             let [picture, sound] = self.best_road.map(|best| end(best).min(app));
             self.secret.extend(self.away_since.take().map(|since| (since, picture)));

@@ -62,7 +62,10 @@ fn the_clock_jumps_behind_what_was_held_up() {
 #[test]
 fn the_same_absence_twice_on_one_connection() {
     let leave = Op::AppLeave { keep_sound: false, api: Api::Now };
-    passes(true, Shape::Plain, &[leave, Op::AppBack { api: false }, Op::AppHears, Op::Run(66), Op::Run(3000)]);
+    let back = Op::AppBack { api: false };
+    passes(true, Shape::Plain, &[leave, back.clone(), Op::AppHears, Op::Run(66), Op::Run(3000)]);
+    let cut = Op::AppLeave { keep_sound: false, api: Api::Cut };
+    passes(true, Shape::Plain, &[cut, back, Op::Run(107), Op::AppHears]);
 }
 
 /// The app lets its sound go on, another device does not: the sound that is on the road stays out.
