@@ -306,7 +306,7 @@ impl Engine {
         }
         self.aways = (number, if in_place { number } else { read });
         self.last_item = now;
-        if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound, back_at: None }))
+        if self.through_gate(now, |gate| gate.away_mark(Leave { leave_id, since, keep_sound, back_at: None }, in_place))
             && let Some(fact) = self.gate.fact()
         {
             self.out.push_back(Out::Told(Told::Left(fact.clone())));

@@ -122,10 +122,11 @@ impl Gate {
         true
     }
 
-    /// The same from the publisher itself, which counts for its stream in any case. Whether the fact is
-    /// another now.
-    pub(super) fn away_mark(&mut self, leave: Leave) -> bool {
-        self.stream.said = Some((leave.leave_id.clone(), leave.keep_sound));
+    /// The same from the publisher itself, which counts for its stream in any case. `in_place`: what it sent before
+    /// has been read; until then no more sound is let in than was. Whether the fact is another now.
+    pub(super) fn away_mark(&mut self, leave: Leave, in_place: bool) -> bool {
+        let before = self.stream.said.as_ref().is_none_or(|(_, keep_sound)| *keep_sound);
+        self.stream.said = Some((leave.leave_id.clone(), leave.keep_sound && (in_place || before)));
         self.stream.returned = None;
         self.leave(leave)
     }
@@ -381,7 +382,7 @@ mod tests {
     #[test]
     fn marks_are_exact_however_long_they_were_held_up() {
         let mut gate = streaming();
-        assert!(gate.away_mark(talking("a")), "the room hears of it");
+        assert!(gate.away_mark(talking("a"), true), "the room hears of it");
         assert!(!gate.leave(talking("a")), "told twice it counts once");
         assert!(!gate.picture(t(510), at(9000)) && gate.sound(t(510), at(9000)));
         // The fact is cleared by another device before the stream's own mark has come.
@@ -394,7 +395,7 @@ mod tests {
     #[test]
     fn a_back_mark_opens_the_stream_and_asks_for_the_fact() {
         let mut gate = streaming();
-        gate.away_mark(leave("a"));
+        gate.away_mark(leave("a"), true);
         assert!(gate.back_mark(id("a")));
         assert!(!gate.picture(t(520), at(1600)), "not before it is stored");
         assert!(gate.back(Some(&id("a")), at(1700)));
@@ -421,7 +422,7 @@ mod tests {
         assert!(gate.back(Some(&id("a")), at(1600)) && !gate.back(Some(&id("a")), at(1600)));
         assert!(!gate.leave(leave("a")), "held up on its way");
         assert_eq!(gate.fact(), None);
-        assert!(!gate.away_mark(leave("a")), "in band, too");
+        assert!(!gate.away_mark(leave("a"), true), "in band, too");
         assert_eq!(gate.fact(), None);
         assert!(gate.away().is_some(), "but the stream means what it says");
         assert!(!gate.back_mark(id("a")));
@@ -446,12 +447,24 @@ mod tests {
     #[test]
     fn a_leave_that_went_past_a_return_stands() {
         let mut gate = streaming();
-        gate.away_mark(leave("a"));
-        assert!(gate.away_mark(leave("b")));
+        gate.away_mark(leave("a"), true);
+        assert!(gate.away_mark(leave("b"), true));
         assert!(!gate.back_mark(id("a")));
         assert!(!gate.picture(t(600), at(1700)));
         assert!(gate.back_mark(id("b")) && gate.back(Some(&id("b")), at(1700)));
         assert!(gate.picture(t(620), at(1700)));
+    }
+
+    /// And one that keeps the sound lets none in that was captured before it, in an absence without.
+    #[test]
+    fn a_leave_that_went_past_lets_in_no_sound_of_the_one_before() {
+        let mut gate = streaming();
+        gate.away_mark(leave("a"), true);
+        assert!(gate.back(Some(&id("a")), at(1600)), "by another device");
+        gate.away_mark(talking("b"), false);
+        assert!(!gate.sound(t(9000), at(10_100)) && !gate.back_mark(id("a")) && !gate.sound(t(9020), at(10_100)));
+        gate.away_mark(talking("b"), true);
+        assert!(gate.sound(t(9040), at(10_100)));
     }
 
     #[test]

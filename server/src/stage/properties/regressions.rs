@@ -152,3 +152,18 @@ fn the_app_comes_back_while_another_device_is_away() {
         passes(true, Shape::Plain, &ops);
     }
 }
+
+/// The app leaves again, with its sound, before it was heard that it was back from an absence without.
+#[test]
+fn sound_of_the_absence_before_stays_out() {
+    let ops = [
+        Op::AppLeave { keep_sound: false, api: Api::Cut },
+        Op::NoPicture(40),
+        Op::Back,
+        Op::Hold(2249),
+        Op::Run(258),
+        Op::AppBack { api: false },
+        Op::AppLeave { keep_sound: true, api: Api::Cut },
+    ];
+    passes(true, Shape::Plain, &ops);
+}
