@@ -110,7 +110,7 @@ async fn closing_the_window_on_air_is_asked_about_first() -> Result<()> {
     assert_eq!(viewer.ended(), None);
 
     desk.screen.close_window("mujian").await?;
-    app.click("//dialog//button[normalize-space(.) = 'End the stream and close']").await?;
+    app.click_to_close("//dialog//button[normalize-space(.) = 'End the stream and close']").await?;
     // The goodbye was said, and nothing of the app is left.
     wait::until("the end of the viewer's stream", SOON, || async { Ok(viewer.ended()) }).await?;
     wait::until("the app's end", SOON, || async {

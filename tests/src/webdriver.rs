@@ -98,12 +98,19 @@ impl Window {
     ///
     /// It was not within `limit`.
     pub async fn wait(&self, expression: &str, limit: Duration) -> Result<Value> {
-        wait::until(expression, limit, || async {
+        let seen = wait::until(expression, limit, || async {
             let value = self.eval(expression).await?;
             let no = value.is_null() || value == Value::Bool(false) || value == json!(0) || value == json!("");
             Ok((!no).then_some(value))
         })
-        .await
+        .await;
+        match seen {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let page = self.eval("document.body.innerText.slice(0, 3000)").await;
+                Err(error.context(format!("the page says: {page:?}")))
+            }
+        }
     }
 
     /// The first element of an XPath or, where it does not begin with `/`, of a CSS selector; waits for it 15 s.
@@ -128,6 +135,18 @@ impl Window {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Clicks the element that closes the window. Whether the driver can still answer then is chance, so that what
+    /// shall come of it is the caller's to look at.
+    ///
+    /// # Errors
+    ///
+    /// It is not there within 15 s.
+    pub async fn click_to_close(&self, selector: &str) -> Result<()> {
+        let element = self.element(selector).await?;
+        let _ = self.call("POST", &format!("/element/{element}/click"), Some(json!({}))).await;
+        Ok(())
     }
 
     /// Types into a field.

@@ -280,6 +280,10 @@ pub struct Share {
 /// The studio, whole; sent whenever something in it changes, and once a second on air.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct StudioState {
+    /// Counts the changes since the app's start: of two states the one with the higher number is the newer one, in
+    /// whichever order they arrive (an answer and an event may overtake each other on their way to the page).
+    #[ts(type = "number")]
+    pub revision: u64,
     /// The room that is published to, once it is known.
     pub room: Option<RoomId>,
     /// What the streamer chose.

@@ -81,6 +81,7 @@ impl Studio {
         let (rig, rig_events) = RigThread::start(rig, outbox.clone());
         let (orders, inbox) = mpsc::unbounded_channel();
         let state = StudioState {
+            revision: 0,
             room: None,
             settings,
             broadcast: Broadcast::Idle,
@@ -605,6 +606,7 @@ impl Session {
     }
 
     fn tell(&mut self) {
+        self.state.revision += 1;
         self.state.broadcast = self.machine.broadcast();
         self.state.away = self.machine.absence().shown();
         let statement = self.machine.absence().statement();

@@ -1,5 +1,6 @@
 /** The studio as reactive state: what the app says, and what the person is changing. */
 import type { StudioBackend } from "./backend/types";
+import { Draft } from "./draft";
 import type {
   Devices,
   EncoderReport,
@@ -35,7 +36,7 @@ export class StudioModel {
   encoders = $state.raw<EncoderReport[] | undefined>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> = Promise.resolve();
-  #unsaved = false;
+  #draft = new Draft<StudioSettings, StudioState>();
   #drops = $state.raw<readonly { at: number; frames: number }[]>([]);
 
   health = $derived.by<Health>(() => {
@@ -98,9 +99,8 @@ export class StudioModel {
 
   /** Changes settings; `typing` waits until the person rests. */
   edit(change: Partial<StudioSettings>, typing = false): void {
-    if (!this.settings) return;
-    this.settings = { ...this.settings, ...change };
-    this.#unsaved = true;
+    this.#draft.edit(change);
+    this.settings = this.#draft.settings;
     clearTimeout(this.#timer);
     if (typing) this.#timer = setTimeout(() => this.flush(), REST);
     else this.flush();
@@ -109,17 +109,16 @@ export class StudioModel {
   /** Saves what is not saved yet. */
   flush(): void {
     clearTimeout(this.#timer);
-    if (!this.#unsaved) return;
     this.#saving = this.#saving.then(async () => {
-      if (!this.#unsaved || !this.settings) return;
-      this.#unsaved = false;
+      const settings = this.#draft.save();
+      if (!settings) return;
       try {
-        this.#take(await this.#api.set(this.settings));
+        this.#take(await this.#api.set(settings));
       } catch (error) {
         toasts.bad(error);
-        // What could not be set is not shown as set.
-        if (!this.#unsaved) this.settings = this.state?.settings;
       }
+      this.#draft.saved();
+      this.settings = this.#draft.settings;
     });
   }
 
@@ -167,8 +166,9 @@ export class StudioModel {
   }
 
   #take(state: StudioState): void {
+    if (!this.#draft.take(state)) return;
     this.state = state;
-    if (!this.#unsaved) this.settings = state.settings;
+    this.settings = this.#draft.settings;
     const at = performance.now();
     const frames = state.stats.dropped_frames;
     const kept = this.#drops.filter((d) => at - d.at < RECENT && d.frames <= frames);

@@ -205,6 +205,7 @@ class FakeStudio implements StudioBackend {
       self_view: false,
     };
     this.#state = {
+      revision: 0,
       room: "rain-cafe",
       settings,
       broadcast: { phase: "idle" },
@@ -259,6 +260,7 @@ class FakeStudio implements StudioBackend {
   }
 
   #emit(): void {
+    this.#state = { ...this.#state, revision: this.#state.revision + 1 };
     this.#listen?.({ type: "state", ...structuredClone(this.#state) });
   }
 

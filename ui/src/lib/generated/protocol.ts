@@ -1852,6 +1852,11 @@ self_view: boolean, };
  */
 export type StudioState = {
 /**
+ * Counts the changes since the app's start: of two states the one with the higher number is the newer one, in
+ * whichever order they arrive (an answer and an event may overtake each other on their way to the page).
+ */
+revision: number,
+/**
  * The room that is published to, once it is known.
  */
 room: RoomId | null,
