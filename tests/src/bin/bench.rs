@@ -41,7 +41,14 @@ async fn main() -> Result<()> {
     macro_rules! measure {
         ($name:literal, $work:expr) => {
             if wanted($name) {
-                match $work.await {
+                let host = cpu::host()?;
+                let measured = $work.await;
+                println!(
+                    "<!-- {}: the machine's host gave {:.1} % of it to others -->",
+                    $name,
+                    cpu::host()?.stolen_since(&host) * 100.0
+                );
+                match measured {
                     Ok(new) => {
                         let new: Vec<Row> = new;
                         new.iter().for_each(|row| println!("{}", row.line()));

@@ -37,6 +37,34 @@ impl Reading {
     }
 }
 
+/// Time of all processors of the machine, in ticks: what the host of a virtual machine gave to others, and all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    stolen: u64,
+    all: u64,
+}
+
+/// Reads how much of its processors' time the machine did not get.
+///
+/// # Errors
+///
+/// There is no `/proc/stat`, or not as proc(5) says.
+pub fn host() -> Result<Host> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let fields: Vec<u64> = text.split_whitespace().skip(1).take(8).filter_map(|f| f.parse().ok()).collect();
+    Ok(Host { stolen: *fields.get(7).context("no stolen time")?, all: fields.iter().sum() })
+}
+
+impl Host {
+    /// The share of the time between two readings that others got, from 0 to 1: figures of a time with much of it are
+    /// not the program's.
+    #[must_use]
+    pub fn stolen_since(&self, before: &Self) -> f64 {
+        let all = self.all.saturating_sub(before.all);
+        if all > 0 { self.stolen.saturating_sub(before.stolen) as f64 / all as f64 } else { 0.0 }
+    }
+}
+
 /// Resident memory of one process that is its own (anonymous pages), in bytes.
 ///
 /// # Errors

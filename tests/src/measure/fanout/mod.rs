@@ -73,6 +73,8 @@ struct Run {
     cpu: f64,
     /// Memory of the process before anybody watched, with all watching, and at the end, in bytes.
     memory: [u64; 3],
+    /// The share of the machine's processors that its host gave to others meanwhile, from 0 to 1.
+    stolen: f64,
 }
 
 /// Measures everything.
@@ -207,13 +209,13 @@ async fn of_loop(clip: &Path, wire: Wire, count: usize, plan: &Plan) -> Result<R
 async fn measure(mut viewers: Program, pid: u32, before: u64, count: usize, plan: &Plan) -> Result<Run> {
     let joining = Duration::from_secs(30 + count as u64 / 50);
     viewers.line("that it measures", joining + plan.settle, |l| l == "measuring").await?;
-    let (began, with_all) = (cpu::read(pid)?, cpu::memory(pid)?);
+    let (began, with_all, host) = (cpu::read(pid)?, cpu::memory(pid)?, cpu::host()?);
     viewers.line("that it has measured", plan.measure + Duration::from_secs(20), |l| l == "measured").await?;
-    let (ended, at_end) = (cpu::read(pid)?, cpu::memory(pid)?);
+    let (ended, at_end, stolen) = (cpu::read(pid)?, cpu::memory(pid)?, cpu::host()?.stolen_since(&host));
     let seen = viewers.line("what it saw", Duration::from_secs(20), |l| l.starts_with('{')).await?;
     let seen: Seen = serde_json::from_str(&seen)?;
     anyhow::ensure!(seen.viewers == count, "only {} of {count} viewers stayed", seen.viewers);
     let cpu = ended.cores_since(&began) * 1e6 / count as f64;
     viewers.ended(Duration::from_secs(20)).await?;
-    Ok(Run { seen, cpu, memory: [before, with_all, at_end] })
+    Ok(Run { seen, cpu, memory: [before, with_all, at_end], stolen })
 }
