@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use mujian_media::frame::VideoConfig;
 use mujian_media::time::MediaTime;
 
-// The parser alone, without the server around it: these two are all that it takes from there.
+// The parser alone, without the server around it: these are all that it takes from there.
 #[derive(Clone, Debug)]
 pub struct SlateFrame {
     pub key: bool,
@@ -21,6 +21,7 @@ pub struct SlateLoop {
     pub config: Arc<VideoConfig>,
     pub frame_duration: MediaTime,
     pub frames: Vec<SlateFrame>,
+    pub tape: Option<()>,
 }
 
 #[path = "../checks/slate.rs"]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::browser::{Browser, Page};
 
@@ -129,15 +129,25 @@ pub async fn to_glass(browser: &mut Browser, page: Page, count: usize) -> Result
     Ok(found)
 }
 
-/// Put into the page before the click: from the click to the first picture that is presented.
+/// Put into the page before the click: from the click to the first picture that is presented, and to the first that is
+/// not far behind what has arrived.
 const FIRST: &str = r"
 (() => {
   window.__first = new Promise((done) => {
     addEventListener('click', (event) => {
       const began = event.timeStamp;
+      let first;
+      const presented = (now, data) => {
+        const video = document.querySelector('video');
+        const after = (data.presentationTime ?? now) - began;
+        first ??= after;
+        const { buffered } = video;
+        if (buffered.length > 0 && data.mediaTime > buffered.end(buffered.length - 1) - 0.5) done([first, after]);
+        else video.requestVideoFrameCallback(presented);
+      };
       const look = () => {
         const video = document.querySelector('video');
-        if (video) video.requestVideoFrameCallback((now, data) => done((data.presentationTime ?? now) - began));
+        if (video) video.requestVideoFrameCallback(presented);
         else requestAnimationFrame(look);
       };
       look();
@@ -146,15 +156,16 @@ const FIRST: &str = r"
   return true;
 })()";
 
-/// Milliseconds from a click on `selector` to the first picture of the video that it opens.
+/// Milliseconds from a click on `selector` to the first picture of the video that it opens, and to the first of what
+/// is at most half a second behind the newest that has arrived: a group of pictures must be decoded up to there.
 ///
 /// # Errors
 ///
 /// No video, or no picture within 10 s.
-pub async fn click_to_picture(browser: &mut Browser, page: Page, selector: &str) -> Result<f64> {
+pub async fn click_to_picture(browser: &mut Browser, page: Page, selector: &str) -> Result<(f64, f64)> {
     browser.visible(page, selector, Duration::from_secs(10)).await?;
     browser.eval(page, FIRST).await?;
     browser.click(page, selector).await?;
     let race = "Promise.race([window.__first, new Promise((_, no) => setTimeout(() => no(new Error('no picture within 10 s')), 10000))])";
-    browser.eval(page, race).await?.as_f64().context("no figure")
+    Ok(serde_json::from_value(browser.eval(page, race).await?)?)
 }

@@ -264,6 +264,54 @@ describe("joining", () => {
     room.run(150);
     expect(room.machine.status).toBe("playing");
     expect(room.behind).toBeLessThan(TUNING.target + 0.1);
+    // To the key frame, and to the end.
+    expect(room.seeks).toBe(2);
+  });
+
+  it("shows the key frame of a long group before the rest of it is decoded", () => {
+    const room = new Room();
+    room.made = 330;
+    const perform = room.element.perform.bind(room.element);
+    room.element.perform = (action) => {
+      if (action.do === "seek") room.element.seeking = true;
+      return perform(action);
+    };
+    room.connect();
+    room.run(60);
+    expect(room.element.currentTime).toBe(300 * FRAME);
+    expect(room.element.paused).toBe(true);
+    // It is seen.
+    room.element.seeking = false;
+    room.run(100);
+    expect(room.machine.status).toBe("playing");
+    expect(room.behind).toBeLessThan(TUNING.target + 0.2);
+  });
+
+  it("does not wait for a key frame that is not shown", () => {
+    const room = new Room();
+    room.made = 330;
+    room.element.seeking = true;
+    room.connect();
+    room.run(100);
+    expect(room.machine.status).toBe("waiting");
+    room.run(100);
+    expect(room.machine.status).toBe("playing");
+  });
+
+  it("goes straight to the end of a short group", () => {
+    const room = new Room();
+    room.made = 310;
+    room.connect();
+    room.run(60);
+    expect(room.machine.status).toBe("playing");
+    expect(room.seeks).toBe(1);
+  });
+
+  it("goes straight to the end where a seek costs too much", () => {
+    const room = new Room(WEBKIT_TUNING);
+    room.connect();
+    room.run(60);
+    expect(room.machine.status).toBe("playing");
     expect(room.seeks).toBe(1);
   });
 
@@ -281,7 +329,7 @@ describe("joining", () => {
     room.online = true;
     room.run(300);
     expect(room.machine.status).toBe("playing");
-    expect(room.seeks).toBe(1);
+    expect(room.seeks).toBe(2);
     expect(room.behind).toBeLessThan(0.6);
   });
 
@@ -297,7 +345,7 @@ describe("joining", () => {
     expect(room.behind).toBeGreaterThan(0.5);
     room.run(2000);
     expect(room.behind).toBeLessThan(TUNING.target + 0.15);
-    expect(room.seeks).toBe(1);
+    expect(room.seeks).toBe(2);
     room.run(3000);
     expect(room.element.rate).toBe(1);
   });

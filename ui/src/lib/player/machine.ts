@@ -39,6 +39,11 @@ export interface Tuning {
   readonly backMax: number;
   /** ...down to this. */
   readonly backKeep: number;
+  /**
+   * A group longer than this is decoded for a while before its end is seen: its key frame is shown meanwhile. Infinity
+   * where a seek costs too much.
+   */
+  readonly posterAbove: number;
   /** Bytes waiting to be appended; more means that appending does not work. */
   readonly queueMax: number;
 }
@@ -58,6 +63,7 @@ export const TUNING: Tuning = {
   jump: 2.5,
   backMax: 10,
   backKeep: 5,
+  posterAbove: 0.4,
   queueMax: 24 * 1024 * 1024,
 };
 
@@ -72,6 +78,7 @@ export const WEBKIT_TUNING: Tuning = {
   rateMin: 1,
   catchUpAbove: 0.4,
   fineSteps: false,
+  posterAbove: Infinity,
 };
 
 /** A stretch of the timeline that is buffered, in seconds. */
@@ -120,6 +127,8 @@ const APPEND_MAX = 512 * 1024;
 const BURST_QUIET = 20;
 /** ...and at the latest after this. */
 const BURST_MAX = 200;
+/** The key frame is waited for this long before what follows is gone to without it, in milliseconds. */
+const POSTER_MAX = 150;
 /** The playhead stands still for this long: its sound has a break, in milliseconds... */
 const BREAK = 150;
 /** ...and for this long: a stall. */
@@ -184,6 +193,8 @@ export class PlayerMachine {
 
   #started = false;
   #burst: { since: number; last: number } | undefined;
+  /** When the key frame was asked to be shown, before it starts. */
+  #posterAt: number | undefined;
   #userPaused = false;
   #failed = false;
   #rate = 1;
@@ -225,7 +236,8 @@ export class PlayerMachine {
 
   /** When `sample` should be called at the latest, besides every 100 ms. */
   get wakeAt(): number | undefined {
-    return this.#started ? undefined : this.#burst && this.#burst.last + BURST_QUIET;
+    if (this.#started || !this.#burst) return undefined;
+    return Math.max(this.#burst.last + BURST_QUIET, (this.#posterAt ?? -Infinity) + POSTER_MAX);
   }
 
   /** The next thing to do, until there is none. */
@@ -445,6 +457,12 @@ export class PlayerMachine {
     const burst = this.#burst;
     const last = media.ranges.at(-1);
     if (!burst || !last || media.readyState < 1 || this.#userPaused) return;
+    if (this.#posterAt === undefined && last.end - last.start > this.#tuning.posterAbove) {
+      this.#posterAt = now;
+      this.#actions.push({ do: "seek", to: last.start });
+      return;
+    }
+    if (media.seeking && now - (this.#posterAt ?? -Infinity) < POSTER_MAX) return;
     if (now - burst.last < BURST_QUIET && now - burst.since < BURST_MAX) return;
     if (this.#steps.length > 0 && now - burst.since < BURST_MAX) return;
     this.#started = true;
@@ -600,6 +618,7 @@ export class PlayerMachine {
     this.#anchors = [];
     this.#started = false;
     this.#burst = reconnect ? undefined : { since: now, last: now };
+    this.#posterAt = undefined;
     this.#rate = 1;
     this.#stalled = false;
     this.#quota = 0;
