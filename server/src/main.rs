@@ -1,6 +1,6 @@
 //! The `mujian-server` program.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,17 +44,27 @@ enum LogFormat {
 }
 
 const EXAMPLES: &str = "Examples:
-  mujian-server                                       serve on port 8080, RTMP on 1935, data in ./mujian-data
+  mujian-server
+      serve on port 8080, RTMP on 1935, data in ./mujian-data
   mujian-server --data /var/lib/mujian --http 127.0.0.1:9000
   mujian-server --config mujian.toml --log-format json
-  mujian-server --allow-host live.example.org         also answer to a name, as http://live.example.org:8080
-  mujian-server --http 127.0.0.1:0 --rtmp 127.0.0.1:0 any free ports; the line \"ready ...\" tells which
+  mujian-server --allow-host live.example.org
+      also answer to a name, as http://live.example.org:8080
+  mujian-server --http 127.0.0.1:0 --rtmp 127.0.0.1:0
+      any free ports; the line \"ready ...\" tells which
+
+While the server has no operator, it prints a set-up code when it starts. Who
+enters it on the account page becomes its operator.
 
 When it can serve, one line goes to stdout: ready http=ADDR rtmp=ADDR
 SIGTERM or Ctrl-C stops it cleanly, with exit code 0.
 
-Exit codes: 0 stopped, 1 other failure, 2 wrong options, 3 bad configuration, 4 port in use,
-5 data folder not writable, 6 disk full, 7 database of a newer version, 8 data folder in use.";
+Exit codes:
+  0  stopped                       5  the data folder cannot be written
+  1  another failure               6  the disk is full
+  2  the command line is wrong     7  the database is of a newer version
+  3  the configuration is wrong    8  the data folder is in use
+  4  a port is in use";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -84,7 +94,7 @@ fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("MUJIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }
 }
@@ -103,13 +113,19 @@ async fn run(options: Options) -> Result<(), StartError> {
     // Signals count from the first moment on: one that comes while starting is not lost.
     let mut signals = Signals::new();
     let running = Server::start(config).await?;
+    let (page, publish) = (here(running.http), here(running.rtmp));
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        eprintln!(
+            "Mujian is at http://{page}/ on this computer; programs publish to rtmp://{publish}/live. Ctrl-C stops it."
+        );
+    }
     if let Some(code) = running.setup_code() {
         // To the terminal and not to the log, which may be kept or sent somewhere.
         eprintln!(
-            "No operator yet. Log in on the account page (/account) and enter this set-up code there to run the server: {code}"
+            "The server has no operator yet. Open http://{page}/account, sign up or log in, and enter this set-up code there: {code}"
         );
     }
-    let mut stdout = std::io::stdout();
     // Whoever started us may have closed stdout; serving goes on.
     let _ = writeln!(stdout, "ready http={} rtmp={}", running.http, running.rtmp);
     let _ = stdout.flush();
@@ -120,6 +136,11 @@ async fn run(options: Options) -> Result<(), StartError> {
         () = signals.wait() => tracing::warn!("Stopped at once, as asked again."),
     }
     Ok(())
+}
+
+/// An address as a person on this computer opens it.
+fn here(listening: SocketAddr) -> String {
+    if listening.ip().is_unspecified() { format!("localhost:{}", listening.port()) } else { listening.to_string() }
 }
 
 /// SIGTERM and SIGINT.

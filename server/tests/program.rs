@@ -86,6 +86,7 @@ fn it_serves_and_stops_when_asked() {
         assert_eq!(code, Some(0), "{stderr}");
         // The code is for who sits at the terminal.
         assert_eq!(stderr.matches("set-up code").count(), 1, "{stderr}");
+        assert!(stderr.contains(&format!("Open http://{}/account, sign up", program.http)), "{stderr}");
         let mut rest = String::new();
         program.child.stdout.as_mut().unwrap().read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "", "only one line goes to stdout");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mujian_tests::flv::{HOLE, SOUND_HOLE, Viewer};
-use mujian_tests::process::{Program, ours, run};
+use mujian_tests::process::{Program, ours, run, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::Server;
 use mujian_tests::sound::Sound;
@@ -158,6 +158,42 @@ async fn what_cannot_be_broadcast_is_told_with_an_exit_code() -> Result<()> {
         assert!(told.starts_with("error: ") && told.ends_with('.') && !words.contains("panicked"), "{what}: {words}");
     }
     assert_eq!(server.stage(&room).await?, "off");
+    Ok(())
+}
+
+/// What `make run` does where there is no display.
+#[tokio::test]
+async fn without_a_display_a_server_and_a_test_card_run_and_their_addresses_are_printed() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("demo");
+    let programs = ours("mujian")?;
+    let mut command = Command::new(source_root().join("tests/tools/headless"));
+    command.env("MUJIAN_PROGRAMS", programs.parent().context("no folder")?).env("MUJIAN_DATA", &data);
+    command.env("MUJIAN_HTTP", "0.0.0.0:0").env("MUJIAN_RTMP", "127.0.0.1:0");
+    let mut demo = Program::start(&mut command)?;
+    let mut addresses = Vec::new();
+    for words in ["Watch it in a browser:", "Watch it in a player:"] {
+        let line = demo.line(words, Duration::from_secs(60), |l| l.starts_with(words)).await?;
+        addresses.push(line.split_whitespace().last().context("no address")?.to_owned());
+    }
+    let (page, player) = (&addresses[0], &addresses[1]);
+    assert_eq!(reqwest::get(page).await?.status(), 200, "{page}");
+    let viewer = wait::until("the stream", SOON, || async { Ok(Viewer::open(player).await.ok()) }).await?;
+    viewer.more_pictures(60, SOON).await?;
+
+    // What opens the room is its owner's alone, and is neither printed nor on a command line.
+    let secret = data.join("demo.env");
+    let kept = std::fs::read_to_string(&secret)?;
+    let key = kept.lines().find_map(|l| l.strip_prefix("key=")).context("no key")?;
+    assert_eq!(std::fs::metadata(&secret)?.permissions().mode() & 0o077, 0);
+    assert!(!kept.contains("password") && !demo.words().contains(key), "{}", demo.words());
+    let seen = String::from_utf8(run("ps", ["-eo", "args", "--no-headers", "-ww"], SOON).await?)?;
+    assert!(seen.contains("mujian live") && !seen.contains(key), "{seen}");
+
+    demo.signal(libc::SIGTERM);
+    assert_eq!(demo.ended(SOON).await?.code(), Some(0), "{}", demo.words());
+    assert!(viewer.ended().is_some(), "the broadcast said goodbye");
     Ok(())
 }
 

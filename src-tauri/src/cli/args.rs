@@ -9,36 +9,57 @@ use mujian_protocol::RoomId;
 use mujian_protocol::studio::{Preset, StudioSettings, VideoSource};
 use url::Url;
 
+// No line is longer than a terminal of 80 columns shows: what is broken by it cannot be read.
 const EXAMPLES: &str = "\
 Examples:
-  mujian                                         open the app
+  mujian             open the app
+  mujian devices     what there is to capture from
+  mujian encoders    which video encoders work here
   mujian live --server http://127.0.0.1:8080 --room demo --test-card
-  mujian devices                                 what there is to capture from
-  mujian encoders                                which video encoders work here";
+
+`mujian live --help` tells more. MUJIAN_LOG=info shows the log.";
+
+const DEVICES_HELP: &str = "\
+The first word of each line is the id that `mujian live` takes:
+  mujian live ... --camera /dev/video0 --mic default";
+
+const ENCODERS_HELP: &str = "\
+Each is tried for up to five seconds. The first word of each line is the name
+that `mujian live` takes:
+  mujian live ... --encoder libx264";
 
 const LIVE_HELP: &str = "\
+A room and its stream key are made on the server's account page, as
+http://live.example.org/account; the room is the end of its address,
+/watch/ROOM.
+
 Examples:
   # the test card to a room, with the room's stream key
-  MUJIAN_STREAM_KEY=... mujian live --server http://live.example.org --room demo --test-card
+  MUJIAN_STREAM_KEY=... mujian live --room demo \\
+      --server http://live.example.org --test-card
 
   # the screen and the default microphone, as the owner of the room
-  MUJIAN_PASSWORD=... mujian live --server http://live.example.org --room demo --name alice --screen
+  MUJIAN_PASSWORD=... mujian live --room demo --name alice \\
+      --server http://live.example.org --screen
 
   # a file over and over, straight to an RTMP server
-  MUJIAN_STREAM_KEY=... mujian live --server rtmp://live.example.org/live --room demo --file show.mp4 --loop
+  MUJIAN_STREAM_KEY=... mujian live --room demo \\
+      --server rtmp://live.example.org/live --file show.mp4 --loop
 
 Exit codes:
-  0  the stream ended properly        4  a device or an encoder failed
-  1  a fault of ours                  5  the server cannot be reached
-  2  the command line is wrong        6  the media file cannot be played
+  0  the stream ended properly     4  a device or an encoder failed
+  1  a fault of ours               5  the server cannot be reached
+  2  the command line is wrong     6  the media file cannot be played
   3  refused: wrong key or password, or somebody else publishes
 
-Ctrl-C and SIGTERM end the stream properly. SIGUSR1 leaves for a while: the camera is closed and nothing captured
-from then on is sent, only sound with --keep-sound. SIGUSR2 comes back. Leaving and coming back that the owner presses
-in a browser are followed too (not with an rtmp:// address, which says nothing of them).
+Ctrl-C and SIGTERM end the stream properly. SIGUSR1 leaves for a while: the
+camera is closed and nothing captured from then on is sent, only sound with
+--keep-sound. SIGUSR2 comes back. Leaving and coming back that the owner
+presses in a browser are followed too (not with an rtmp:// address, which says
+nothing of them).
 
-With --json each line of standard output is one object with a `type`: starting, live, away, back, stats, reconnecting,
-notice, ended, error.";
+With --json each line of standard output is one object with a `type`: starting,
+live, away, back, stats, reconnecting, notice, ended, error.";
 
 /// Go live, leave for a while, and come back.
 #[derive(Debug, Parser)]
@@ -70,8 +91,10 @@ pub enum Command {
     #[command(after_help = LIVE_HELP)]
     Live(Box<LiveArgs>),
     /// List cameras, screens and microphones.
+    #[command(after_help = DEVICES_HELP)]
     Devices(ListArgs),
     /// Try the video encoders of this machine and say which work.
+    #[command(after_help = ENCODERS_HELP)]
     Encoders(ListArgs),
     /// The app's window, without the process that watches over it.
     #[command(hide = true)]
@@ -123,8 +146,8 @@ pub struct LiveArgs {
     /// The server: its address (http or https), or an RTMP address (rtmp://HOST[:PORT]/live).
     #[arg(long, value_name = "URL", value_parser = server_url, env = "MUJIAN_SERVER")]
     pub server: Url,
-    /// The room to publish to.
-    #[arg(long, value_name = "ROOM")]
+    /// The room to publish to: the end of its address, /watch/ROOM.
+    #[arg(long, value_name = "ROOM", value_parser = room)]
     pub room: RoomId,
     /// The room's stream key. Other users of this machine can read command lines: prefer the variable.
     #[arg(long, env = "MUJIAN_STREAM_KEY", hide_env_values = true, value_name = "KEY", value_parser = key)]
@@ -243,8 +266,7 @@ fn http_url(s: &str) -> Result<Url, String> {
 }
 
 fn server_url(s: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(s).map_err(|e| format!("not an address ({e}); write it as http://HOST:PORT or rtmp://HOST/live"))?;
+    let url = Url::parse(s).map_err(|_| "not an address; write it as http://HOST:PORT or rtmp://HOST/live")?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err("it names no host".into());
     }
@@ -255,6 +277,10 @@ fn server_url(s: &str) -> Result<Url, String> {
         "http" | "https" | "rtmp" => Ok(url),
         other => Err(format!("{other}:// is not known; use http, https or rtmp")),
     }
+}
+
+fn room(s: &str) -> Result<RoomId, String> {
+    s.parse().map_err(|_| "no room is called so; a room is the end of its address, /watch/ROOM".into())
 }
 
 fn key(s: &str) -> Result<String, String> {
@@ -317,6 +343,13 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        for line in [EXAMPLES, LIVE_HELP, DEVICES_HELP, ENCODERS_HELP].iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() < 80, "{line}");
+        }
     }
 
     #[test]
