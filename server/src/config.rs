@@ -173,6 +173,18 @@ pub enum ConfigError {
     Value(String),
 }
 
+impl ConfigError {
+    /// What is wrong, without what to do.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unreadable { path, source } => format!("{}: {source}", path.display()),
+            Self::Malformed { path, detail } => format!("{}: {detail}", path.display()),
+            Self::Value(what) => what.clone(),
+        }
+    }
+}
+
 impl Config {
     /// A configuration for one computer: only programs on it reach the server, any free ports.
     #[must_use]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mujian_protocol::{AccountId, ApiError, ErrorCode};
+use mujian_protocol::{AccountId, ApiError, ErrorCode, Problem};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -74,7 +74,8 @@ impl Grants {
     pub fn issue(&self, request: GrantRequest) -> Result<Grant, ApiError> {
         let mut held = self.inner.held.lock();
         if held.len() >= self.inner.most {
-            return Err(ApiError::new(ErrorCode::RateLimited, "The room is full. Try again in a moment."));
+            return Err(ApiError::new(ErrorCode::RateLimited, "The room is full. Try again in a moment.")
+                .about(Problem::RoomFull));
         }
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(State::default());

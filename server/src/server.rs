@@ -66,7 +66,7 @@ impl StartError {
         let (code, problem) = match self {
             Self::Data(error) => (ErrorCode::Storage, Some(error.problem())),
             Self::Store(StoreError::Full) => (ErrorCode::Storage, Some(Problem::ServerDiskFull)),
-            Self::Store(_) => (ErrorCode::Storage, None),
+            Self::Store(_) => (ErrorCode::Storage, Some(Problem::ServerDataFailed)),
             Self::PortInUse { address, .. } => {
                 (ErrorCode::Internal, Some(Problem::PortInUse { address: address.to_string() }))
             }
@@ -74,7 +74,8 @@ impl StartError {
                 let (address, reason) = (address.to_string(), source.to_string());
                 (ErrorCode::Internal, Some(Problem::PortRefused { address, reason }))
             }
-            Self::Config(_) | Self::Damaged(_) => (ErrorCode::Internal, None),
+            Self::Config(error) => (ErrorCode::Internal, Some(Problem::SettingsDamaged { reason: error.reason() })),
+            Self::Damaged(_) => (ErrorCode::Internal, Some(Problem::ProgramDamaged)),
         };
         ApiError::new(code, self.to_string()).about(problem)
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
+use mujian_protocol::{Field, Problem};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Scalars that one visible character may be made of; a family emoji has 11.
@@ -21,6 +22,18 @@ pub enum TextError {
     /// It has characters that cannot be seen or that reorder what stands around them.
     #[error("has characters that are not allowed")]
     Forbidden,
+}
+
+impl TextError {
+    /// The same, for the interface.
+    #[must_use]
+    pub fn problem(self, field: Field) -> Problem {
+        match self {
+            Self::Empty => Problem::TextEmpty { field },
+            Self::TooLong(max) => Problem::TextTooLong { field, max: u32::try_from(max).unwrap_or(u32::MAX) },
+            Self::Forbidden => Problem::TextForbidden { field },
+        }
+    }
 }
 
 /// A line of text: outer blanks cut, line ends and tabs turned into blanks, `min` to `max`

@@ -133,6 +133,7 @@ impl Api {
                 ErrorCode::Internal,
                 format!("The server's answer was not understood ({e}). Its version may differ from the app's."),
             )
+            .about(Problem::VersionDiffers)
         })
     }
 
@@ -266,6 +267,7 @@ pub fn error_of(answer: &ApiResponse) -> Option<ApiError> {
             _ => ErrorCode::Internal,
         };
         ApiError::new(code, format!("The server answered {status}, without a reason. Is it a Mujian server?"))
+            .about(Problem::NoMujianServer)
     }))
 }
 

@@ -8,8 +8,8 @@ use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo};
 use mujian_protocol::room::Away;
-use mujian_protocol::studio::{Broadcast, Notice, Share, StudioSettings, StudioState};
-use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use mujian_protocol::studio::{Broadcast, Notice, NoticeCode, Share, StudioSettings, StudioState};
+use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 use parking_lot::Mutex;
 use reqwest::Method;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,6 +24,7 @@ use crate::host::info::HostInfo;
 use crate::host::share;
 use crate::instance::Only;
 use crate::own_room;
+use crate::problem::on_air;
 use crate::studio::absence;
 use crate::studio::rig::Rig;
 use crate::studio::{Start, Studio, Target};
@@ -199,7 +200,7 @@ impl App {
     pub async fn close_session(&self) -> Result<(), ApiError> {
         self.own_session()?;
         if is_on_air(&self.studio.state().broadcast) {
-            return Err(ApiError::new(ErrorCode::Conflict, "You are on air. End the broadcast first."));
+            return Err(on_air("You are on air. End the broadcast first."));
         }
         let told = self.api.call::<serde_json::Value>(Method::DELETE, "/sessions/current", None::<&()>).await;
         if let Err(error) = told {
@@ -213,7 +214,8 @@ impl App {
         if self.hosted.is_none() {
             return Ok(());
         }
-        Err(ApiError::new(ErrorCode::Conflict, "This is your own server: you are always logged in to it."))
+        let sentence = "This is your own server: you are always logged in to it.";
+        Err(ApiError::new(ErrorCode::Conflict, sentence).about(Problem::OwnServer))
     }
 
     /// Changes the studio's settings and remembers them. On air, the room's words change at once.
@@ -244,7 +246,7 @@ impl App {
     /// As the server says, `Conflict` when it is on air. What comes after is in the studio's state.
     pub async fn go_live(&self) -> Result<(), ApiError> {
         if is_on_air(&self.studio.state().broadcast) {
-            return Err(ApiError::new(ErrorCode::Conflict, "You are on air already."));
+            return Err(on_air("You are on air already."));
         }
         let settings = self.studio.state().settings.clone();
         let room = own_room::prepare(&self.api, &self.cache, &self.server, &settings).await?;
@@ -333,8 +335,8 @@ impl App {
         let notice = match resumed.await {
             Ok(away) => {
                 let (code, goes_on) = match away {
-                    Some(_) => ("resumed_away", "You are still away, and your camera is off."),
-                    None => ("resumed", "The broadcast goes on."),
+                    Some(_) => (NoticeCode::ResumedAway, "You are still away, and your camera is off."),
+                    None => (NoticeCode::Resumed, "The broadcast goes on."),
                 };
                 self.intend(&Intent { away, ..intent });
                 let message = format!("Mujian was ended by a crash while you were on air. {goes_on}");
@@ -345,7 +347,7 @@ impl App {
                 let message = format!(
                     "Mujian was ended by a crash while you were on air, and the broadcast cannot go on: {error}"
                 );
-                Notice { message, ..Notice::of("not_resumed", error) }
+                Notice { message, ..Notice::of(NoticeCode::NotResumed, error) }
             }
         };
         self.studio.update(move |state| state.notices.push(notice));
@@ -365,7 +367,8 @@ impl App {
     /// `Conflict` when no server is hosted; else the server's sentence.
     pub async fn share(&self, on: bool) -> Result<Share, ApiError> {
         let hosted = self.hosted.as_ref().ok_or_else(|| {
-            ApiError::new(ErrorCode::Conflict, "The server is not hosted by this app; its own address can be shared.")
+            let sentence = "The server is not hosted by this app; its own address can be shared.";
+            ApiError::new(ErrorCode::Conflict, sentence).about(Problem::NotHosting)
         })?;
         let room = match self.studio.state().room.clone() {
             None if on && self.api.account().is_some() => {

@@ -58,7 +58,10 @@ async fn take_within(data: &Path, answer: Duration) -> Result<Taken, ApiError> {
             "Mujian is open already. Use its window, or give this one a data folder of its own with --data.".into(),
         )
         .about(Problem::AlreadyOpen)),
-        Err(TryLockError::Error(e)) => Err(sentence(format!("{} cannot be locked ({e}).", path.display()))),
+        Err(TryLockError::Error(e)) => {
+            let problem = Problem::FolderNotWritable { path: data.display().to_string(), reason: e.to_string() };
+            Err(sentence(format!("{} cannot be locked ({e}).", path.display())).about(problem))
+        }
     }
 }
 

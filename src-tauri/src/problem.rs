@@ -1,55 +1,80 @@
 //! Errors of capture as the interface has sentences for them, in the person's language.
 
-use mujian_av::AvError;
+use mujian_av::{AvError, Fault};
 use mujian_protocol::studio::VideoSource;
-use mujian_protocol::{Part, Problem};
+use mujian_protocol::{ApiError, EncoderFault, ErrorCode, Part, Problem};
 
 use crate::capture::CaptureError;
+use crate::capture::microphone::NONE_SET_UP;
 
 /// What keeps a source of pictures from being shown.
 #[must_use]
 pub fn of_source(source: &VideoSource, error: &CaptureError) -> Option<Problem> {
     match source {
+        // None was chosen, because there is none.
+        VideoSource::Camera { device } if device.is_empty() => Some(Problem::CameraNone),
         VideoSource::Camera { device } => of_device(Part::Camera, device, error),
         VideoSource::Screen { device } => of_device(Part::Screen, device, error),
+        VideoSource::File { path, .. } if path.is_empty() => Some(Problem::FileUnset),
         VideoSource::File { path, .. } => of_file(path, error),
         VideoSource::TestCard => None,
     }
 }
 
-/// What keeps a microphone from being heard.
+/// What keeps a microphone from being heard; `id` as it was chosen.
 #[must_use]
-pub fn of_microphone(error: &CaptureError) -> Option<Problem> {
-    match error {
-        CaptureError::NoMicrophone { reason } => Some(Problem::MicrophoneNone { reason: reason.clone() }),
-        CaptureError::Microphone { device, .. }
-        | CaptureError::MicrophoneDenied { device }
-        | CaptureError::NothingCame { device, .. }
-        | CaptureError::Stopped(device) => of_device(Part::Microphone, device, error),
-        CaptureError::Av(_) | CaptureError::Wayland | CaptureError::NoDisplay | CaptureError::Unsupported(_) => None,
-    }
+pub fn of_microphone(id: &str, error: &CaptureError) -> Option<Problem> {
+    of_device(Part::Microphone, id, error)
 }
 
 /// What keeps a list of devices empty.
 #[must_use]
-pub fn of_list(error: &CaptureError) -> Option<Problem> {
-    of_device(Part::Screen, "", error)
-        .filter(|p| matches!(p, Problem::ScreenOnWayland | Problem::ScreenNone))
-        .or_else(|| of_microphone(error))
+pub fn of_list(error: &CaptureError) -> Problem {
+    match error {
+        CaptureError::Wayland => Problem::ScreenOnWayland,
+        CaptureError::NoDisplay => Problem::ScreenNone,
+        CaptureError::NoMicrophone { reason } => no_microphone(reason),
+        other => Problem::MicrophoneNone { reason: other.to_string() },
+    }
 }
 
 /// What keeps an encoder from working.
 #[must_use]
-pub fn of_encoder(error: &AvError) -> Option<Problem> {
+pub fn of_encoder(name: &str, error: &AvError) -> Problem {
     match error {
-        AvError::Encoder { name, reason } => {
-            Some(Problem::EncoderFailed { name: name.clone(), reason: reason.clone() })
-        }
-        AvError::NoHardware { label, reason } => {
-            Some(Problem::EncoderFailed { name: label.clone(), reason: reason.clone() })
-        }
-        AvError::Missing { what } => Some(Problem::FfmpegLacks { what: what.clone() }),
-        _ => None,
+        AvError::MissingEncoder { name } => Problem::EncoderMissing { name: name.clone() },
+        AvError::Encoder { name, .. } => Problem::EncoderFailed { name: name.clone(), why: fault(error) },
+        _ => Problem::EncoderFailed { name: name.to_owned(), why: fault(error) },
+    }
+}
+
+/// Why an encoder does not work, without its name.
+#[must_use]
+pub fn fault(error: &AvError) -> EncoderFault {
+    match error {
+        AvError::MissingEncoder { .. } => EncoderFault::Missing,
+        AvError::NoHardware { reason, .. } => EncoderFault::NoHardware { reason: reason.clone() },
+        AvError::Encoder { reason, .. } => match reason {
+            Fault::Said(reason) => EncoderFault::Refused { reason: reason.clone() },
+            Fault::Lost { sent, came } => EncoderFault::Lost { sent: *sent, came: *came },
+            Fault::Wrong { .. } => EncoderFault::Wrong,
+            Fault::NoKeyFrame => EncoderFault::NoKeyFrame,
+            Fault::Unstreamable(_) => EncoderFault::Unstreamable,
+        },
+        other => EncoderFault::Refused { reason: other.to_string() },
+    }
+}
+
+/// Something that cannot be while on air.
+#[must_use]
+pub fn on_air(sentence: &str) -> ApiError {
+    ApiError::new(ErrorCode::Conflict, sentence).about(Problem::OnAir)
+}
+
+fn no_microphone(reason: &str) -> Problem {
+    match reason {
+        NONE_SET_UP => Problem::MicrophoneUnset,
+        reason => Problem::MicrophoneNone { reason: reason.to_owned() },
     }
 }
 
@@ -65,15 +90,14 @@ fn of_device(part: Part, device: &str, error: &CaptureError) -> Option<Problem> 
             Problem::DeviceSilent { part, device, seconds: limit.as_secs() }
         }
         CaptureError::NothingCame { seconds, .. } => Problem::DeviceSilent { part, device, seconds: *seconds },
-        CaptureError::Av(AvError::Missing { what }) => Problem::FfmpegLacks { what: what.clone() },
-        CaptureError::Av(AvError::Device { reason, .. }) | CaptureError::Microphone { reason, .. } => {
-            Problem::DeviceFailed { part, device, reason: reason.clone() }
-        }
+        CaptureError::Av(AvError::MissingInput { name }) => Problem::InputMissing { name: name.clone() },
+        CaptureError::Av(AvError::Device { reason, .. } | AvError::Ffmpeg { reason, .. })
+        | CaptureError::Microphone { reason, .. } => Problem::DeviceFailed { part, device, reason: reason.clone() },
         CaptureError::Av(other) => Problem::DeviceFailed { part, device, reason: other.to_string() },
         CaptureError::Wayland => Problem::ScreenOnWayland,
         CaptureError::NoDisplay => Problem::ScreenNone,
         CaptureError::Unsupported(_) => Problem::PartUnsupported { part },
-        CaptureError::NoMicrophone { reason } => Problem::MicrophoneNone { reason: reason.clone() },
+        CaptureError::NoMicrophone { reason } => no_microphone(reason),
         CaptureError::Stopped(_) => Problem::DeviceStopped { part, device },
     })
 }
@@ -89,7 +113,7 @@ fn of_file(path: &str, error: &CaptureError) -> Option<Problem> {
         AvError::NoStreams { .. } => Problem::FileEmpty { path },
         AvError::Undecodable { reason, .. } => Problem::FileDamaged { path, reason: reason.clone() },
         AvError::TimedOut { limit, .. } => Problem::FileSlow { path, seconds: limit.as_secs() },
-        AvError::Missing { what } => Problem::FfmpegLacks { what: what.clone() },
+        AvError::Ffmpeg { reason, .. } => Problem::FileDamaged { path, reason: reason.clone() },
         other => Problem::FileDamaged { path, reason: other.to_string() },
     })
 }
@@ -128,16 +152,72 @@ mod tests {
             (AvError::Denied { path: path() }, Problem::FileDenied { path: path() }),
             (AvError::Folder { path: path() }, Problem::FileFolder { path: path() }),
             (AvError::NoStreams { path: path() }, Problem::FileEmpty { path: path() }),
+            (
+                AvError::NotMedia { path: path(), reason: "it is text".into() },
+                Problem::FileUnknown { path: path(), reason: "it is text".into() },
+            ),
+            (
+                AvError::Undecodable { path: path(), reason: "no picture".into() },
+                Problem::FileDamaged { path: path(), reason: "no picture".into() },
+            ),
+            (
+                AvError::TimedOut { path: path(), limit: Duration::from_secs(5) },
+                Problem::FileSlow { path: path(), seconds: 5 },
+            ),
+            (
+                AvError::Ffmpeg { what: "seek", reason: "Input/output error".into() },
+                Problem::FileDamaged { path: path(), reason: "Input/output error".into() },
+            ),
         ] {
             assert_eq!(of_source(&file, &error.into()), Some(problem));
         }
+        // Nothing chosen is not a thing without a name.
+        let gone = || AvError::Gone { device: "the camera ".into() }.into();
+        assert_eq!(of_source(&VideoSource::Camera { device: String::new() }, &gone()), Some(Problem::CameraNone));
+        let unset = VideoSource::File { path: String::new(), looped: false };
+        assert_eq!(of_source(&unset, &AvError::NotFound { path: String::new() }.into()), Some(Problem::FileUnset));
         let screen = VideoSource::Screen { device: ":0".into() };
         assert_eq!(of_source(&screen, &CaptureError::Wayland), Some(Problem::ScreenOnWayland));
-        assert_eq!(of_list(&CaptureError::NoDisplay), Some(Problem::ScreenNone));
-        let denied = CaptureError::MicrophoneDenied { device: "yeti".into() };
-        let part = Part::Microphone;
-        assert_eq!(of_microphone(&denied), Some(Problem::DeviceDenied { part, device: "yeti".into() }));
-        let none = CaptureError::NoMicrophone { reason: "none is set up".into() };
-        assert_eq!(of_list(&none), Some(Problem::MicrophoneNone { reason: "none is set up".into() }));
+        assert_eq!(of_list(&CaptureError::NoDisplay), Problem::ScreenNone);
+        let (part, device) = (Part::Microphone, "yeti".to_owned());
+        let label = || "The microphone yeti".to_owned();
+        for (error, problem) in [
+            (
+                CaptureError::MicrophoneDenied { device: "yeti".into() },
+                Problem::DeviceDenied { part, device: device.clone() },
+            ),
+            (AvError::Busy { device: label() }.into(), Problem::DeviceBusy { part, device: device.clone() }),
+            (AvError::Gone { device: label() }.into(), Problem::DeviceGone { part, device: device.clone() }),
+            (
+                CaptureError::NothingCame { device: label(), seconds: 2 },
+                Problem::DeviceSilent { part, device: device.clone(), seconds: 2 },
+            ),
+        ] {
+            assert_eq!(of_microphone("yeti", &error), Some(problem), "{error}");
+        }
+        let none = |reason: &str| of_list(&CaptureError::NoMicrophone { reason: reason.into() });
+        assert_eq!(none(NONE_SET_UP), Problem::MicrophoneUnset);
+        assert_eq!(none("it broke"), Problem::MicrophoneNone { reason: "it broke".into() });
+    }
+
+    #[test]
+    fn an_encoder_that_fails_says_how() {
+        let name = || "h264_vaapi".to_owned();
+        let failed = |reason| AvError::Encoder { name: name(), reason };
+        for (error, why) in [
+            (failed(Fault::Said("busy".into())), EncoderFault::Refused { reason: "busy".into() }),
+            (failed(Fault::Lost { sent: 10, came: 9 }), EncoderFault::Lost { sent: 10, came: 9 }),
+            (failed(Fault::Wrong { picture: 1, decibels: 9 }), EncoderFault::Wrong),
+            (failed(Fault::NoKeyFrame), EncoderFault::NoKeyFrame),
+            (failed(Fault::Unstreamable("x".into())), EncoderFault::Unstreamable),
+            (
+                AvError::NoHardware { label: "VA-API".into(), reason: "none".into() },
+                EncoderFault::NoHardware { reason: "none".into() },
+            ),
+        ] {
+            assert_eq!(of_encoder("h264_vaapi", &error), Problem::EncoderFailed { name: name(), why }, "{error}");
+        }
+        let missing = AvError::MissingEncoder { name: name() };
+        assert_eq!(of_encoder("h264_vaapi", &missing), Problem::EncoderMissing { name: name() });
     }
 }

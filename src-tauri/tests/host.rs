@@ -112,6 +112,39 @@ async fn sharing_opens_another_address_and_closes_it() {
 }
 
 #[tokio::test]
+async fn the_hosts_own_settings_count_and_a_mistake_in_them_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("server.toml");
+    std::fs::write(&settings, "registration_open = false\n").unwrap();
+    let hosted = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap();
+    let about = reqwest::get(format!("http://{}/api/v1/server", hosted.info().http)).await.unwrap();
+    let about: serde_json::Value = about.json().await.unwrap();
+    assert_eq!(about["registration_open"], false, "{about}");
+    stop(&hosted).await;
+
+    std::fs::write(&settings, "registration = false\n").unwrap();
+    let error = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap_err();
+    assert!(error.message.contains("server.toml has a mistake"), "{}", error.message);
+    let Some(Problem::SettingsDamaged { reason }) = error.problem.as_deref() else { panic!("{error:?}") };
+    assert!(reason.contains("server.toml") && reason.contains("registration"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let hosted = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap();
+    stop(&hosted).await;
+    let path = dir.path().join("server").join("mujian.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "user_version", 9999).unwrap();
+    drop(database);
+    let error = Hosted::start(options(dir.path(), Duration::from_secs(60))).await.unwrap_err();
+    assert_eq!(error.code, mujian_protocol::ErrorCode::Storage);
+    let told = error.problem.as_deref();
+    assert!(matches!(told, Some(Problem::NewerData { path: p, found: 9999, .. }) if *p == path.display().to_string()));
+}
+
+#[tokio::test]
 async fn a_data_folder_that_cannot_be_used_is_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("server"), "in the way").unwrap();

@@ -15,7 +15,7 @@ use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{Credentials, LeaveRequest, NewRoom, OwnedRoom, RoomView};
 use mujian_protocol::app::{LinkState, MediaState, RoomChannelMessage};
 use mujian_protocol::room::{Away, ClientMessage, DanmakuMode, RoomEventBody, ServerMessage, Stage};
-use mujian_protocol::studio::{AwayStep, Broadcast, Preset, StudioSettings, StudioState, VideoSource};
+use mujian_protocol::studio::{AwayStep, Broadcast, NoticeCode, Preset, StudioSettings, StudioState, VideoSource};
 use mujian_protocol::{ErrorCode, LeaveId, RoomId, WallTime};
 use mujian_server::{Config, Running, Server};
 use reqwest::Method;
@@ -260,7 +260,7 @@ async fn a_broadcast_that_begins_away_opens_nothing_until_back() {
     let file = VideoSource::File { path: "/nowhere/at/all.mp4".into(), looped: false };
     studio.set(StudioSettings { source: file, ..settings.clone() }).await.unwrap();
     studio.back();
-    let failed = until(&studio, "why not", |s| s.notices.iter().any(|n| n.code == "back_failed")).await;
+    let failed = until(&studio, "why not", |s| s.notices.iter().any(|n| n.code == NoticeCode::BackFailed)).await;
     assert!(failed.away.is_some() && studio.is_away());
     studio.set(settings).await.unwrap();
     studio.back();
@@ -288,7 +288,7 @@ async fn a_second_publisher_is_refused_and_another_source_can_be_tried_on_air() 
     let settings = first.state().settings.clone();
     let file = VideoSource::File { path: "/nowhere/at/all.mp4".into(), looped: false };
     first.set(StudioSettings { source: file, ..settings.clone() }).await.unwrap();
-    until(&first, "a notice", |s| s.notices.iter().any(|n| n.code == "source_failed")).await;
+    until(&first, "a notice", |s| s.notices.iter().any(|n| n.code == NoticeCode::SourceFailed)).await;
     let sent = first.state().stats.sent_frames;
     let state = until(&first, "frames go on", |s| s.stats.sent_frames > sent + 30).await;
     assert!(live(&state));

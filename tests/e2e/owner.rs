@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
 use mujian_tests::flv::{SLATE_HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::process::ours;
 use mujian_tests::wait;
 use mujian_tests::webdriver::Window;
 
@@ -150,5 +151,45 @@ async fn what_goes_wrong_is_said_in_the_persons_language() -> Result<()> {
     app.eval("(localStorage.setItem('mujian.language', 'zh-CN'), location.reload(), true)").await?;
     app.wait(&shows("/nowhere/at/all.mp4 没有这个文件。请检查名字，或重新选择。"), SOON).await?;
     assert_eq!(app.eval(&shows("There is no file")).await?, false);
+
+    // Why the other encoders do not work: each in Chinese, the system's own words for it too.
+    let why = "(document.querySelector('.setup details')?.setAttribute('open', ''), \
+               [...document.querySelectorAll('.setup details li')].map((li) => li.innerText))";
+    let whys = app.wait(&format!("({why}).length > 0 && ({why})"), Duration::from_secs(60)).await?;
+    let whys: Vec<&str> = whys.as_array().context("no list")?.iter().filter_map(|w| w.as_str()).collect();
+    assert!(!whys.is_empty());
+    for why in whys {
+        assert!(why.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{why}");
+        for english in ["This computer", "was built", "does not work", "not permitted", "No such", "Unknown error"] {
+            assert!(!why.contains(english), "{why}");
+        }
+    }
+    Ok(())
+}
+
+/// An app that cannot start says why in its window, in the person's language.
+#[tokio::test]
+async fn an_app_that_cannot_start_says_why_in_the_persons_language() -> Result<()> {
+    let (newer, blocked) = (Desk::new().await?, Desk::new().await?);
+    // A newer Mujian wrote the app's own data.
+    std::fs::create_dir(&newer.data)?;
+    let database = rusqlite::Connection::open(newer.data.join("app.db"))?;
+    database.pragma_update(None, "user_version", 99)?;
+    drop(database);
+    // The server's folder cannot be made: a file is in its place.
+    std::fs::create_dir(&blocked.data)?;
+    std::fs::write(blocked.data.join("server"), "in the way")?;
+    for (desk, english, chinese) in [
+        (&newer, "app.db was written by a newer Mujian (its format is 99", "是更新版本的幕间写的（格式 99"),
+        (&blocked, "cannot be written (File exists)", "写不了（文件已存在）"),
+    ] {
+        let app = Window::open(&ours("mujian")?, &[], &desk.environment()).await?;
+        app.wait(&shows("Mujian could not start"), SOON).await?;
+        app.wait(&shows(english), SOON).await?;
+        app.eval("(localStorage.setItem('mujian.language', 'zh-CN'), location.reload(), true)").await?;
+        app.wait(&shows("没能启动"), SOON).await?;
+        app.wait(&shows(chinese), SOON).await?;
+        assert_eq!(app.eval(&shows("written")).await?, false);
+    }
     Ok(())
 }

@@ -73,13 +73,21 @@ pub enum AvError {
         /// The system's words.
         reason: String,
     },
-    /// This build of FFmpeg lacks something.
+    /// This build of FFmpeg lacks an encoder.
     #[error(
-        "The FFmpeg on this computer was built without the {what}. Choose another, or install an FFmpeg that has it."
+        "The FFmpeg on this computer was built without the encoder {name}. Choose another, or install an FFmpeg that has it."
     )]
-    Missing {
-        /// What it lacks.
-        what: String,
+    MissingEncoder {
+        /// FFmpeg's name of it.
+        name: String,
+    },
+    /// This build of FFmpeg lacks a way to capture.
+    #[error(
+        "The FFmpeg on this computer was built without the input device {name}. Choose another source, or install an FFmpeg that has it."
+    )]
+    MissingInput {
+        /// FFmpeg's name of it.
+        name: String,
     },
     /// An encoder for special hardware found none.
     #[error("There is no {label} on this computer, or its driver is missing ({reason}).")]
@@ -94,8 +102,8 @@ pub enum AvError {
     Encoder {
         /// FFmpeg's name of it.
         name: String,
-        /// What it said.
-        reason: String,
+        /// How.
+        reason: Fault,
     },
     /// A fault of FFmpeg where none is expected.
     #[error("FFmpeg failed to {what} ({reason}).")]
@@ -107,13 +115,49 @@ pub enum AvError {
     },
 }
 
+/// How an encoder failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It said so, or its driver.
+    #[error("{0}")]
+    Said(String),
+    /// Not as many pictures came out as went in.
+    #[error("{sent} pictures went in and {came} came out")]
+    Lost {
+        /// That went in.
+        sent: u32,
+        /// That came out.
+        came: u32,
+    },
+    /// Other pictures came out.
+    #[error("its pictures are not those that went in (picture {picture}: {decibels} dB)")]
+    Wrong {
+        /// The first of them.
+        picture: u32,
+        /// How near it comes (PSNR).
+        decibels: u32,
+    },
+    /// No key frame where one was asked for.
+    #[error("it gives no key frame when one is asked for")]
+    NoKeyFrame,
+    /// What came out cannot be streamed.
+    #[error("{0}")]
+    Unstreamable(String),
+}
+
+impl From<String> for Fault {
+    fn from(said: String) -> Self {
+        Self::Said(said)
+    }
+}
+
 impl AvError {
     pub(crate) fn ffmpeg(what: &'static str) -> impl Fn(ffmpeg_next::Error) -> Self {
         move |e| Self::Ffmpeg { what, reason: text(e) }
     }
 
     pub(crate) fn encoder(name: &str) -> impl Fn(ffmpeg_next::Error) -> Self + '_ {
-        move |e| Self::Encoder { name: name.to_owned(), reason: text(e) }
+        move |e| Self::Encoder { name: name.to_owned(), reason: text(e).into() }
     }
 }
 

@@ -20,7 +20,7 @@ pub mod scale;
 pub mod sound;
 pub mod testcard;
 
-pub use error::AvError;
+pub use error::{AvError, Fault};
 pub use ffmpeg_next::format::Pixel;
 pub use picture::{Picture, dark};
 

@@ -101,7 +101,7 @@ pub fn file(path: &Path, watch: &Arc<Watch>) -> Result<context::Input, AvError> 
 /// `label` is what a person calls it.
 ///
 /// # Errors
-/// [`AvError::Missing`] if FFmpeg has no such format; [`AvError::Gone`], [`AvError::Busy`],
+/// [`AvError::MissingInput`] if FFmpeg has no such format; [`AvError::Gone`], [`AvError::Busy`],
 /// [`AvError::Denied`], [`AvError::TimedOut`], [`AvError::Device`].
 pub fn device(
     format: &str,
@@ -112,7 +112,7 @@ pub fn device(
     watch: &Arc<Watch>,
 ) -> Result<context::Input, AvError> {
     crate::init();
-    let missing = || AvError::Missing { what: format!("input device {format}") };
+    let missing = || AvError::MissingInput { name: format.to_owned() };
     let name = CString::new(format).map_err(|_| missing())?;
     // SAFETY: a null-terminated name in; a pointer to a static description or null out.
     let found = unsafe { ffi::av_find_input_format(name.as_ptr()) };
@@ -121,19 +121,19 @@ pub fn device(
     }
     watch.allow(limit);
     let opened = raw(url, Some(found), options.iter().collect(), watch);
-    opened.map_err(|e| {
-        let device = label.to_owned();
-        match e {
-            ffmpeg_next::Error::Exit => AvError::TimedOut { path: device, limit },
-            ffmpeg_next::Error::Other { errno } => match errno {
-                libc::ENOENT | libc::ENODEV | libc::ENXIO => AvError::Gone { device },
-                libc::EBUSY => AvError::Busy { device },
-                libc::EACCES | libc::EPERM => AvError::Denied { path: device },
-                _ => AvError::Device { device, reason: text(e) },
-            },
-            e => AvError::Device { device, reason: text(e) },
-        }
-    })
+    opened.map_err(|e| refused(e, label, limit))
+}
+
+/// What a device's error means for a person.
+fn refused(error: ffmpeg_next::Error, label: &str, limit: Duration) -> AvError {
+    let device = label.to_owned();
+    match error {
+        ffmpeg_next::Error::Exit => AvError::TimedOut { path: device, limit },
+        ffmpeg_next::Error::Other { errno: libc::ENOENT | libc::ENODEV | libc::ENXIO } => AvError::Gone { device },
+        ffmpeg_next::Error::Other { errno: libc::EBUSY } => AvError::Busy { device },
+        ffmpeg_next::Error::Other { errno: libc::EACCES | libc::EPERM } => AvError::Denied { path: device },
+        other => AvError::Device { device, reason: text(other) },
+    }
 }
 
 fn raw(
@@ -193,5 +193,35 @@ unsafe fn is_described(context: *const ffi::AVFormatContext) -> bool {
         (*parameters).codec_id != ffi::AVCodecID::AV_CODEC_ID_NONE
             && (*parameters).width > 0
             && (*parameters).format >= 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_gone_busy_denied_or_silent_is_told_apart() {
+        let limit = Duration::from_secs(5);
+        let said = |error| refused(error, "the camera /dev/video0", limit).to_string();
+        let errno = |errno| said(ffmpeg_next::Error::Other { errno });
+        let gone = "the camera /dev/video0 is not there. Plug it in, or choose another.";
+        assert_eq!([libc::ENOENT, libc::ENODEV, libc::ENXIO].map(errno), [gone; 3]);
+        assert_eq!(
+            errno(libc::EBUSY),
+            "the camera /dev/video0 is in use by another program. Close that program, then try again."
+        );
+        let denied =
+            "the camera /dev/video0 may not be read by this program. Change its permissions, or choose another.";
+        assert_eq!([libc::EACCES, libc::EPERM].map(errno), [denied; 2]);
+        assert_eq!(
+            said(ffmpeg_next::Error::Exit),
+            "the camera /dev/video0 gave no data for 5 seconds. Check that it is still connected, then try again."
+        );
+        assert_eq!(
+            errno(libc::EIO),
+            "the camera /dev/video0 could not be opened (Input/output error). Choose another, or start the computer \
+             again if it should work."
+        );
     }
 }

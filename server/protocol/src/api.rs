@@ -232,9 +232,7 @@ pub struct RefusedPublisher {
     /// Why: a sentence in English that says what is taken.
     pub reason: String,
     /// The same, for the interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub problem: Option<Box<Problem>>,
+    pub problem: Box<Problem>,
 }
 
 /// `POST /rooms/ID/tokens`: a token to watch with, good for minutes and for one room.

@@ -19,5 +19,5 @@ pub mod typescript;
 
 pub use error::{ApiError, ErrorCode};
 pub use ids::{AccountId, BallotId, LeaveId, RoomId, StreamId};
-pub use problem::{Part, Problem};
+pub use problem::{EncoderFault, Field, Part, Problem};
 pub use time::WallTime;

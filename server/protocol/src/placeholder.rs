@@ -85,6 +85,10 @@ pub enum PlaceholderState {
         code: RefusalCode,
         /// Why, for a person.
         message: String,
+        /// The moderator's own words, if there are any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        words: Option<String>,
     },
 }
 

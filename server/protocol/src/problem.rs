@@ -1,9 +1,12 @@
-//! What stands in the way of capturing, of starting or of publishing, with what it concerns. The interface has a
-//! sentence for each in each of its languages; the `message` beside it says the same in English, for the command line.
+//! What stands in the way of capturing, of starting, of publishing or of a call, with what it concerns. The interface
+//! has a sentence for each in each of its languages; the `message` beside it says the same in English, for the command
+//! line.
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
+
+use crate::placeholder::RefusalCode;
 
 /// A kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
@@ -15,6 +18,98 @@ pub enum Part {
     Screen,
     /// A microphone.
     Microphone,
+}
+
+/// A text that a person writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// An account's name.
+    Name,
+    /// A room's title.
+    Title,
+    /// A room's category.
+    Category,
+    /// A tag of a room.
+    Tag,
+    /// A danmaku.
+    Comment,
+    /// A placeholder's name.
+    PlaceholderName,
+    /// A placeholder's keyword.
+    Keyword,
+    /// The words on a placeholder.
+    Words,
+    /// Something to vote for.
+    Interaction,
+    /// Why a moderator refuses something.
+    Reason,
+}
+
+/// Why an encoder does not work, without its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema, thiserror::Error)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum EncoderFault {
+    /// FFmpeg was built without it.
+    #[error("The FFmpeg on this computer was built without it.")]
+    Missing,
+    /// It needs hardware or a driver that is not there.
+    #[error("This computer has no such hardware, or its driver is missing ({reason}).")]
+    NoHardware {
+        /// The driver's words.
+        reason: String,
+    },
+    /// It refused to open or to go on.
+    #[error("It does not work here ({reason}).")]
+    Refused {
+        /// Its words.
+        reason: String,
+    },
+    /// It lost pictures in its test.
+    #[error("In its test {sent} pictures went in and {came} came out.")]
+    Lost {
+        /// That went in.
+        sent: u32,
+        /// That came out.
+        came: u32,
+    },
+    /// Its pictures are not those that went in.
+    #[error("In its test other pictures came out than went in.")]
+    Wrong,
+    /// It does not give key frames on demand.
+    #[error("It gives no key frame when one is asked for.")]
+    NoKeyFrame,
+    /// What it gives cannot be streamed.
+    #[error("What it gives cannot be streamed.")]
+    Unstreamable,
+    /// The process that tests it does not start.
+    #[error("The process that tests it could not be started ({reason}).")]
+    Untested {
+        /// The system's words.
+        reason: String,
+    },
+    /// It gave no answer.
+    #[error("It gave no answer within {seconds} seconds and was stopped.")]
+    Hung {
+        /// How long it was waited for.
+        #[ts(type = "number")]
+        seconds: u64,
+    },
+    /// It took its process with it.
+    #[error("It crashed while it was tested ({how}).")]
+    Crashed {
+        /// The system's words.
+        how: String,
+    },
+    /// It failed while on air, and is not tried again.
+    #[error("It failed while it ran ({reason}).")]
+    Ruined {
+        /// Its words.
+        reason: String,
+    },
+    /// It is none of those for this system.
+    #[error("It is not among the encoders for this system.")]
+    Unlisted,
 }
 
 /// See the top of the file.
@@ -72,7 +167,9 @@ pub enum Problem {
     CameraNone,
     /// The system does not list its cameras.
     CamerasUnlisted,
-    /// No microphone is connected.
+    /// The system has no microphone set up.
+    MicrophoneUnset,
+    /// No microphone can be used.
     MicrophoneNone {
         /// The system's words.
         reason: String,
@@ -86,6 +183,8 @@ pub enum Problem {
         /// What kind.
         part: Part,
     },
+    /// No file is chosen.
+    FileUnset,
     /// There is no such file.
     FileMissing {
         /// Which.
@@ -132,15 +231,20 @@ pub enum Problem {
     EncoderFailed {
         /// What it is called.
         name: String,
-        /// The system's words.
-        reason: String,
+        /// Why.
+        why: EncoderFault,
     },
     /// Not one encoder works.
     EncoderNone,
-    /// This build of FFmpeg lacks something.
-    FfmpegLacks {
-        /// What it lacks.
-        what: String,
+    /// This build of FFmpeg lacks an encoder.
+    EncoderMissing {
+        /// FFmpeg's name of it.
+        name: String,
+    },
+    /// This build of FFmpeg lacks a way to capture.
+    InputMissing {
+        /// FFmpeg's name of it.
+        name: String,
     },
     /// A port is taken.
     PortInUse {
@@ -250,4 +354,124 @@ pub enum Problem {
     },
     /// Neither mono nor stereo.
     SoundChannels,
+    /// A text has nothing in it that can be seen.
+    TextEmpty {
+        /// Which.
+        field: Field,
+    },
+    /// A text is too long.
+    TextTooLong {
+        /// Which.
+        field: Field,
+        /// The most, in characters.
+        max: u32,
+    },
+    /// A text has characters that cannot be seen, or that turn what stands around them.
+    TextForbidden {
+        /// Which.
+        field: Field,
+    },
+    /// Too many of a kind.
+    TooMany {
+        /// Of which.
+        field: Field,
+        /// The most.
+        max: u32,
+    },
+    /// The password is too short.
+    PasswordShort {
+        /// The least, in characters.
+        min: u32,
+    },
+    /// The password is too long.
+    PasswordLong,
+    /// Too often.
+    TooOften {
+        /// How long to wait.
+        #[ts(type = "number")]
+        seconds: u64,
+    },
+    /// Too many people do this now.
+    Crowded,
+    /// Rooms are opened by streamers.
+    StreamersOnly,
+    /// The room or the recording belongs to somebody else.
+    NotYours,
+    /// The account owns as many rooms as it may.
+    RoomsFull {
+        /// The most.
+        max: u32,
+    },
+    /// The room has as many viewers as it takes.
+    RoomFull,
+    /// The room is being closed.
+    RoomClosing,
+    /// The streamer is not away.
+    NotAway,
+    /// The time to be back at does not lie ahead, or too far.
+    BackAtPast,
+    /// The stay away is over already.
+    LeaveOver,
+    /// The picture is off, and the server could not keep that.
+    LeaveNotKept,
+    /// The ballot is not open any more.
+    BallotClosed,
+    /// The stream is still being recorded.
+    ReplayUnfinished,
+    /// The recording cannot be read from the server's disk.
+    ReplayUnreadable,
+    /// The shelf is full.
+    ShelfFull {
+        /// The most placeholders.
+        max: u32,
+    },
+    /// It was changed or deleted by somebody else meanwhile.
+    Outdated,
+    /// The file is too large.
+    UploadTooLarge {
+        /// The most, in MB.
+        mb: u32,
+    },
+    /// The upload broke off.
+    UploadBroken,
+    /// Neither words nor a file.
+    UploadEmpty,
+    /// A picture where sound is wanted.
+    UploadSilent,
+    /// The file cannot be a placeholder.
+    UploadRefused {
+        /// Why.
+        code: RefusalCode,
+    },
+    /// The server is being stopped.
+    ServerStopping,
+    /// The server's database failed; nothing was changed.
+    ServerDataFailed,
+    /// The server took too long.
+    ServerSlow,
+    /// What answers is no server of Mujian.
+    NoMujianServer,
+    /// The page or the app is of another version than the server.
+    VersionDiffers,
+    /// The server ended the stream: somebody ended it elsewhere.
+    StreamEnded,
+    /// Something that cannot be while on air.
+    OnAir,
+    /// Something that only can be while on air.
+    NotOnAir,
+    /// On the app's own server its owner is always logged in.
+    OwnServer,
+    /// The app hosts no server that could be shared.
+    NotHosting,
+    /// The hosted server is being started again.
+    HostRestarting,
+    /// The dialog to choose a file is open already.
+    DialogOpen,
+    /// The server's settings cannot be used.
+    SettingsDamaged {
+        /// What is wrong with them, in English.
+        reason: String,
+    },
+    /// The program itself is damaged.
+    ProgramDamaged,
 }

@@ -5,7 +5,7 @@ use ts_rs::TS;
 
 use crate::error::ApiError;
 use crate::ids::{LeaveId, RoomId};
-use crate::problem::Problem;
+use crate::problem::{EncoderFault, Problem};
 use crate::time::WallTime;
 
 /// Where the picture comes from.
@@ -89,6 +89,10 @@ pub struct EncoderReport {
     pub works: bool,
     /// Why not, in a sentence; empty if it works.
     pub reason: String,
+    /// The same, for the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub fault: Option<EncoderFault>,
 }
 
 /// What the streamer chose.
@@ -220,11 +224,47 @@ pub struct BroadcastStats {
     pub queue_ms: f32,
 }
 
+/// Names a remark for the streamer. The interface has a sentence for each in each of its languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeCode {
+    /// The microphone gives nothing but silence.
+    MicrophoneSilent,
+    /// The microphone is gone or cannot be used.
+    MicrophoneLost,
+    /// The camera is gone or cannot be used.
+    CameraLost,
+    /// The screen cannot be captured any more.
+    ScreenLost,
+    /// The file cannot be played.
+    FileFailed,
+    /// The file has come to its end.
+    FileEnded,
+    /// The new source does not open; the one before stays.
+    SourceFailed,
+    /// The encoder failed; the processor encodes now.
+    EncoderFallback,
+    /// The broadcast goes on after a crash.
+    Resumed,
+    /// So it does, and the streamer is still away.
+    ResumedAway,
+    /// After a crash the broadcast could not go on.
+    NotResumed,
+    /// The screen was locked: the streamer left.
+    LeftLocked,
+    /// The computer went to sleep: the streamer left.
+    LeftAsleep,
+    /// The streamer left, and the device is still being closed.
+    CameraNotClosing,
+    /// The streamer could not come back.
+    BackFailed,
+}
+
 /// A remark for the streamer that stays until it no longer holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Notice {
-    /// Names the remark: `microphone_silent`, `camera_lost`, `encoder_fallback`, ...
-    pub code: String,
+    /// Names the remark.
+    pub code: NoticeCode,
     /// A sentence in English; the interface has its own words for codes and problems.
     pub message: String,
     /// What exactly stands in the way, where there is such a thing.
@@ -235,8 +275,8 @@ pub struct Notice {
 
 impl Notice {
     /// A remark with its sentence.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), problem: None }
+    pub fn new(code: NoticeCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), problem: None }
     }
 
     /// The same, with what exactly stands in the way.
@@ -248,8 +288,8 @@ impl Notice {
 
     /// A remark that something failed.
     #[must_use]
-    pub fn of(code: &str, error: ApiError) -> Self {
-        Self { code: code.to_owned(), message: error.message, problem: error.problem }
+    pub fn of(code: NoticeCode, error: ApiError) -> Self {
+        Self { code, message: error.message, problem: error.problem }
     }
 }
 
@@ -259,9 +299,7 @@ pub struct Note {
     /// A sentence in English.
     pub message: String,
     /// The same, for the interface.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub problem: Option<Problem>,
+    pub problem: Problem,
 }
 
 /// Whether others can reach the hosted server, and where.

@@ -7,7 +7,7 @@ mod token;
 use std::time::Duration;
 
 use mujian_protocol::api::{Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, Role, SessionView};
-use mujian_protocol::{ApiError, ErrorCode, WallTime};
+use mujian_protocol::{ApiError, ErrorCode, Field, Problem, WallTime};
 
 pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
@@ -49,9 +49,11 @@ fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, AccountEr
 pub fn check_name(name: &str) -> Result<String, ApiError> {
     let taken = text::line(name, 1, NAME_MAX).map_err(|e| {
         ApiError::new(ErrorCode::InvalidRequest, format!("The name {e}; take 1 to {NAME_MAX} characters."))
+            .about(e.problem(Field::Name))
     })?;
     if text::name_key(&taken).is_empty() {
-        return Err(ApiError::new(ErrorCode::InvalidRequest, "The name has nothing that can be seen."));
+        return Err(ApiError::new(ErrorCode::InvalidRequest, "The name has nothing that can be seen.")
+            .about(Problem::TextEmpty { field: Field::Name }));
     }
     Ok(taken)
 }
@@ -61,13 +63,15 @@ fn check_password(password: &str) -> Result<(), ApiError> {
         return Err(ApiError::new(
             ErrorCode::InvalidRequest,
             format!("The password is longer than {PASSWORD_MAX} bytes."),
-        ));
+        )
+        .about(Problem::PasswordLong));
     }
     if password.chars().count() < PASSWORD_MIN {
         return Err(ApiError::new(
             ErrorCode::InvalidRequest,
             format!("The password is too short; take {PASSWORD_MIN} characters or more."),
-        ));
+        )
+        .about(Problem::PasswordShort { min: PASSWORD_MIN as u32 }));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -58,7 +58,8 @@ impl Passwords {
             return Err(ApiError::new(
                 ErrorCode::RateLimited,
                 "Too many people log in right now; try again in a few seconds.",
-            ));
+            )
+            .about(Problem::Crowded));
         };
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| internal())?;
         let password = Zeroizing::new(password.as_bytes().to_vec());

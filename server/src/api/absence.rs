@@ -11,11 +11,11 @@ use mujian_protocol::ballot::{
     Interaction, VoteRequest,
 };
 use mujian_protocol::room::ServerMessage;
-use mujian_protocol::{ApiError, BallotId, ErrorCode, RoomId, WallTime};
+use mujian_protocol::{ApiError, BallotId, ErrorCode, Field, Problem, RoomId, WallTime};
 use tokio::sync::mpsc;
 
 use super::extract::{Body, BodyIfAny, Caller, InPath, RoomPath};
-use super::rooms::{find, invalid};
+use super::rooms::{find, invalid, too_many};
 use super::{Answer, Failure};
 use crate::absence::{BackError, LeaveError};
 use crate::app::App;
@@ -29,19 +29,20 @@ const BACK_AT_MAX: i64 = 24 * 60 * 60 * 1000;
 
 impl From<LeaveError> for Failure {
     fn from(error: LeaveError) -> Self {
-        let code = match &error {
-            LeaveError::Over | LeaveError::Closing(_) => ErrorCode::Conflict,
-            LeaveError::NotKept(StoreError::Full) => ErrorCode::Storage,
-            LeaveError::NotKept(_) => ErrorCode::Internal,
+        let (code, problem) = match &error {
+            LeaveError::Over => (ErrorCode::Conflict, Problem::LeaveOver),
+            LeaveError::Closing(_) => (ErrorCode::Conflict, Problem::RoomClosing),
+            LeaveError::NotKept(StoreError::Full) => (ErrorCode::Storage, Problem::LeaveNotKept),
+            LeaveError::NotKept(_) => (ErrorCode::Internal, Problem::LeaveNotKept),
         };
-        Self::new(code, error.to_string())
+        Self::new(code, error.to_string()).about(problem)
     }
 }
 
 impl From<BackError> for Failure {
     fn from(error: BackError) -> Self {
         match error {
-            BackError::Closing(_) => Self::new(ErrorCode::Conflict, error.to_string()),
+            BackError::Closing(_) => Self::closing(),
             BackError::Store(error) => error.into(),
         }
     }
@@ -54,7 +55,7 @@ async fn find_mine(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>>
     if room.row().owner.id == caller.account.id {
         Ok(room)
     } else {
-        Err(Failure::new(ErrorCode::Forbidden, "Only the room's owner can do this."))
+        Err(Failure::new(ErrorCode::Forbidden, "Only the room's owner can do this.").about(Problem::NotYours))
     }
 }
 
@@ -106,7 +107,8 @@ fn check_back_at(at: Option<WallTime>, now: WallTime) -> Answer<Option<WallTime>
         Some(ahead) if !(1..=BACK_AT_MAX).contains(&ahead) => Err(Failure::new(
             ErrorCode::InvalidRequest,
             "The time to be back at must lie ahead, by a day at most. Give another one, or none.",
-        )),
+        )
+        .about(Problem::BackAtPast)),
         _ => Ok(at),
     }
 }
@@ -130,7 +132,7 @@ pub(super) async fn back_at(
     let at = check_back_at(ask.back_at, app.clock.wall())?;
     if !room.absence.back_at(at).await? {
         let words = "You are not away, so there is no time to be back at. Leave first.";
-        return Err(Failure::new(ErrorCode::Conflict, words));
+        return Err(Failure::new(ErrorCode::Conflict, words).about(Problem::NotAway));
     }
     Ok(Json(room.view()))
 }
@@ -168,7 +170,7 @@ pub(super) async fn ballot(State(app): State<Arc<App>>, RoomPath(id): RoomPath) 
 }
 
 fn closing<E>(_: E) -> Failure {
-    Failure::new(ErrorCode::Conflict, "The room is closing. Try again in a moment.")
+    Failure::closing()
 }
 
 /// Votes. An account has one vote, which takes the place of the one before.
@@ -250,8 +252,7 @@ pub(super) async fn change_interactions(
 /// Each once, in the order given, words cleaned.
 fn offered(list: Vec<Interaction>) -> Answer<Vec<Interaction>> {
     if list.len() > INTERACTIONS_MAX {
-        let words = format!("There are more than {INTERACTIONS_MAX} interactions.");
-        return Err(Failure::new(ErrorCode::InvalidRequest, words));
+        return Err(too_many(Field::Interaction, "interactions", INTERACTIONS_MAX));
     }
     let key = |i: &Interaction| match i {
         Interaction::BuiltIn { key } => Err(*key),
@@ -261,7 +262,8 @@ fn offered(list: Vec<Interaction>) -> Answer<Vec<Interaction>> {
     for interaction in list {
         let interaction = match interaction {
             Interaction::Own { text } => {
-                let text = text::line(&text, 1, INTERACTION_MAX).map_err(|e| invalid("interaction", e))?;
+                let text =
+                    text::line(&text, 1, INTERACTION_MAX).map_err(|e| invalid(Field::Interaction, "interaction", e))?;
                 Interaction::Own { text }
             }
             built_in @ Interaction::BuiltIn { .. } => built_in,

@@ -31,6 +31,13 @@ impl Failure {
         Self { status, error: ApiError::new(code, message), retry_after: None }
     }
 
+    /// The same, with what exactly stands in the way, for the interface.
+    #[must_use]
+    pub fn about(mut self, problem: Problem) -> Self {
+        self.error = self.error.about(problem);
+        self
+    }
+
     /// The same, after a sentence on what was done all the same.
     #[must_use]
     pub fn preceded_by(mut self, sentence: &str) -> Self {
@@ -42,7 +49,8 @@ impl Failure {
     #[must_use]
     pub fn too_often(what: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs_f64().ceil().max(1.0);
-        let mut failure = Self::new(ErrorCode::RateLimited, format!("{what} Try again in {seconds} s."));
+        let mut failure = Self::new(ErrorCode::RateLimited, format!("{what} Try again in {seconds} s."))
+            .about(Problem::TooOften { seconds: seconds as u64 });
         failure.retry_after = Some(wait);
         failure
     }
@@ -51,6 +59,12 @@ impl Failure {
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(ErrorCode::Unauthenticated, "Nobody is logged in, or the session has ended. Log in again.")
+    }
+
+    /// The room is being closed.
+    #[must_use]
+    pub fn closing() -> Self {
+        Self::new(ErrorCode::Conflict, "The room is closing. Try again in a moment.").about(Problem::RoomClosing)
     }
 
     /// There is no such room.
@@ -106,13 +120,15 @@ impl From<StoreError> for Failure {
                 StatusCode::SERVICE_UNAVAILABLE,
                 ErrorCode::Internal,
                 "The server is stopping. Try again in a moment.",
-            ),
+            )
+            .about(Problem::ServerStopping),
             StoreError::Failed(detail) => {
                 tracing::error!(detail, "The database failed.");
                 Self::new(
                     ErrorCode::Internal,
                     "The server's database failed; nothing was changed. Try again in a moment.",
                 )
+                .about(Problem::ServerDataFailed)
             }
         }
     }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use mujian_protocol::ErrorCode;
+use mujian_protocol::{ErrorCode, Problem};
 use tracing::Instrument;
 
 use super::{CALL_TIMEOUT, Failure, extract};
@@ -25,6 +25,7 @@ pub(super) async fn time_limit(request: Request, next: Next) -> Response {
             ErrorCode::Internal,
             "The call took too long. Try again in a moment.",
         )
+        .about(Problem::ServerSlow)
         .into_response(),
     }
 }

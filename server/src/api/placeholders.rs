@@ -17,23 +17,24 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::api::Role;
 use mujian_protocol::placeholder::{
     AwayRequest, ChoiceView, KEYWORD_MAX, KEYWORDS_MAX, PLACEHOLDER_BYTES_MAX, PLACEHOLDER_NAME_MAX,
-    PLACEHOLDER_TEXT_MAX, PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView, RefusalCode,
-    ReviewItem, ShelfView, TrustRequest, VerdictRequest,
+    PLACEHOLDER_TEXT_MAX, PLACEHOLDERS_MAX, PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView,
+    RefusalCode, ReviewItem, ShelfView, TrustRequest, VerdictRequest,
 };
-use mujian_protocol::{AccountId, ApiError, ErrorCode, RoomId, WallTime};
+use mujian_protocol::{AccountId, ApiError, ErrorCode, Field, Problem, RoomId, WallTime};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Body as JsonBody, Caller, InPath, RoomPath};
-use super::rooms::find_own;
+use super::rooms::{find_own, invalid, too_many};
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::placeholder::{NewPlaceholder, ShelfError, check_upload};
 use crate::rooms::Room;
 use crate::slate::tape::{self, Tape};
 use crate::slate::{SOUND_RATE, SlateLoop, Theme};
-use crate::text;
+use crate::store::BY_MODERATOR;
+use crate::text::{self, TextError};
 
 /// An upload that sends nothing for so long is given up.
 const IDLE: Duration = Duration::from_secs(30);
@@ -48,7 +49,8 @@ impl From<ShelfError> for Failure {
     fn from(error: ShelfError) -> Self {
         match error {
             ShelfError::Store(e) => e.into(),
-            ShelfError::Full => Self::new(ErrorCode::Conflict, error.to_string()),
+            ShelfError::Full => Self::new(ErrorCode::Conflict, error.to_string())
+                .about(Problem::ShelfFull { max: PLACEHOLDERS_MAX as u32 }),
             ShelfError::Unknown => Self::new(ErrorCode::NotFound, error.to_string()),
             ShelfError::Disk(e) => disk(&e),
         }
@@ -58,26 +60,22 @@ impl From<ShelfError> for Failure {
 fn disk(error: &std::io::Error) -> Failure {
     tracing::warn!(%error, "A placeholder could not be kept.");
     Failure::new(ErrorCode::Storage, "The server's disk cannot hold the file. Its operator must free some space.")
+        .about(Problem::ServerDiskFull)
 }
 
 fn name(name: &str) -> Answer<String> {
-    text::line(name, 1, PLACEHOLDER_NAME_MAX)
-        .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The placeholder's name {e}.")))
+    text::line(name, 1, PLACEHOLDER_NAME_MAX).map_err(|e| invalid(Field::PlaceholderName, "placeholder's name", e))
 }
 
 fn keywords<'a>(all: impl Iterator<Item = &'a str>) -> Answer<Vec<String>> {
     let mut taken: Vec<String> = Vec::new();
     for keyword in all.map(str::trim).filter(|k| !k.is_empty()) {
-        let keyword = text::line(keyword, 1, KEYWORD_MAX)
-            .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("A keyword {e}.")))?;
+        let keyword = text::line(keyword, 1, KEYWORD_MAX).map_err(|e| invalid(Field::Keyword, "keyword", e))?;
         if !taken.contains(&keyword) {
             taken.push(keyword);
         }
         if taken.len() > KEYWORDS_MAX {
-            return Err(Failure::new(
-                ErrorCode::InvalidRequest,
-                format!("There are more than {KEYWORDS_MAX} keywords."),
-            ));
+            return Err(too_many(Field::Keyword, "keywords", KEYWORDS_MAX));
         }
     }
     Ok(taken)
@@ -86,10 +84,9 @@ fn keywords<'a>(all: impl Iterator<Item = &'a str>) -> Answer<Vec<String>> {
 /// Words that may have several lines.
 fn words(text: &str) -> Answer<String> {
     let lines: Result<Vec<String>, _> = text.lines().take(12).map(|l| text::line(l, 0, PLACEHOLDER_TEXT_MAX)).collect();
-    let all = lines.map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The text {e}.")))?.join("\n");
+    let all = lines.map_err(|e| invalid(Field::Words, "text", e))?.join("\n");
     if all.chars().count() > PLACEHOLDER_TEXT_MAX {
-        let message = format!("The text is longer than {PLACEHOLDER_TEXT_MAX} characters.");
-        return Err(Failure::new(ErrorCode::InvalidRequest, message));
+        return Err(invalid(Field::Words, "text", TextError::TooLong(PLACEHOLDER_TEXT_MAX)));
     }
     Ok(all.trim().to_owned())
 }
@@ -107,13 +104,14 @@ async fn receive(app: &App, headers: &HeaderMap, body: Body) -> Answer<Upload> {
     let most = PLACEHOLDER_BYTES_MAX as u64;
     let too_large = || {
         let message = format!("The file is larger than {} MB. Make it smaller and upload it again.", most >> 20);
-        Failure::new(ErrorCode::TooLarge, message)
+        Failure::new(ErrorCode::TooLarge, message).about(Problem::UploadTooLarge { mb: (most >> 20) as u32 })
     };
     let told = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()).and_then(|l| l.parse::<u64>().ok());
     if told.is_some_and(|told| told > most) {
         return Err(too_large());
     }
-    let broken = || Failure::new(ErrorCode::InvalidRequest, "The upload broke off. Try again.");
+    let broken =
+        || Failure::new(ErrorCode::InvalidRequest, "The upload broke off. Try again.").about(Problem::UploadBroken);
     let file = app.placeholders.incoming().map_err(|e| disk(&e))?;
     let mut upload = Upload { file, bytes: 0, digest: String::new(), head: Vec::new() };
     let mut hash = Sha256::new();
@@ -147,7 +145,7 @@ fn claimed(headers: &HeaderMap) -> &str {
 fn refused(refusal: &crate::placeholder::Refusal) -> Failure {
     let code =
         if refusal.code == RefusalCode::TooManyPixels { ErrorCode::TooLarge } else { ErrorCode::UnsupportedMedia };
-    Failure::new(code, refusal.message.clone())
+    Failure::new(code, refusal.message.clone()).about(Problem::UploadRefused { code: refusal.code })
 }
 
 /// Has a placeholder made ready in the background.
@@ -220,7 +218,8 @@ pub(super) async fn add(
     let kind = if upload.bytes > 0 {
         check_upload(&upload.head, claimed(&headers)).map_err(|r| refused(&r))?
     } else if text.is_empty() {
-        return Err(Failure::new(ErrorCode::InvalidRequest, "There is nothing on it: give it words or a file."));
+        return Err(Failure::new(ErrorCode::InvalidRequest, "There is nothing on it: give it words or a file.")
+            .about(Problem::UploadEmpty));
     } else {
         PlaceholderKind::Text
     };
@@ -265,7 +264,8 @@ pub(super) async fn set_sound(
     let upload = receive(&app, &headers, body).await?;
     let kind = check_upload(&upload.head, claimed(&headers)).map_err(|r| refused(&r))?;
     if matches!(kind, PlaceholderKind::Picture | PlaceholderKind::Animation) {
-        return Err(Failure::new(ErrorCode::UnsupportedMedia, "This is a picture; choose a file with sound."));
+        return Err(Failure::new(ErrorCode::UnsupportedMedia, "This is a picture; choose a file with sound.")
+            .about(Problem::UploadSilent));
     }
     app.placeholders.add_sound(&id, &placeholder, upload.file, upload.bytes, &upload.digest).await?;
     prepare(&app, &room, placeholder);
@@ -480,20 +480,18 @@ pub(super) async fn verdict(
         return Err(Failure::new(
             ErrorCode::Conflict,
             "It is not ready to be judged, or was refused for another reason.",
-        ));
+        )
+        .about(Problem::Outdated));
     }
     let reason = text::line(verdict.reason.as_deref().unwrap_or_default(), 0, 200)
-        .map_err(|e| Failure::new(ErrorCode::InvalidRequest, format!("The reason {e}.")))?;
+        .map_err(|e| invalid(Field::Reason, "reason", e))?;
     let refusal = (!verdict.allow).then(|| {
-        let why = if reason.is_empty() {
-            "A moderator refused it.".into()
-        } else {
-            format!("A moderator refused it: {reason}")
-        };
+        let why = if reason.is_empty() { "A moderator refused it.".into() } else { format!("{BY_MODERATOR}{reason}") };
         (RefusalCode::Moderator, why)
     });
     if !app.store.judge_placeholder(placeholder, verdict.digest, refusal).await? {
-        return Err(Failure::new(ErrorCode::Conflict, "It was changed since you looked at it. Look at it again."));
+        return Err(Failure::new(ErrorCode::Conflict, "It was changed since you looked at it. Look at it again.")
+            .about(Problem::Outdated));
     }
     tracing::info!(placeholder = %item.placeholder.id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
     if let Some(room) = app.rooms.held(&item.room) {

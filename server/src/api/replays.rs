@@ -163,7 +163,8 @@ pub(super) async fn delete(
 ) -> Answer<StatusCode> {
     let row = serve::find(&app, &id).await?;
     if !serve::is_owner(&row, Some(&caller.account)) {
-        return Err(Failure::new(ErrorCode::Forbidden, "This recording belongs to somebody else."));
+        return Err(Failure::new(ErrorCode::Forbidden, "This recording belongs to somebody else.")
+            .about(mujian_protocol::Problem::NotYours));
     }
     if row.ended_at.is_none() {
         return Err(serve::still_made());

@@ -16,7 +16,7 @@ use mujian_protocol::api::{
 };
 use mujian_protocol::ballot::BallotSettings;
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, EventId, Stage};
-use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use mujian_protocol::{ApiError, ErrorCode, Field, Problem, RoomId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -34,26 +34,34 @@ const LIST_MAX: u32 = 200;
 /// A token to watch with lives so long.
 const WATCH_LIFE: Duration = Duration::from_secs(10 * 60);
 
-pub(super) fn invalid(what: &str, error: TextError) -> Failure {
-    Failure::new(ErrorCode::InvalidRequest, format!("The {what} {error}."))
+/// A text that is not taken; `what` is its name in English.
+pub(super) fn invalid(field: Field, what: &str, error: TextError) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, format!("The {what} {error}.")).about(error.problem(field))
+}
+
+/// More of a kind than may be; `what` are they in English.
+pub(super) fn too_many(field: Field, what: &str, most: usize) -> Failure {
+    let max = u32::try_from(most).unwrap_or(u32::MAX);
+    let words = format!("There are more than {most} {what}.");
+    Failure::new(ErrorCode::InvalidRequest, words).about(Problem::TooMany { field, max })
 }
 
 fn title(title: &str) -> Answer<String> {
-    text::line(title, 1, TITLE_MAX).map_err(|e| invalid("title", e))
+    text::line(title, 1, TITLE_MAX).map_err(|e| invalid(Field::Title, "title", e))
 }
 
 fn category(category: &str) -> Answer<String> {
-    text::line(category, 0, CATEGORY_MAX).map_err(|e| invalid("category", e))
+    text::line(category, 0, CATEGORY_MAX).map_err(|e| invalid(Field::Category, "category", e))
 }
 
 /// Tags once each, in the order given.
 fn tags(tags: &[String]) -> Answer<Vec<String>> {
     if tags.len() > TAGS_MAX {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("There are more than {TAGS_MAX} tags.")));
+        return Err(too_many(Field::Tag, "tags", TAGS_MAX));
     }
     let mut taken: Vec<String> = Vec::with_capacity(tags.len());
     for tag in tags {
-        let tag = text::line(tag, 1, TAG_MAX).map_err(|e| invalid("tag", e))?;
+        let tag = text::line(tag, 1, TAG_MAX).map_err(|e| invalid(Field::Tag, "tag", e))?;
         if !taken.iter().any(|t| text::name_key(t) == text::name_key(&tag)) {
             taken.push(tag);
         }
@@ -105,7 +113,7 @@ pub(super) async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<
     if room.row().owner.id == caller.account.id || caller.is_operator() {
         Ok(room)
     } else {
-        Err(Failure::new(ErrorCode::Forbidden, "This room belongs to somebody else."))
+        Err(Failure::new(ErrorCode::Forbidden, "This room belongs to somebody else.").about(Problem::NotYours))
     }
 }
 
@@ -140,7 +148,8 @@ pub(super) async fn create(
         return Err(Failure::new(
             ErrorCode::Forbidden,
             "On this server rooms are opened by streamers. Ask its operator to make you one.",
-        ));
+        )
+        .about(Problem::StreamersOnly));
     }
     let (title, category, tags) = (title(&new.title)?, category(&new.category)?, tags(&new.tags)?);
     app.limits
@@ -167,6 +176,7 @@ pub(super) async fn create(
     let made = app.store.create_room(row, most).await?;
     let row = made.ok_or_else(|| {
         Failure::new(ErrorCode::Conflict, format!("An account owns at most {most} rooms; use one of those."))
+            .about(Problem::RoomsFull { max: most })
     })?;
     if caller.account.role == Role::Viewer {
         // Who has a room is a streamer from then on, also where rooms are closed later.
@@ -280,8 +290,7 @@ pub(super) async fn end(Own(room): Own) -> Answer<StatusCode> {
     if !room.on_air() {
         return Err(Failure::new(ErrorCode::OffAir, "The room is not on air; there is nothing to end."));
     }
-    let closing = |_| Failure::new(ErrorCode::Conflict, "The room is closing. Try again in a moment.");
-    room.stage.end().await.map_err(closing)?;
+    room.stage.end().await.map_err(|_| Failure::closing())?;
     room.absence.ended().await;
     Ok(StatusCode::NO_CONTENT)
 }

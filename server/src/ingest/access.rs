@@ -81,7 +81,8 @@ pub(super) fn room_of(request: &PublishRequest) -> Result<RoomId, Denied> {
     request.room.parse().map_err(|_| Denied::UnknownRoom(request.room.chars().take(40).collect()))
 }
 
-/// What a program is called in front of people, from what it calls itself.
+/// What a program is called in front of people, from what it calls itself. The interface has the names that are none
+/// in its languages (`i18n/problem`).
 pub(super) fn program_name(flash_version: &str) -> String {
     match flash_version {
         "" => "an RTMP program".to_owned(),

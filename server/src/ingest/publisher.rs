@@ -255,7 +255,7 @@ impl<P: Publishers> Connection<P> {
             address: self.address.to_string(),
             at: self.shared.clock.wall(),
             reason: why.sentence.clone(),
-            problem: Some(Box::new(why.problem.clone())),
+            problem: Box::new(why.problem.clone()),
         })
         .await;
     }

@@ -91,7 +91,7 @@ mod tests {
         for state in [
             PlaceholderState::Checking,
             PlaceholderState::Waiting,
-            PlaceholderState::Refused { code: RefusalCode::Words, message: "No.".into() },
+            PlaceholderState::Refused { code: RefusalCode::Words, message: "No.".into(), words: None },
         ] {
             let shelf = [on_shelf("cat", &["唱歌"], state), on_shelf("song", &["唱歌"], ready.clone())];
             let choice = choose(&shelf, Some("cat"), &room);

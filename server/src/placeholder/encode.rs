@@ -74,7 +74,7 @@ pub struct Made {
 impl From<AvError> for Refusal {
     fn from(error: AvError) -> Self {
         match error {
-            AvError::Missing { .. } | AvError::Encoder { .. } => {
+            AvError::MissingEncoder { .. } | AvError::Encoder { .. } => {
                 Self::new(RefusalCode::NoWorkshop, format!("The server cannot encode it: {error}."))
             }
             _ => Self::damaged(),

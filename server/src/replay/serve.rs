@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use mujian_media::time::MediaTime;
 use mujian_protocol::api::Role;
-use mujian_protocol::{ErrorCode, StreamId};
+use mujian_protocol::{ErrorCode, Problem, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -117,6 +117,7 @@ pub(crate) fn is_owner(row: &RecordingRow, account: Option<&Account>) -> bool {
 /// A recording that is made is not played yet.
 pub(crate) fn still_made() -> Failure {
     Failure::new(ErrorCode::Conflict, "This stream is still being recorded. Its replay is there when it has ended.")
+        .about(Problem::ReplayUnfinished)
 }
 
 fn unknown() -> Failure {
@@ -143,6 +144,7 @@ fn failed(error: &io::Error) -> Failure {
     }
     tracing::error!(%error, "A recording could not be read.");
     Failure::new(ErrorCode::Internal, "The recording could not be read from the server's disk.")
+        .about(Problem::ReplayUnreadable)
 }
 
 /// Whether somebody may watch a version.
@@ -155,7 +157,8 @@ pub(crate) fn may_watch(app: &App, row: &RecordingRow, version: Version, viewer:
     if open || is_owner(row, viewer.account.as_ref()) {
         return Ok(());
     }
-    Err(Failure::new(ErrorCode::Forbidden, "The whole recording is for its streamer. Open the replay's page again."))
+    Err(Failure::new(ErrorCode::Forbidden, "The whole recording is for its streamer. Open the replay's page again.")
+        .about(Problem::NotYours))
 }
 
 /// What the owner's addresses end with.

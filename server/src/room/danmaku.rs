@@ -2,7 +2,7 @@
 
 use mujian_protocol::api::Person;
 use mujian_protocol::room::{CLIENT_REF_MAX, DANMAKU_MAX, Danmaku, DanmakuMode};
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Field};
 
 use crate::text;
 
@@ -24,7 +24,10 @@ impl Written {
     /// Says what is wrong with it.
     pub(super) fn check(self, author: Person) -> Result<Danmaku, ApiError> {
         check_ref(&self.client_ref)?;
-        let text = text::line(&self.text, 1, DANMAKU_MAX).map_err(|e| invalid(format!("The comment {e}.")))?;
+        let text = text::line(&self.text, 1, DANMAKU_MAX).map_err(|e| {
+            let error = invalid(format!("The comment {e}."));
+            error.about(e.problem(Field::Comment))
+        })?;
         let color = match self.color {
             None => WHITE.to_owned(),
             Some(color) if is_color(&color) => color.to_ascii_lowercase(),

@@ -400,7 +400,8 @@ impl Task {
             Command::Write(author, danmaku, reply) => {
                 if self.pending.len() >= PENDING {
                     let error =
-                        ApiError::new(ErrorCode::RateLimited, "The room is too busy right now. Try again in a moment.");
+                        ApiError::new(ErrorCode::RateLimited, "The room is too busy right now. Try again in a moment.")
+                            .about(Problem::Crowded);
                     let _ = reply.try_send(ServerMessage::Refused { client_ref: Some(danmaku.client_ref), error });
                     return;
                 }
@@ -637,11 +638,13 @@ pub(super) fn refusal(error: &StoreError) -> ApiError {
             .about(Problem::ServerDiskFull),
         StoreError::Closed => {
             ApiError::new(ErrorCode::Internal, "The server is stopping; this was not kept. Try again in a moment.")
+                .about(Problem::ServerStopping)
         }
         StoreError::Failed(_) => ApiError::new(
             ErrorCode::Internal,
             "The server's database failed; this was not kept. Try again in a moment.",
-        ),
+        )
+        .about(Problem::ServerDataFailed),
     }
 }
 

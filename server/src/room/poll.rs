@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use mujian_protocol::ballot::{BallotSettings, BallotState, Owed};
 use mujian_protocol::room::{Away, RoomEventBody, ServerMessage};
-use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, WallTime};
+use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, Problem, WallTime};
 use tokio::sync::mpsc;
 
 use crate::ballot::{self, Ballot};
@@ -89,7 +89,10 @@ impl Poll {
             _ => Some((ErrorCode::Conflict, "This ballot is not open. What can be voted on now, the room tells.")),
         };
         match refused {
-            Some((code, words)) => vote.refuse(ApiError::new(code, words)),
+            Some((code, words)) => {
+                let problem = (code == ErrorCode::Conflict).then_some(Problem::BallotClosed);
+                vote.refuse(ApiError::new(code, words).about(problem));
+            }
             None => self.waiting.push_back(vote),
         }
     }

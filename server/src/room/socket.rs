@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, ClientMessage, ROOM_PROTOCOL, ServerMessage};
-use mujian_protocol::{ApiError, BallotId, ErrorCode};
+use mujian_protocol::{ApiError, BallotId, ErrorCode, Problem};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -108,11 +108,11 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         return End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "The first message must be a hello.");
     };
     if version != ROOM_PROTOCOL {
-        return End::told(
-            close::BAD_MESSAGE,
+        let error = ApiError::new(
             ErrorCode::InvalidRequest,
             "This program speaks another version of the room's protocol than the server. Update it, or reload the page.",
         );
+        return Some(End { code: close::BAD_MESSAGE, error: Some(error.about(Problem::VersionDiffers)) });
     }
     let account = match token {
         None => None,
@@ -307,8 +307,7 @@ impl Place<'_> {
         if self.app.limits.danmaku.take(account.id.clone(), self.app.clock.now()).is_err() {
             return Err(too_fast());
         }
-        let closing = |_| ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.");
-        self.room.hub.write(account.person(), danmaku, self.answers.clone()).await.map_err(closing)
+        self.room.hub.write(account.person(), danmaku, self.answers.clone()).await.map_err(|_| closing())
     }
 
     async fn vote(&self, client_ref: String, choice: (BallotId, u32), in_time: bool) -> Result<(), ApiError> {
@@ -322,9 +321,12 @@ impl Place<'_> {
         if self.app.limits.votes.take(account.id.clone(), self.app.clock.now()).is_err() {
             return Err(too_fast());
         }
-        let closing = |_| ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.");
-        self.room.hub.vote(account.id.clone(), client_ref, choice, self.answers.clone()).await.map_err(closing)
+        self.room.hub.vote(account.id.clone(), client_ref, choice, self.answers.clone()).await.map_err(|_| closing())
     }
+}
+
+fn closing() -> ApiError {
+    ApiError::new(ErrorCode::Internal, "The room is closing. Try again in a moment.").about(Problem::RoomClosing)
 }
 
 fn too_fast() -> ApiError {

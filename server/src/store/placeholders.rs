@@ -10,6 +10,8 @@ use super::accounts::parsed;
 use super::migrations::Migration;
 use super::{Store, StoreError};
 
+/// How the reason that a moderator gave is kept, with their own words after it.
+pub const BY_MODERATOR: &str = "A moderator refused it: ";
 /// Titles of past streams that are kept for a room.
 const TITLES_KEPT: u32 = 20;
 
@@ -88,7 +90,11 @@ fn view(r: &Row<'_>) -> rusqlite::Result<PlaceholderView> {
     let refused = r.get::<_, Option<String>>(11)?.is_some();
     let (made, allowed): (bool, bool) = (r.get(9)?, r.get(10)?);
     let state = match (refused, made, allowed) {
-        (true, ..) => PlaceholderState::Refused { code: named::<RefusalCode>(r, 11)?, message: r.get(12)? },
+        (true, ..) => {
+            let (code, message) = (named::<RefusalCode>(r, 11)?, r.get::<_, String>(12)?);
+            let words = (code == RefusalCode::Moderator).then(|| message.strip_prefix(BY_MODERATOR)).flatten();
+            PlaceholderState::Refused { code, words: words.map(str::to_owned), message }
+        }
         (_, false, _) => PlaceholderState::Checking,
         (_, true, false) => PlaceholderState::Waiting,
         (_, true, true) => PlaceholderState::Ready,

@@ -22,7 +22,7 @@ pub fn devices() -> Devices {
             let message = "Cameras are not listed on this system; name one by its number or by its name.";
             (message, Problem::CamerasUnlisted)
         };
-        notes.push(Note { message: message.into(), problem: Some(problem) });
+        notes.push(Note { message: message.into(), problem });
     }
     let (screens, why) = screens(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     notes.extend(why.as_ref().map(note));

@@ -113,8 +113,10 @@ impl LiveSource {
                 Ok(live) => return Ok(live),
                 // Another size would not help these.
                 Err(
-                    e
-                    @ (AvError::Gone { .. } | AvError::Busy { .. } | AvError::Denied { .. } | AvError::Missing { .. }),
+                    e @ (AvError::Gone { .. }
+                    | AvError::Busy { .. }
+                    | AvError::Denied { .. }
+                    | AvError::MissingInput { .. }),
                 ) => {
                     return Err(e.into());
                 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamConfig};
+use mujian_av::AvError;
 use mujian_av::sound::{Aligner, Sample, SilenceWatch};
 use mujian_media::time::MediaTime;
 use mujian_protocol::studio::Device;
@@ -18,6 +19,8 @@ use super::{CaptureError, Clock, SoundTrack, Stop};
 
 /// The id that follows the system's default microphone.
 pub const DEFAULT: &str = "default";
+/// The reason where the system has no microphone.
+pub const NONE_SET_UP: &str = "none is set up";
 /// Longest time from opening to the first samples.
 const FIRST: Duration = Duration::from_secs(5);
 /// A stream that gives nothing for so long is lost.
@@ -111,7 +114,7 @@ pub fn list() -> Result<Vec<Device>, CaptureError> {
             list.push(Device { id: DEFAULT.into(), name: "The system's microphone".into(), is_default: true })
         }
         Some(Err(e)) => return Err(none(e.to_string())),
-        None => return Err(none("none is set up".into())),
+        None => return Err(none(NONE_SET_UP.into())),
     }
     for device in host.input_devices().map_err(|e| none(e.to_string()))?.take(64) {
         let (Ok(id), Ok(about)) = (device.id(), device.description()) else { continue };
@@ -225,8 +228,10 @@ fn refused(id: &str, e: &cpal::Error) -> CaptureError {
     let device = if id == DEFAULT { "of the system".to_owned() } else { id.to_owned() };
     match e.kind() {
         ErrorKind::PermissionDenied => CaptureError::MicrophoneDenied { device },
-        ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable => {
-            CaptureError::NoMicrophone { reason: e.to_string() }
+        ErrorKind::DeviceBusy => AvError::Busy { device: name(id) }.into(),
+        ErrorKind::DeviceNotAvailable => AvError::Gone { device: name(id) }.into(),
+        ErrorKind::HostUnavailable => {
+            CaptureError::NoMicrophone { reason: e.to_string().trim_end_matches('.').to_owned() }
         }
         _ => CaptureError::Microphone { device, reason: e.to_string().trim_end_matches('.').to_owned() },
     }
@@ -234,10 +239,11 @@ fn refused(id: &str, e: &cpal::Error) -> CaptureError {
 
 fn find(id: &str) -> Result<cpal::Device, CaptureError> {
     let host = cpal::default_host();
-    let gone = || CaptureError::NoMicrophone { reason: "it is not listed any more".into() };
     if id == DEFAULT {
-        return host.default_input_device().ok_or_else(gone);
+        let none = || CaptureError::NoMicrophone { reason: NONE_SET_UP.into() };
+        return host.default_input_device().ok_or_else(none);
     }
+    let gone = || AvError::Gone { device: name(id) }.into();
     host.device_by_id(&cpal::DeviceId::new(host.id(), id)).ok_or_else(gone)
 }
 
@@ -322,4 +328,30 @@ where
         },
         Some(FIRST),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_microphone_that_is_gone_busy_or_denied_is_told_apart() {
+        let said = |id, kind: ErrorKind| refused(id, &cpal::Error::from(kind)).to_string();
+        assert_eq!(
+            said("yeti", ErrorKind::DeviceBusy),
+            "The microphone yeti is in use by another program. Close that program, then try again."
+        );
+        assert_eq!(
+            said(DEFAULT, ErrorKind::DeviceNotAvailable),
+            "The system's microphone is not there. Plug it in, or choose another."
+        );
+        assert_eq!(
+            said("yeti", ErrorKind::PermissionDenied),
+            "The system does not let this program use the microphone yeti. Allow it in the system's privacy settings."
+        );
+        let none = said(DEFAULT, ErrorKind::HostUnavailable);
+        assert!(none.starts_with("There is no microphone:") && none.contains("running)."), "{none}");
+        let other = said("yeti", ErrorKind::UnsupportedConfig);
+        assert!(other.starts_with("The microphone yeti could not be used (The requested stream"), "{other}");
+    }
 }

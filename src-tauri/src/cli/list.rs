@@ -79,7 +79,10 @@ mod tests {
     fn lists_read_well() {
         let devices = Devices {
             screens: vec![Device { id: ":0".into(), name: "Screen 1".into(), is_default: true }],
-            notes: vec![mujian_protocol::studio::Note { message: "No camera is attached.".into(), problem: None }],
+            notes: vec![mujian_protocol::studio::Note {
+                message: "No camera is attached.".into(),
+                problem: mujian_protocol::Problem::CameraNone,
+            }],
             ..Devices::default()
         };
         let text = devices_text(&devices);
@@ -91,6 +94,7 @@ mod tests {
             hardware: false,
             works: true,
             reason: String::new(),
+            fault: None,
         };
         assert_eq!(encoders_text(&[encoder]), "libx264  x264: works\n");
     }

@@ -3,7 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use mujian_protocol::studio::{AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, StudioAway, StudioState};
+use mujian_protocol::studio::{
+    AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, NoticeCode, StudioAway, StudioState,
+};
 use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ enum Line<'a> {
     /// The connection broke.
     Reconnecting { attempt: u32, code: ErrorCode, message: &'a str },
     /// Something the streamer should know.
-    Notice { code: &'a str, message: &'a str },
+    Notice { code: NoticeCode, message: &'a str },
     /// It ended properly; nothing follows.
     Ended { seconds: f64, sent_frames: u64, dropped_frames: u64 },
     /// It failed; nothing follows.
@@ -80,7 +82,7 @@ impl Report {
         for notice in &state.notices {
             if !self.notices.contains(notice) {
                 let Notice { code, message, .. } = notice;
-                self.say(&Line::Notice { code, message }, || format!("note: {message}"));
+                self.say(&Line::Notice { code: *code, message }, || format!("note: {message}"));
             }
         }
         self.notices.clone_from(&state.notices);

@@ -12,6 +12,7 @@ pub use memory::Memory;
 pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus};
 pub use probe::{Encoders, ProbeCommand, run_probe};
 
+use mujian_protocol::EncoderFault;
 use mujian_protocol::studio::Preset;
 
 use crate::capture::{CaptureError, Wanted};
@@ -26,12 +27,12 @@ pub enum EncodeError {
     #[error(transparent)]
     Av(#[from] mujian_av::AvError),
     /// The chosen encoder does not work here.
-    #[error("The encoder {name} does not work on this computer: {reason} Choose another, or let the program choose.")]
+    #[error("The encoder {name} does not work on this computer. {why} Choose another, or let the program choose.")]
     Unusable {
         /// FFmpeg's name of it.
         name: String,
-        /// Why, as a sentence.
-        reason: String,
+        /// Why.
+        why: EncoderFault,
     },
     /// Not one encoder works.
     #[error(

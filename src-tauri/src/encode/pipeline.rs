@@ -11,7 +11,7 @@ use mujian_av::sound::Level;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::Problem;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, Preset, VideoSource};
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, VideoSource};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -182,7 +182,7 @@ impl Outgoing {
         self.state.lock().sender = None;
         self.status.send_modify(|s| {
             s.encoder = None;
-            s.notices.retain(|n| n.code != "encoder_fallback");
+            s.notices.retain(|n| n.code != NoticeCode::EncoderFallback);
         });
     }
 
@@ -454,7 +454,7 @@ impl Pipeline {
                     s.source = Some(label);
                     s.finished = false;
                     s.source_error = None;
-                    s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+                    s.notices.retain(|n| !SOURCE_CODES.contains(&n.code));
                 });
                 // Closes the old one.
                 air.running = Some(running);
@@ -485,7 +485,7 @@ impl Pipeline {
         air.choice = None;
         self.status.send_if_modified(|s| {
             let before = s.notices.len();
-            s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+            s.notices.retain(|n| !SOURCE_CODES.contains(&n.code));
             s.source_error.take().is_some() || s.notices.len() != before
         });
         running.close()
@@ -508,7 +508,9 @@ impl Pipeline {
             let track = SoundTrack::new();
             *self.controls.microphone.lock() = Some(track.clone());
             let status = self.status.clone();
-            *microphone = Some(Microphone::start(id, self.clock, track, move |e| microphone_event(&status, e)));
+            let chosen = id.to_owned();
+            let event = move |e| microphone_event(&status, &chosen, e);
+            *microphone = Some(Microphone::start(id, self.clock, track, event));
         }
     }
 
@@ -533,10 +535,10 @@ impl Pipeline {
             Ok(encoder) => encoder,
             // It passed its test and refuses this size: software, unless it was chosen by name.
             Err(e) if settings.encoder.is_none() && report.hardware => {
-                encoders.failed(&report.name, &e.to_string());
+                encoders.failed(&report.name, &problem::fault(&e));
                 let soft = encoders.software().ok_or(EncodeError::NoneWorks)?;
                 reports.push(soft.clone());
-                note_fall_back(&self.status, &report.label, &e.to_string());
+                note_fall_back(&self.status, &report.label, &e);
                 VideoEncoder::open(&soft.name, video)?
             }
             Err(e) => return Err(e.into()),
@@ -549,14 +551,14 @@ impl Pipeline {
                 let failed = status.borrow().encoder.clone();
                 let label = failed.as_ref().map_or_else(String::new, |r| r.label.clone());
                 if let Some(failed) = failed {
-                    encoders.failed(&failed.name, &error.to_string());
+                    encoders.failed(&failed.name, &problem::fault(error));
                 }
                 let soft = encoders.software().ok_or_else(|| error.clone())?;
                 let encoder = VideoEncoder::open(&soft.name, settings)?;
                 if let Some(out) = out.upgrade() {
                     out.reports.lock().push(soft);
                 }
-                note_fall_back(&status, &label, &error.to_string());
+                note_fall_back(&status, &label, error);
                 Ok(encoder)
             })
         };
@@ -581,17 +583,18 @@ impl Drop for Pipeline {
     }
 }
 
-const SOURCE_CODES: [&str; 4] = ["camera_lost", "screen_lost", "file_failed", "file_ended"];
+const SOURCE_CODES: [NoticeCode; 4] =
+    [NoticeCode::CameraLost, NoticeCode::ScreenLost, NoticeCode::FileFailed, NoticeCode::FileEnded];
 
 fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSource>, event: SourceEvent) {
     let code = match (choice, &event) {
-        (_, SourceEvent::Finished) => "file_ended",
-        (Some(VideoSource::Screen { .. }), _) => "screen_lost",
-        (Some(VideoSource::File { .. }), _) => "file_failed",
-        _ => "camera_lost",
+        (_, SourceEvent::Finished) => NoticeCode::FileEnded,
+        (Some(VideoSource::Screen { .. }), _) => NoticeCode::ScreenLost,
+        (Some(VideoSource::File { .. }), _) => NoticeCode::FileFailed,
+        _ => NoticeCode::CameraLost,
     };
     status.send_modify(|s| {
-        s.notices.retain(|n| !SOURCE_CODES.contains(&n.code.as_str()));
+        s.notices.retain(|n| !SOURCE_CODES.contains(&n.code));
         let notice = match event {
             SourceEvent::Back => {
                 s.source_error = None;
@@ -614,34 +617,35 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
 
 fn clear_microphone(s: &mut PipelineStatus) -> bool {
     let before = s.notices.len();
-    s.notices.retain(|n| !n.code.starts_with("microphone_"));
+    s.notices.retain(|n| !matches!(n.code, NoticeCode::MicrophoneSilent | NoticeCode::MicrophoneLost));
     s.microphone_error.take().is_some() || before != s.notices.len()
 }
 
-fn microphone_event(status: &watch::Sender<PipelineStatus>, event: MicrophoneEvent) {
+fn microphone_event(status: &watch::Sender<PipelineStatus>, id: &str, event: MicrophoneEvent) {
     status.send_if_modified(|s| match event {
         MicrophoneEvent::Works | MicrophoneEvent::Silent(false) => clear_microphone(s),
         MicrophoneEvent::Silent(true) => {
             clear_microphone(s);
             let message =
                 "The microphone gives only silence. Look for a switch on it, and at the system's sound settings.";
-            s.notices.push(Notice::new("microphone_silent", message));
+            s.notices.push(Notice::new(NoticeCode::MicrophoneSilent, message));
             true
         }
         MicrophoneEvent::Lost(e) => {
             clear_microphone(s);
-            s.notices.push(Notice::new("microphone_lost", e.to_string()).about(problem::of_microphone(&e)));
+            let notice = Notice::new(NoticeCode::MicrophoneLost, e.to_string());
+            s.notices.push(notice.about(problem::of_microphone(id, &e)));
             s.microphone_error = Some(e);
             true
         }
     });
 }
 
-fn note_fall_back(status: &watch::Sender<PipelineStatus>, label: &str, reason: &str) {
-    let message = format!("{label} failed, so the processor encodes now. {reason}");
+fn note_fall_back(status: &watch::Sender<PipelineStatus>, label: &str, error: &mujian_av::AvError) {
+    let message = format!("{label} failed, so the processor encodes now. {error}");
     status.send_modify(|s| {
-        s.notices.retain(|n| n.code != "encoder_fallback");
-        let problem = Problem::EncoderFailed { name: label.to_owned(), reason: reason.to_owned() };
-        s.notices.push(Notice::new("encoder_fallback", message).about(problem));
+        s.notices.retain(|n| n.code != NoticeCode::EncoderFallback);
+        let problem = Problem::EncoderFailed { name: label.to_owned(), why: problem::fault(error) };
+        s.notices.push(Notice::new(NoticeCode::EncoderFallback, message).about(problem));
     });
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use mujian_av::encode::candidate::{Candidate, for_this_machine};
 use mujian_av::encode::selftest;
-use mujian_protocol::WallTime;
 use mujian_protocol::studio::EncoderReport;
+use mujian_protocol::{EncoderFault, WallTime};
 use parking_lot::Mutex;
 
 use super::{EncodeError, Memory};
+use crate::problem;
 
 /// Time that one encoder has for its test.
 pub const LIMIT: Duration = Duration::from_secs(5);
@@ -23,15 +24,13 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn run_probe(name: &str) -> EncoderReport {
     let known = for_this_machine().into_iter().find(|c| c.name == name);
-    let candidate = known.unwrap_or(Candidate { name: "", label: "", hardware: false });
-    let reason = selftest::run(name).err().map(|e| e.to_string()).unwrap_or_default();
-    EncoderReport {
-        name: name.to_owned(),
-        label: if candidate.label.is_empty() { name.to_owned() } else { candidate.label.to_owned() },
-        hardware: candidate.hardware,
-        works: reason.is_empty(),
-        reason,
-    }
+    let (label, hardware) = known.map_or((name, false), |c| (c.label, c.hardware));
+    report(name, label, hardware, selftest::run(name).err().map(|e| problem::fault(&e)))
+}
+
+fn report(name: &str, label: &str, hardware: bool, fault: Option<EncoderFault>) -> EncoderReport {
+    let reason = fault.as_ref().map(ToString::to_string).unwrap_or_default();
+    EncoderReport { name: name.into(), label: label.into(), hardware, works: fault.is_none(), reason, fault }
 }
 
 /// How to start the probing process: a program and the arguments before the encoder's name.
@@ -56,13 +55,7 @@ impl ProbeCommand {
     /// Tries an encoder and tells how it fared.
     #[must_use]
     pub fn probe(&self, candidate: &Candidate, limit: Duration) -> EncoderReport {
-        let failed = |reason: String| EncoderReport {
-            name: candidate.name.into(),
-            label: candidate.label.into(),
-            hardware: candidate.hardware,
-            works: false,
-            reason,
-        };
+        let failed = |fault| report(candidate.name, candidate.label, candidate.hardware, Some(fault));
         let child = Command::new(&self.program)
             .args(&self.arguments)
             .arg(candidate.name)
@@ -72,10 +65,10 @@ impl ProbeCommand {
             .spawn();
         let mut child = match child {
             Ok(child) => child,
-            Err(e) => return failed(format!("The process that tests it could not be started ({e}).")),
+            Err(e) => return failed(EncoderFault::Untested { reason: e.to_string() }),
         };
         let Some(stdout) = child.stdout.take() else {
-            return failed("The process that tests it has no output.".into());
+            return failed(EncoderFault::Untested { reason: "it has no output".into() });
         };
         let (sender, answer) = mpsc::channel();
         let reader = std::thread::spawn(move || {
@@ -92,14 +85,11 @@ impl ProbeCommand {
         let status = child.wait();
         let _ = reader.join();
         let Ok(text) = text else {
-            return failed(format!("It gave no answer within {} seconds and was stopped.", limit.as_secs()));
+            return failed(EncoderFault::Hung { seconds: limit.as_secs() });
         };
         match text.lines().rev().find_map(|l| serde_json::from_str::<EncoderReport>(l).ok()) {
             Some(report) => EncoderReport { label: candidate.label.into(), hardware: candidate.hardware, ..report },
-            None => failed(format!(
-                "It crashed while it was tested ({}).",
-                status.map_or_else(|e| e.to_string(), |s| s.to_string())
-            )),
+            None => failed(EncoderFault::Crashed { how: status.map_or_else(|e| e.to_string(), |s| s.to_string()) }),
         }
     }
 }
@@ -242,24 +232,23 @@ impl Encoders {
     pub fn choose(&self, wanted: Option<&str>) -> Result<EncoderReport, EncodeError> {
         if let Some(name) = wanted {
             let Some(candidate) = self.table.iter().find(|c| c.name == name) else {
-                let reason = "it is not among the encoders for this system.".into();
-                return Err(EncodeError::Unusable { name: name.into(), reason });
+                return Err(EncodeError::Unusable { name: name.into(), why: EncoderFault::Unlisted });
             };
             let report = self.report(candidate);
-            return match report.works {
-                true => Ok(report),
-                false => Err(EncodeError::Unusable { name: report.name, reason: report.reason }),
+            return match report.fault.clone() {
+                None => Ok(report),
+                Some(why) => Err(EncodeError::Unusable { name: report.name, why }),
             };
         }
         self.table.iter().map(|c| self.report(c)).find(|r| r.works).ok_or(EncodeError::NoneWorks)
     }
 
     /// Takes an encoder out, because it failed while it ran.
-    pub fn failed(&self, name: &str, reason: &str) {
+    pub fn failed(&self, name: &str, why: &EncoderFault) {
         let mut known = self.known.lock();
-        if let Some(report) = known.reports.iter_mut().find(|r| r.name == name) {
-            report.works = false;
-            report.reason = format!("It failed while it ran: {reason}");
+        if let Some(found) = known.reports.iter_mut().find(|r| r.name == name) {
+            let reason = why.to_string().trim_end_matches('.').to_owned();
+            *found = report(&found.name, &found.label, found.hardware, Some(EncoderFault::Ruined { reason }));
             known.ruined.push(name.to_owned());
         }
     }
@@ -279,9 +268,11 @@ mod tests {
     const GPU: Candidate = Candidate { name: "h264_gpu", label: "A card", hardware: true };
     const SOFT: Candidate = Candidate { name: "libx264", label: "x264", hardware: false };
 
+    const BOOM: EncoderFault = EncoderFault::Unstreamable;
+
     fn report(c: &Candidate, works: bool) -> EncoderReport {
-        let reason = if works { String::new() } else { "It is broken.".into() };
-        EncoderReport { name: c.name.into(), label: c.label.into(), hardware: c.hardware, works, reason }
+        let broken = EncoderFault::Refused { reason: "It is broken".into() };
+        super::report(c.name, c.label, c.hardware, (!works).then_some(broken))
     }
 
     fn shell(script: &str) -> ProbeCommand {
@@ -300,9 +291,9 @@ mod tests {
         assert_eq!(encoders.reports().len(), 2);
         assert_eq!(count.load(Ordering::SeqCst), 2);
         let refused = encoders.choose(Some("h264_gpu")).unwrap_err().to_string();
-        assert!(refused.contains("It is broken."), "{refused}");
+        assert!(refused.contains("It is broken"), "{refused}");
         assert!(encoders.choose(Some("h264_other")).is_err());
-        encoders.failed("libx264", "boom");
+        encoders.failed("libx264", &BOOM);
         assert_eq!(encoders.choose(None), Err(EncodeError::NoneWorks));
     }
 
@@ -333,7 +324,7 @@ mod tests {
         assert_eq!((later.choose(None).unwrap().name.as_str(), count.load(Ordering::SeqCst)), ("libx264", 4));
         // One that failed while it ran is not brought back by a test that goes well.
         let later = encoders(true, WallTime(3 * day));
-        later.failed("libx264", "boom");
+        later.failed("libx264", &BOOM);
         later.refresh(WallTime(3 * day));
         assert!(later.choose(Some("libx264")).is_err());
         // And is none of what is written down.

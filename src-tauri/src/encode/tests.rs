@@ -6,7 +6,7 @@ use mujian_av::encode::selftest::{decode, decode_sound};
 use mujian_av::testcard::{cells, lamp_is_on};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
-use mujian_protocol::studio::{EncoderReport, Preset, VideoSource};
+use mujian_protocol::studio::{EncoderReport, NoticeCode, Preset, VideoSource};
 
 use super::*;
 use crate::capture::{Clock, End, Gate, Hold, Outlet, Source, Stop, Voice};
@@ -22,6 +22,7 @@ fn software() -> Encoders {
         hardware: c.hardware,
         works: true,
         reason: String::new(),
+        fault: None,
     })
 }
 
@@ -176,6 +177,34 @@ impl Source for Pluggable {
     }
 }
 
+/// A camera that opens and gives nothing.
+struct Mute;
+
+impl Source for Mute {
+    fn label(&self) -> String {
+        "The camera of the test".into()
+    }
+
+    fn run(&mut self, _: Clock, _: &Outlet, stop: &Stop, _: &Voice<'_>) -> Result<End, CaptureError> {
+        while !stop.wait_until(std::time::Instant::now() + Duration::from_secs(60)) {}
+        Ok(End::Stopped)
+    }
+
+    fn first_limit(&self) -> Duration {
+        Duration::from_millis(1100)
+    }
+}
+
+#[test]
+fn a_silent_camera_is_told() {
+    let silent = quiet().set_custom_source(Box::new(Mute)).unwrap_err();
+    assert_eq!(
+        silent.to_string(),
+        "The camera of the test opened but gave nothing for 1 seconds. Check that it is switched on and that this \
+         program may use it, or choose another."
+    );
+}
+
 #[test]
 fn an_unplugged_camera_is_told_and_another_source_takes_over() {
     let _alone = REAL_TIME.lock();
@@ -188,7 +217,7 @@ fn an_unplugged_camera_is_told_and_another_source_takes_over() {
     plugged.store(false, std::sync::atomic::Ordering::SeqCst);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let told = runtime.block_on(async {
-        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == "camera_lost"));
+        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == NoticeCode::CameraLost));
         tokio::time::timeout(Duration::from_secs(5), wait).await.unwrap().unwrap().clone()
     });
     assert!(told.source_error.unwrap().to_string().contains("camera of the test is not there"));
@@ -214,6 +243,7 @@ fn hardware_that_fails_gives_way_to_software_with_a_remark() {
         hardware: c.hardware,
         works: true,
         reason: String::new(),
+        fault: None,
     });
     let pipeline = quiet();
     pipeline.set_source(&VideoSource::TestCard, Preset::P540f30).unwrap();
@@ -221,7 +251,9 @@ fn hardware_that_fails_gives_way_to_software_with_a_remark() {
     collect(&mut feed, Duration::from_secs(10), |i| videos(i).len() >= 2);
     let status = pipeline.status().borrow().clone();
     assert_eq!(status.encoder.map(|e| e.name).as_deref(), Some("libx264"));
-    assert!(status.notices.iter().any(|n| n.code == "encoder_fallback" && n.message.contains("A card failed")));
+    assert!(
+        status.notices.iter().any(|n| n.code == NoticeCode::EncoderFallback && n.message.contains("A card failed"))
+    );
     assert!(!encoders.reports()[0].works);
     // Chosen by name, it is an error instead.
     drop(feed);
@@ -301,7 +333,7 @@ fn the_screen_is_captured_with_its_own_colours() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut status = pipeline.status();
     runtime.block_on(async {
-        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == "screen_lost"));
+        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == NoticeCode::ScreenLost));
         tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
     });
     let gone = VideoSource::Screen { device: display.clone() };
@@ -395,7 +427,7 @@ fn a_file_plays_in_sync_over_and_over_and_gives_way_to_another_source() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut status = pipeline.status();
     runtime.block_on(async {
-        let wait = status.wait_for(|s| s.finished && s.notices.iter().any(|n| n.code == "file_ended"));
+        let wait = status.wait_for(|s| s.finished && s.notices.iter().any(|n| n.code == NoticeCode::FileEnded));
         tokio::time::timeout(Duration::from_secs(8), wait).await.unwrap().unwrap();
     });
 }
@@ -553,7 +585,7 @@ fn with_a_microphone() {
     let mut status = pipeline.status();
     let mut wait = |what: &str, lost: bool| {
         let done = runtime.block_on(async {
-            let changed = status.wait_for(|s| s.notices.iter().any(|n| n.code == "microphone_lost") == lost);
+            let changed = status.wait_for(|s| s.notices.iter().any(|n| n.code == NoticeCode::MicrophoneLost) == lost);
             tokio::time::timeout(Duration::from_secs(15), changed).await.map(|s| s.map(|s| s.clone()))
         });
         done.unwrap_or_else(|_| panic!("not in time: {what}")).unwrap()

@@ -93,7 +93,7 @@ impl Hosted {
     /// # Errors
     /// `Unreachable` when it is gone; `Internal` with its sentence when it cannot do it.
     pub async fn ask(&self, request: Request) -> Result<Answer, ApiError> {
-        let gone = || ApiError::new(ErrorCode::Unreachable, "The hosted server is not there.");
+        let gone = || restarting("The hosted server is not there.");
         let (reply, answer) = oneshot::channel();
         self.orders.send((request, reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -118,7 +118,7 @@ async fn keep(options: HostOptions, told: watch::Sender<HostInfo>, lines: Lines,
                 let stop = request == Request::Stop;
                 let answer = match &mut lines {
                     Some(lines) => lines.ask(&request).await,
-                    None => Err(ApiError::new(ErrorCode::Unreachable, "The hosted server is being started again. Try again in a moment.")),
+                    None => Err(restarting("The hosted server is being started again. Try again in a moment.")),
                 };
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
@@ -144,6 +144,10 @@ async fn keep(options: HostOptions, told: watch::Sender<HostInfo>, lines: Lines,
             }
         }
     }
+}
+
+fn restarting(sentence: &str) -> ApiError {
+    ApiError::new(ErrorCode::Unreachable, sentence).about(Problem::HostRestarting)
 }
 
 /// Waits for the end of a connection; for ever while there is none.

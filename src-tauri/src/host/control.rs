@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mujian_protocol::{ApiError, ErrorCode};
+use mujian_protocol::{ApiError, ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -99,6 +99,7 @@ impl Lines {
     pub async fn ask(&mut self, request: &Request) -> Result<Answer, ApiError> {
         let gone = || {
             ApiError::new(ErrorCode::Unreachable, "The hosted server does not answer. It is started again by itself.")
+                .about(Problem::HostRestarting)
         };
         if !self.write(request).await {
             return Err(gone());

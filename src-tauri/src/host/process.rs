@@ -52,7 +52,7 @@ pub async fn run(args: HostArgs) -> ExitCode {
 
 fn settings(data: &Path) -> anyhow::Result<Config> {
     let file = data.join(SETTINGS);
-    Ok(if file.try_exists()? { Config::read(&file)? } else { Config::default() })
+    Ok(if file.try_exists()? { Config::read(&file).map_err(StartError::from)? } else { Config::default() })
 }
 
 struct Host<'a> {

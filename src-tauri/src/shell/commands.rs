@@ -8,7 +8,7 @@ use mujian_protocol::api::{AccountView, Credentials};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage, TrayWords};
 use mujian_protocol::room::ClientMessage;
 use mujian_protocol::studio::{Devices, EncoderReport, Share, StudioEvent, StudioSettings, StudioState};
-use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use mujian_protocol::{ApiError, ErrorCode, Problem, RoomId};
 use parking_lot::Mutex;
 use tauri::State;
 use tauri::ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response};
@@ -165,7 +165,8 @@ pub(super) async fn studio_encoders() -> Answer<Vec<EncoderReport>> {
 pub(super) async fn studio_pick_file(window: tauri::WebviewWindow, title: String) -> Answer<Option<String>> {
     static OPEN: AtomicBool = AtomicBool::new(false);
     if OPEN.swap(true, Ordering::Relaxed) {
-        return Err(ApiError::new(ErrorCode::Conflict, "The dialog to choose a file is open already."));
+        let sentence = "The dialog to choose a file is open already.";
+        return Err(ApiError::new(ErrorCode::Conflict, sentence).about(Problem::DialogOpen));
     }
     let title: String = title.chars().take(TITLE).collect();
     let picked = rfd::AsyncFileDialog::new().set_title(title).set_parent(&window).pick_file().await;

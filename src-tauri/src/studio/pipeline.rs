@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use mujian_protocol::studio::{Devices, EncoderReport, Notice, Preset, StudioSettings, VideoSource};
+use mujian_protocol::studio::{Devices, EncoderReport, Notice, NoticeCode, Preset, StudioSettings, VideoSource};
 use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -272,7 +272,7 @@ impl Open {
             Err(error) if running && self.live.is_some() => {
                 let message = format!("{error} The picture that was on air stays.");
                 let problem = problem::of_source(&settings.source, &error);
-                sink.event(RigEvent::Notice(Notice::new("source_failed", message).about(problem)));
+                sink.event(RigEvent::Notice(Notice::new(NoticeCode::SourceFailed, message).about(problem)));
             }
             Err(error) => return Err(capture_error(&settings.source, &error)),
         }
@@ -333,7 +333,7 @@ async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, source: VideoSource) {
 /// What changed, as events.
 fn tell(before: &PipelineStatus, now: &PipelineStatus, sink: &Sink) {
     for gone in before.notices.iter().filter(|n| !now.notices.iter().any(|m| m.code == n.code)) {
-        sink.event(RigEvent::NoticeOver(gone.code.clone()));
+        sink.event(RigEvent::NoticeOver(gone.code));
     }
     for notice in now.notices.iter().filter(|n| !before.notices.contains(n)) {
         sink.event(RigEvent::Notice(notice.clone()));
@@ -356,12 +356,10 @@ fn capture_error(source: &VideoSource, error: &CaptureError) -> ApiError {
 fn encode_error(source: &VideoSource, error: &EncodeError) -> ApiError {
     let problem = match error {
         EncodeError::Capture(error) => return capture_error(source, error),
-        EncodeError::Av(error) => problem::of_encoder(error),
-        EncodeError::Unusable { name, reason } => {
-            Some(Problem::EncoderFailed { name: name.clone(), reason: reason.clone() })
-        }
-        EncodeError::NoneWorks => Some(Problem::EncoderNone),
-        EncodeError::AlreadyLive => None,
+        EncodeError::Av(error) => problem::of_encoder("H.264", error),
+        EncodeError::Unusable { name, why } => Problem::EncoderFailed { name: name.clone(), why: why.clone() },
+        EncodeError::NoneWorks => Problem::EncoderNone,
+        EncodeError::AlreadyLive => Problem::OnAir,
     };
     ApiError::new(ErrorCode::Device, error.to_string()).about(problem)
 }

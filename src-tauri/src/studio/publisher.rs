@@ -201,6 +201,7 @@ fn refused(code: &str, description: &str) -> End {
         rtmp::BAD_NAME => End::Refused(error(ErrorCode::AlreadyPublishing)),
         // It is stopping, and will be back: the connection is lost, no more than that.
         rtmp::UNAVAILABLE => End::Lost(error(ErrorCode::Unreachable)),
-        _ => End::Refused(error(ErrorCode::Conflict)),
+        // What the app sends is taken everywhere, so the stream was ended.
+        _ => End::Refused(error(ErrorCode::Conflict).about(Problem::StreamEnded)),
     }
 }

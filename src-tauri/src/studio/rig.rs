@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::ApiError;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, StudioSettings};
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, StudioSettings};
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;
@@ -39,7 +39,7 @@ pub enum RigEvent {
     /// Something the streamer should know, until it no longer holds.
     Notice(Notice),
     /// It no longer holds.
-    NoticeOver(String),
+    NoticeOver(NoticeCode),
     /// The microphone's level.
     Level(MicLevel),
     /// The media file is over.

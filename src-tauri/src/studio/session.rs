@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{
-    AwayStep, Broadcast, BroadcastStats, Notice, StudioAway, StudioEvent, StudioSettings, StudioState,
+    AwayStep, Broadcast, BroadcastStats, Notice, NoticeCode, StudioAway, StudioEvent, StudioSettings, StudioState,
 };
 use mujian_protocol::{ApiError, ErrorCode, LeaveId, Problem, WallTime};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -22,16 +22,17 @@ use super::publisher;
 use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
+use crate::problem::on_air;
 use crate::unattended::Why;
 
 /// The remark that the device does not close.
-const NOT_CLOSING: &str = "camera_not_closing";
+const NOT_CLOSING: NoticeCode = NoticeCode::CameraNotClosing;
 /// The remark that coming back failed.
-const BACK_FAILED: &str = "back_failed";
+const BACK_FAILED: NoticeCode = NoticeCode::BackFailed;
 /// Left without a press.
-const LEFT_LOCKED: &str = "left_locked";
+const LEFT_LOCKED: NoticeCode = NoticeCode::LeftLocked;
 /// The same, for another reason.
-const LEFT_ASLEEP: &str = "left_asleep";
+const LEFT_ASLEEP: NoticeCode = NoticeCode::LeftAsleep;
 /// How often the figures are told.
 const STATS: Duration = Duration::from_secs(1);
 
@@ -205,7 +206,8 @@ impl Studio {
     fn press(&self, ago: Duration, keep_sound: bool) -> Result<Away, ApiError> {
         let state = self.state();
         if matches!(state.broadcast, Broadcast::Idle | Broadcast::Failed { .. } | Broadcast::Ending) {
-            return Err(ApiError::new(ErrorCode::Conflict, "You are not on air, so there is nothing to leave."));
+            return Err(ApiError::new(ErrorCode::Conflict, "You are not on air, so there is nothing to leave.")
+                .about(Problem::NotOnAir));
         }
         let leave_id = LeaveId::new();
         let number = self.outbox.press(&leave_id, keep_sound, ago);
@@ -362,7 +364,7 @@ impl Session {
                     self.outbox.reset();
                     self.go_live(start);
                 }
-                let busy = || ApiError::new(ErrorCode::Conflict, "You are on air already. End the broadcast first.");
+                let busy = || on_air("You are on air already. End the broadcast first.");
                 let _ = reply.send(if free { Ok(()) } else { Err(busy()) });
             }
             Order::Leave(away, number) => {
@@ -393,10 +395,7 @@ impl Session {
             return Err(ApiError::new(ErrorCode::InvalidRequest, "The gain is a number of decibels from -40 to 20."));
         }
         if encoding && self.machine.busy() {
-            return Err(ApiError::new(
-                ErrorCode::Conflict,
-                "Size and encoder cannot change on air. End the broadcast first.",
-            ));
+            return Err(on_air("Size and encoder cannot change on air. End the broadcast first."));
         }
         self.state.settings = settings;
         if capture && self.mode != Mode::Off {
@@ -440,12 +439,12 @@ impl Session {
                 self.input(Input::Opened);
             }
             RigEvent::Notice(notice) => {
-                self.notice_over(&notice.code);
+                self.notice_over(notice.code);
                 self.state.notices.push(notice);
                 self.tell();
             }
             RigEvent::NoticeOver(code) => {
-                self.notice_over(&code);
+                self.notice_over(code);
                 self.tell();
             }
             RigEvent::Level(level) => {
@@ -461,14 +460,14 @@ impl Session {
             RigEvent::Failed(error) if self.machine.busy() => self.input(Input::SourceFailed(error)),
             RigEvent::Failed(error) => {
                 // Only the preview failed: say so, and try again when the settings change.
-                self.notice_over("source_failed");
-                self.state.notices.push(Notice::of("source_failed", error));
+                self.notice_over(NoticeCode::SourceFailed);
+                self.state.notices.push(Notice::of(NoticeCode::SourceFailed, error));
                 self.tell();
             }
         }
     }
 
-    fn notice_over(&mut self, code: &str) {
+    fn notice_over(&mut self, code: NoticeCode) {
         self.state.notices.retain(|n| n.code != code);
     }
 
@@ -524,7 +523,7 @@ impl Session {
                 Do::Alarm(on) => {
                     self.notice_over(NOT_CLOSING);
                     if on {
-                        let message = "The camera has not closed yet. Nothing of it is sent, but its light may be on.                                        If it stays so, unplug it or cover it.";
+                        let message = "The camera has not closed yet. Nothing of it is sent, but its light may be on. If it stays so, unplug it or cover it.";
                         self.state.notices.push(Notice::new(NOT_CLOSING, message));
                     }
                 }

@@ -3,7 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use mujian_protocol::app::{LinkState, RoomChannelMessage};
 use mujian_protocol::room::{ClientMessage, ServerMessage};
-use mujian_protocol::{ApiError, ErrorCode, RoomId};
+use mujian_protocol::{ApiError, ErrorCode, Problem, RoomId};
 use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tracing::Instrument as _;
@@ -62,7 +62,8 @@ impl Room {
             return Err(ApiError::new(
                 ErrorCode::Unreachable,
                 "The room is not connected just now. Try again in a moment.",
-            ));
+            )
+            .about(Problem::ConnectionLost));
         }
         self.orders
             .try_send(Order::Send(message))

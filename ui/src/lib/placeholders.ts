@@ -18,10 +18,9 @@ export function nameOf(shelf: ShelfView, id: string): string {
   return key in zh ? t(key as Key) : id;
 }
 
-/** Why one is refused; the detail is the server's own sentence, where it says more. */
-export function refusal(state: { code: RefusalCode; message: string }): { text: string; detail: string } {
-  const told: readonly RefusalCode[] = ["moderator", "lies", "no_workshop"];
-  return { text: t(`refusal_${state.code}`), detail: told.includes(state.code) ? state.message : "" };
+/** Why one is refused; the detail is what the moderator wrote, if it was one. */
+export function refusal(state: { code: RefusalCode; words?: string }): { text: string; detail: string } {
+  return { text: t(`refusal_${state.code}`), detail: state.words ?? "" };
 }
 
 /** In a word or two, where a placeholder stands. */

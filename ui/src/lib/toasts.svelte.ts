@@ -1,6 +1,5 @@
 /** Short messages that come and go. */
 import { Failed } from "./backend/types";
-import type { ErrorCode } from "./generated/protocol";
 import { i18n } from "./i18n/index.svelte";
 
 export interface Toast {
@@ -9,21 +8,6 @@ export interface Toast {
   readonly text: string;
   readonly detail: string;
 }
-
-/** Codes whose own sentence says it all. */
-const PLAIN: ReadonlySet<ErrorCode> = new Set([
-  "unauthenticated",
-  "wrong_credentials",
-  "name_taken",
-  "rate_limited",
-  "registration_closed",
-  "wrong_setup_code",
-  "off_air",
-  "unreachable",
-  "wrong_stream_key",
-  "already_publishing",
-  "not_found",
-]);
 
 const SHOWN = 6000;
 
@@ -44,8 +28,8 @@ class Toasts {
 
   /** `lead` says what did not happen, where the error alone does not. */
   bad(error: unknown, lead = ""): void {
-    const { text, detail } = sentences(error);
-    if (lead === "") this.#show("bad", text, detail);
+    const text = sentence(error);
+    if (lead === "") this.#show("bad", text);
     else this.#show("bad", lead, text);
   }
 
@@ -54,13 +38,9 @@ class Toasts {
   }
 }
 
-/** An error in the person's words; the detail is the server's own sentence, where it says more. */
-export function sentences(error: unknown): { text: string; detail: string } {
-  if (error instanceof Failed) {
-    if (error.problem) return { text: i18n.problem(error.problem), detail: "" };
-    return { text: i18n.error(error.code), detail: PLAIN.has(error.code) ? "" : error.message };
-  }
-  return { text: i18n.error("internal"), detail: error instanceof Error ? error.message : "" };
+/** An error in the person's words. */
+export function sentence(error: unknown): string {
+  return i18n.error(error instanceof Failed ? error : { code: "internal" });
 }
 
 export const toasts = new Toasts();

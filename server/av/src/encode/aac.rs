@@ -7,8 +7,8 @@ use ffmpeg_next::{ChannelLayout, Rational, codec, encoder, ffi, format, frame, p
 use mujian_media::frame::{AudioConfig, AudioFrame, FeedItem};
 use mujian_media::time::MediaTime;
 
-use crate::AvError;
 use crate::sound::RATE;
+use crate::{AvError, Fault};
 
 /// Samples in a frame of AAC-LC.
 pub const FRAME: usize = 1024;
@@ -28,11 +28,10 @@ impl AacEncoder {
     /// Opens FFmpeg's own encoder.
     ///
     /// # Errors
-    /// [`AvError::Missing`] or [`AvError::Encoder`].
+    /// [`AvError::MissingEncoder`] or [`AvError::Encoder`].
     pub fn open(bitrate: u32) -> Result<Self, AvError> {
         crate::init();
-        let codec =
-            encoder::find_by_name(NAME).ok_or_else(|| AvError::Missing { what: "encoder for AAC sound".into() })?;
+        let codec = encoder::find_by_name(NAME).ok_or_else(|| AvError::MissingEncoder { name: NAME.into() })?;
         let fail = AvError::encoder(NAME);
         let mut audio = codec::Context::new_with_codec(codec).encoder().audio().map_err(&fail)?;
         let fltp = format::Sample::F32(format::sample::Type::Planar);
@@ -55,7 +54,7 @@ impl AacEncoder {
             }
         };
         let config = mujian_media::aac::parse_asc(asc)
-            .map_err(|e| AvError::Encoder { name: NAME.into(), reason: e.to_string() })?;
+            .map_err(|e| AvError::Encoder { name: NAME.into(), reason: Fault::Unstreamable(e.to_string()) })?;
         Ok(Self {
             encoder,
             config: Arc::new(config),

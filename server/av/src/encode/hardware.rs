@@ -27,7 +27,7 @@ impl Upload {
     /// Opens the first VA-API device and makes a pool of NV12 frames on it.
     pub(super) fn vaapi(width: u32, height: u32) -> Result<Self, AvError> {
         let name = "h264_vaapi";
-        let fail = |reason: String| AvError::Encoder { name: name.into(), reason };
+        let fail = |reason: String| AvError::Encoder { name: name.into(), reason: reason.into() };
         let mut device = Buffer(std::ptr::null_mut());
         // SAFETY: writes one reference into `device` or leaves it null; null name and options mean
         // the default device.
@@ -76,7 +76,7 @@ impl Upload {
             check(ffi::av_hwframe_get_buffer(self.frames.0, out.as_mut_ptr(), 0))
                 .and_then(|_| check(ffi::av_hwframe_transfer_data(out.as_mut_ptr(), picture.frame().as_ptr(), 0)))
         };
-        done.map_err(|e| AvError::Encoder { name: self.name.into(), reason: text(e) })?;
+        done.map_err(|e| AvError::Encoder { name: self.name.into(), reason: text(e).into() })?;
         Ok(out)
     }
 }

@@ -20,10 +20,10 @@ impl JpegEncoder {
     /// An encoder to `width` x `height` (even), `quality` from 2 (best) to 31.
     ///
     /// # Errors
-    /// [`AvError::Missing`] or [`AvError::Encoder`].
+    /// [`AvError::MissingEncoder`] or [`AvError::Encoder`].
     pub fn open(width: u32, height: u32, quality: u32) -> Result<Self, AvError> {
         crate::init();
-        let codec = encoder::find_by_name(NAME).ok_or_else(|| AvError::Missing { what: "encoder for JPEG".into() })?;
+        let codec = encoder::find_by_name(NAME).ok_or_else(|| AvError::MissingEncoder { name: NAME.into() })?;
         let fail = AvError::encoder(NAME);
         let mut video = codec::Context::new_with_codec(codec).encoder().video().map_err(&fail)?;
         video.set_width(width);

@@ -6,7 +6,7 @@ use mujian_media::time::MediaTime;
 
 use super::{VideoEncoder, VideoSettings};
 use crate::scale::{Quality, Scaler};
-use crate::{AvError, Picture};
+use crate::{AvError, Fault, Picture};
 
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 360;
@@ -24,7 +24,7 @@ const LEAST_PSNR: f64 = 24.0;
 pub fn run(name: &str) -> Result<(), AvError> {
     let settings = VideoSettings::live(WIDTH, HEIGHT, 30, 3_000_000);
     let mut encoder = VideoEncoder::open(name, settings).map_err(|e| hardware(name, e))?;
-    let fail = |reason: String| AvError::Encoder { name: name.to_owned(), reason };
+    let fail = |reason: Fault| AvError::Encoder { name: name.to_owned(), reason };
     let mut to_encoder = Scaler::new(encoder.input_format(), WIDTH, HEIGHT, Quality::Stream);
     let originals: Vec<Picture> = (0..FRAMES).map(pattern).collect();
     let mut items = Vec::new();
@@ -39,18 +39,18 @@ pub fn run(name: &str) -> Result<(), AvError> {
         .enumerate()
         .filter_map(|(n, key)| key.then_some(n))
         .collect();
-    let decoded = decode(&items).map_err(fail)?;
+    let decoded = decode(&items).map_err(|e| fail(e.into()))?;
     if decoded.len() != FRAMES {
-        return Err(fail(format!("{FRAMES} pictures went in and {} came out", decoded.len())));
+        return Err(fail(Fault::Lost { sent: FRAMES as u32, came: decoded.len() as u32 }));
     }
     for (i, (a, b)) in originals.iter().zip(&decoded).enumerate() {
         let psnr = psnr(a, b);
         if psnr < LEAST_PSNR {
-            return Err(fail(format!("its pictures are not those that went in (picture {i}: {psnr:.0} dB)")));
+            return Err(fail(Fault::Wrong { picture: i as u32, decibels: psnr.round() as u32 }));
         }
     }
     if keys.first() != Some(&0) || !keys.contains(&FORCED) {
-        return Err(fail("it gives no key frame when one is asked for".into()));
+        return Err(fail(Fault::NoKeyFrame));
     }
     Ok(())
 }
@@ -59,7 +59,9 @@ pub fn run(name: &str) -> Result<(), AvError> {
 fn hardware(name: &str, error: AvError) -> AvError {
     let known = super::candidate::for_this_machine().into_iter().find(|c| c.name == name && c.hardware);
     match (known, error) {
-        (Some(c), AvError::Encoder { reason, .. }) => AvError::NoHardware { label: c.label.to_owned(), reason },
+        (Some(c), AvError::Encoder { reason, .. }) => {
+            AvError::NoHardware { label: c.label.to_owned(), reason: reason.to_string() }
+        }
         (_, e) => e,
     }
 }
@@ -211,8 +213,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_says_so() {
-        assert!(matches!(run("h264_nonsense"), Err(AvError::Missing { .. })));
-        assert!(matches!(run("lib\0x264"), Err(AvError::Missing { .. })));
+        assert!(matches!(run("h264_nonsense"), Err(AvError::MissingEncoder { .. })));
+        assert!(matches!(run("lib\0x264"), Err(AvError::MissingEncoder { .. })));
     }
 
     #[test]

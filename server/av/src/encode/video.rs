@@ -10,7 +10,7 @@ use mujian_media::time::MediaTime;
 
 use super::hardware::Upload;
 use super::nal;
-use crate::{AvError, Picture};
+use crate::{AvError, Fault, Picture};
 
 /// What to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +64,10 @@ impl VideoEncoder {
     /// Opens an encoder by FFmpeg's name.
     ///
     /// # Errors
-    /// [`AvError::Missing`] if FFmpeg was built without it, [`AvError::Encoder`] if it refuses.
+    /// [`AvError::MissingEncoder`] if FFmpeg was built without it, [`AvError::Encoder`] if it refuses.
     pub fn open(name: &str, settings: VideoSettings) -> Result<Self, AvError> {
         crate::init();
-        let missing = || AvError::Missing { what: format!("encoder {name}") };
+        let missing = || AvError::MissingEncoder { name: name.to_owned() };
         if name.contains('\0') {
             return Err(missing());
         }
@@ -160,7 +160,7 @@ impl VideoEncoder {
         if shape != (self.format, self.settings.width, self.settings.height) {
             return Err(AvError::Encoder {
                 name: self.name.clone(),
-                reason: format!("a picture of {shape:?} came in"),
+                reason: format!("a picture of {shape:?} came in").into(),
             });
         }
         let mut frame = match &self.upload {
@@ -234,6 +234,10 @@ impl VideoEncoder {
         }
     }
 
+    fn unstreamable(&self, why: impl std::fmt::Display) -> AvError {
+        AvError::Encoder { name: self.name.clone(), reason: Fault::Unstreamable(why.to_string()) }
+    }
+
     fn take_packet(&mut self, out: &mut Vec<FeedItem>) -> Result<(), AvError> {
         let Some(bytes) = self.packet.data() else { return Ok(()) };
         let unit = if self.lengths { nal::from_lengths(bytes) } else { nal::from_annexb(bytes) };
@@ -247,10 +251,9 @@ impl VideoEncoder {
         }
         if self.config.is_none() {
             let (Some(sps), Some(pps)) = &self.sets else {
-                return Err(AvError::Encoder { name: self.name.clone(), reason: "it gave no parameter sets".into() });
+                return Err(self.unstreamable("it gave no parameter sets"));
             };
-            let config = mujian_media::avc::config_from_parameter_sets(sps, pps)
-                .map_err(|e| AvError::Encoder { name: self.name.clone(), reason: e.to_string() })?;
+            let config = mujian_media::avc::config_from_parameter_sets(sps, pps).map_err(|e| self.unstreamable(e))?;
             let config = Arc::new(config);
             self.config = Some(Arc::clone(&config));
             out.push(FeedItem::VideoConfig(config));
@@ -266,7 +269,7 @@ impl VideoEncoder {
             pts = Some(t);
         }
         let Some(pts) = pts else {
-            return Err(AvError::Encoder { name: self.name.clone(), reason: "it reordered frames".into() });
+            return Err(self.unstreamable("it reordered frames"));
         };
         out.push(FeedItem::Video(VideoFrame { dts: pts, pts, key: unit.idr, data: Bytes::from(unit.data) }));
         Ok(())

@@ -9,6 +9,7 @@ import type {
   Broadcast,
   BuiltInInteraction,
   Devices,
+  EncoderFault,
   EncoderReport,
   Owed,
   PlaceholderView,
@@ -273,17 +274,18 @@ class FakeStudio implements StudioBackend {
     });
   }
   encoders(): Promise<EncoderReport[]> {
-    const no = (name: string, label: string, reason: string): EncoderReport => ({
+    const no = (name: string, label: string, fault: EncoderFault): EncoderReport => ({
       name,
       label,
       hardware: true,
       works: false,
-      reason,
+      reason: "It does not work.",
+      fault,
     });
     return Promise.resolve([
-      no("h264_nvenc", "NVIDIA NVENC", "There is no NVIDIA driver (libcuda.so.1 was not found)."),
-      no("h264_qsv", "Intel Quick Sync", "No device could be opened."),
-      no("h264_vaapi", "VA-API", "There is no render node under /dev/dri."),
+      no("h264_nvenc", "NVIDIA NVENC", { fault: "no_hardware", reason: "Operation not permitted" }),
+      no("h264_qsv", "Intel Quick Sync", { fault: "hung", seconds: 5 }),
+      no("h264_vaapi", "VA-API graphics", { fault: "missing" }),
       { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
     ]);
   }

@@ -558,6 +558,43 @@ microphones: Array<Device>,
 notes: Array<Note>, };
 
 /**
+ * Why an encoder does not work, without its name.
+ */
+export type EncoderFault = { "fault": "missing" } | { "fault": "no_hardware",
+/**
+ * The driver's words.
+ */
+reason: string, } | { "fault": "refused",
+/**
+ * Its words.
+ */
+reason: string, } | { "fault": "lost",
+/**
+ * That went in.
+ */
+sent: number,
+/**
+ * That came out.
+ */
+came: number, } | { "fault": "wrong" } | { "fault": "no_key_frame" } | { "fault": "unstreamable" } | { "fault": "untested",
+/**
+ * The system's words.
+ */
+reason: string, } | { "fault": "hung",
+/**
+ * How long it was waited for.
+ */
+seconds: number, } | { "fault": "crashed",
+/**
+ * The system's words.
+ */
+how: string, } | { "fault": "ruined",
+/**
+ * Its words.
+ */
+reason: string, } | { "fault": "unlisted" };
+
+/**
  * How one candidate encoder fared.
  */
 export type EncoderReport = {
@@ -580,7 +617,11 @@ works: boolean,
 /**
  * Why not, in a sentence; empty if it works.
  */
-reason: string, };
+reason: string,
+/**
+ * The same, for the interface.
+ */
+fault?: EncoderFault, };
 
 /**
  * What went wrong, for programs. A code exists only where somebody acts on it.
@@ -599,6 +640,11 @@ epoch: number,
  * From 1, without holes.
  */
 number: number, };
+
+/**
+ * A text that a person writes.
+ */
+export type Field = "name" | "title" | "category" | "tag" | "comment" | "placeholder_name" | "keyword" | "words" | "interaction" | "reason";
 
 /**
  * What a streamer can owe.
@@ -704,16 +750,16 @@ message: string,
 /**
  * The same, for the interface.
  */
-problem?: Problem, };
+problem: Problem, };
 
 /**
  * A remark for the streamer that stays until it no longer holds.
  */
 export type Notice = {
 /**
- * Names the remark: `microphone_silent`, `camera_lost`, `encoder_fallback`, ...
+ * Names the remark.
  */
-code: string,
+code: NoticeCode,
 /**
  * A sentence in English; the interface has its own words for codes and problems.
  */
@@ -722,6 +768,11 @@ message: string,
  * What exactly stands in the way, where there is such a thing.
  */
 problem?: Problem, };
+
+/**
+ * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
+ */
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed";
 
 /**
  * What the streamer owes.
@@ -865,7 +916,11 @@ code: RefusalCode,
 /**
  * Why, for a person.
  */
-message: string, };
+message: string,
+/**
+ * The moderator's own words, if there are any.
+ */
+words?: string, };
 
 /**
  * A placeholder on a room's shelf.
@@ -980,7 +1035,7 @@ part: Part,
 /**
  * As it was chosen.
  */
-device: string, } | { "kind": "camera_none" } | { "kind": "cameras_unlisted" } | { "kind": "microphone_none",
+device: string, } | { "kind": "camera_none" } | { "kind": "cameras_unlisted" } | { "kind": "microphone_unset" } | { "kind": "microphone_none",
 /**
  * The system's words.
  */
@@ -988,7 +1043,7 @@ reason: string, } | { "kind": "screen_on_wayland" } | { "kind": "screen_none" } 
 /**
  * What kind.
  */
-part: Part, } | { "kind": "file_missing",
+part: Part, } | { "kind": "file_unset" } | { "kind": "file_missing",
 /**
  * Which.
  */
@@ -1034,13 +1089,17 @@ seconds: number, } | { "kind": "encoder_failed",
  */
 name: string,
 /**
- * The system's words.
+ * Why.
  */
-reason: string, } | { "kind": "encoder_none" } | { "kind": "ffmpeg_lacks",
+why: EncoderFault, } | { "kind": "encoder_none" } | { "kind": "encoder_missing",
 /**
- * What it lacks.
+ * FFmpeg's name of it.
  */
-what: string, } | { "kind": "port_in_use",
+name: string, } | { "kind": "input_missing",
+/**
+ * FFmpeg's name of it.
+ */
+name: string, } | { "kind": "port_in_use",
 /**
  * Which.
  */
@@ -1124,7 +1183,59 @@ max: number, } | { "kind": "video_damaged" } | { "kind": "sound_damaged" } | { "
 /**
  * A second.
  */
-rate: number, } | { "kind": "sound_channels" };
+rate: number, } | { "kind": "sound_channels" } | { "kind": "text_empty",
+/**
+ * Which.
+ */
+field: Field, } | { "kind": "text_too_long",
+/**
+ * Which.
+ */
+field: Field,
+/**
+ * The most, in characters.
+ */
+max: number, } | { "kind": "text_forbidden",
+/**
+ * Which.
+ */
+field: Field, } | { "kind": "too_many",
+/**
+ * Of which.
+ */
+field: Field,
+/**
+ * The most.
+ */
+max: number, } | { "kind": "password_short",
+/**
+ * The least, in characters.
+ */
+min: number, } | { "kind": "password_long" } | { "kind": "too_often",
+/**
+ * How long to wait.
+ */
+seconds: number, } | { "kind": "crowded" } | { "kind": "streamers_only" } | { "kind": "not_yours" } | { "kind": "rooms_full",
+/**
+ * The most.
+ */
+max: number, } | { "kind": "room_full" } | { "kind": "room_closing" } | { "kind": "not_away" } | { "kind": "back_at_past" } | { "kind": "leave_over" } | { "kind": "leave_not_kept" } | { "kind": "ballot_closed" } | { "kind": "replay_unfinished" } | { "kind": "replay_unreadable" } | { "kind": "shelf_full",
+/**
+ * The most placeholders.
+ */
+max: number, } | { "kind": "outdated" } | { "kind": "upload_too_large",
+/**
+ * The most, in MB.
+ */
+mb: number, } | { "kind": "upload_broken" } | { "kind": "upload_empty" } | { "kind": "upload_silent" } | { "kind": "upload_refused",
+/**
+ * Why.
+ */
+code: RefusalCode, } | { "kind": "server_stopping" } | { "kind": "server_data_failed" } | { "kind": "server_slow" } | { "kind": "no_mujian_server" } | { "kind": "version_differs" } | { "kind": "stream_ended" } | { "kind": "on_air" } | { "kind": "not_on_air" } | { "kind": "own_server" } | { "kind": "not_hosting" } | { "kind": "host_restarting" } | { "kind": "dialog_open" } | { "kind": "settings_damaged",
+/**
+ * What is wrong with them, in English.
+ */
+reason: string, } | { "kind": "program_damaged" };
 
 /**
  * How well a placeholder fits.
@@ -1176,7 +1287,7 @@ reason: string,
 /**
  * The same, for the interface.
  */
-problem?: Problem, };
+problem: Problem, };
 
 /**
  * A recording: `GET /replays/ID`.

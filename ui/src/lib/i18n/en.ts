@@ -208,6 +208,7 @@ export const en: Catalogue = {
   source_file: "File",
   source_test_card: "Test card",
   source_none_camera: "No camera found",
+  screen_whole: "The whole screen ({id})",
   source_none_screen: "No screen that can be captured was found",
   source_device: "Device",
   source_choose: "Choose a file…",
@@ -268,6 +269,8 @@ export const en: Catalogue = {
   share_off: "Only this computer can watch and publish now",
   share_on: "Others can watch with the link, and publish with the key",
   share_qr: "QR code of the room's link",
+  program_unknown: "A program",
+  program_obs: "OBS or a similar program",
   waiting_title: "Another program wants to publish",
   waiting_text: "{program} ({address}) has the right key, but something is publishing already.",
   waiting_admit: "Let it in",
@@ -426,6 +429,20 @@ export const en: Catalogue = {
   part_camera: "camera",
   part_screen: "screen",
   part_microphone: "microphone",
+  field_name: "name",
+  field_title: "title",
+  field_category: "category",
+  field_tag: "tag",
+  field_comment: "comment",
+  field_placeholder_name: "placeholder's name",
+  field_keyword: "keyword",
+  field_words: "text",
+  field_interaction: "thing to vote for",
+  field_reason: "reason",
+  fields_tag: "tags",
+  fields_keyword: "keywords",
+  fields_interaction: "things to vote for",
+  fields_other: "of these",
   problem_device_busy:
     "The {part} “{device}” is in use by another program. Close that program, then try again.",
   problem_device_gone: "The {part} “{device}” is not there. Plug it in, or choose another.",
@@ -438,12 +455,15 @@ export const en: Catalogue = {
   problem_camera_none:
     "No camera was found. Plug one in; a virtual machine or container must be given the camera first.",
   problem_cameras_unlisted: "Cameras are not listed on this system; name one by its number or by its name.",
+  problem_microphone_unset:
+    "There is no microphone: none is set up on this computer. Plug one in, or choose “No microphone”.",
   problem_microphone_none: "There is no microphone ({reason}). Plug one in, or choose “No microphone”.",
   problem_screen_on_wayland:
     "This desktop runs on Wayland, where the screen cannot be captured. Log in to an X11 (Xorg) session, or choose another picture.",
   problem_screen_none:
     "There is no screen to capture. Start Mujian in a desktop session, or choose another picture.",
   problem_part_unsupported: "On this system Mujian cannot use a {part} yet. Choose another picture.",
+  problem_file_unset: "No file is chosen yet. Choose one, or another picture.",
   problem_file_missing: "There is no file at {path}. Check the name, or choose the file again.",
   problem_file_denied: "Mujian may not read {path}. Change its permissions, or choose another file.",
   problem_file_folder: "{path} is a folder. Choose a media file in it.",
@@ -454,11 +474,13 @@ export const en: Catalogue = {
     "Nothing in {path} could be decoded ({reason}). The file may be damaged or cut short; choose another.",
   problem_file_slow:
     "{path} gave no data for {seconds} s. Check that its disk is still connected, then try again.",
-  problem_encoder_failed: "The encoder {name} does not work on this computer: {reason}",
+  problem_encoder_failed: "The encoder {name} does not work on this computer. {why}",
   problem_encoder_none:
     "No H.264 encoder works on this computer. Install FFmpeg's libraries with libx264 (Debian and Ubuntu: libavcodec-extra).",
-  problem_ffmpeg_lacks:
-    "The FFmpeg on this computer was built without the {what}. Install an FFmpeg that has it, or choose another picture.",
+  problem_encoder_missing:
+    "The FFmpeg on this computer was built without the encoder {name}. Install an FFmpeg that has it, or choose another encoder.",
+  problem_input_missing:
+    "The FFmpeg on this computer was built without the input device {name}. Install an FFmpeg that has it, or choose another picture.",
   problem_port_in_use:
     "The port {address} is already used by another program. Stop that program, then try again.",
   problem_port_refused:
@@ -504,6 +526,78 @@ export const en: Catalogue = {
     "The sound is a kind of AAC that is not taken. Choose AAC-LC (in OBS: the encoder “AAC”) and start again.",
   problem_sound_rate: "The sound has {rate} samples a second; only 44100 and 48000 are taken. Choose 48 kHz.",
   problem_sound_channels: "Only mono and stereo sound is taken. Choose stereo and start again.",
+  problem_text_empty: "The {field} is empty. Write something that can be seen.",
+  problem_text_too_long: "The {field} is longer than {max} characters. Shorten it.",
+  problem_text_forbidden:
+    "The {field} has characters that cannot be seen, or that turn the words around. Write it without them.",
+  problem_too_many: "There are more than {max} {field}. Remove some.",
+  problem_password_short: "The password is too short. Take {min} characters or more.",
+  problem_password_long: "The password is too long. Take a shorter one.",
+  problem_too_often: "That was too often. Try again in {seconds} s.",
+  problem_crowded: "Too many people are doing this right now. Try again in a few seconds.",
+  problem_streamers_only: "On this server rooms are opened by streamers. Ask its operator to make you one.",
+  problem_not_yours: "This belongs to somebody else. Log in as its owner.",
+  problem_rooms_full: "You have {max} rooms, as many as one may have. Use one of those.",
+  problem_room_full: "The room is full. Try again in a moment.",
+  problem_room_closing: "The room is just being closed. Try again in a moment.",
+  problem_not_away: "You are not away any more, so there is no time to be back at.",
+  problem_back_at_past: "The time must lie ahead, by a day at most. Choose another one.",
+  problem_leave_over: "You are back from this already; nothing was changed.",
+  problem_leave_not_kept:
+    "Your picture is off and stays off, but the server could not store that. If it is started again before it can, your picture is shown. End the stream to be sure.",
+  problem_ballot_closed: "This ballot is over, so your vote does not count any more.",
+  problem_replay_unfinished: "This stream is still being recorded. Its replay is here when it has ended.",
+  problem_replay_unreadable:
+    "The recording could not be read from the server's disk. Its operator must look at the server's log.",
+  problem_shelf_full: "The shelf is full: at most {max}, and 2 GB. Delete one that you do not need.",
+  problem_outdated: "It was changed meanwhile. Look at it again, then decide.",
+  problem_upload_too_large: "The file is larger than {mb} MB. Make it smaller and upload it again.",
+  problem_upload_broken: "The upload broke off. Try again.",
+  problem_upload_empty: "There is nothing on it. Give it words or a file.",
+  problem_upload_silent: "This is a picture. Choose a file with sound.",
+  problem_upload_refused: "{code}",
+  problem_server_stopping: "The server is being stopped. Try again when it runs again.",
+  problem_server_data_failed:
+    "The server's database failed; nothing was changed. Try again in a moment; if it stays, its operator must look at the server's log.",
+  problem_server_slow: "The server took too long. Try again in a moment.",
+  problem_no_mujian_server:
+    "Something answers at this address, but it is no Mujian server. Check the address.",
+  problem_version_differs:
+    "The server is of another version than this page or app. Reload the page, or update Mujian.",
+  problem_stream_ended:
+    "The server ended the stream; somebody ended it from elsewhere, as on the room's page.",
+  problem_on_air: "That cannot be done while you are live. End the stream first.",
+  problem_not_on_air: "You are not live, so there is nothing to leave.",
+  problem_own_server: "This is your own server: you are always logged in to it.",
+  problem_not_hosting: "This app hosts no server of its own. Share the address of the server that you use.",
+  problem_host_restarting: "The server in the app is being started again. Try again in a moment.",
+  problem_dialog_open: "The dialog to choose a file is open already. Look behind this window.",
+  problem_settings_damaged:
+    "The server's settings cannot be used ({reason}). Mend them or delete the file, then start Mujian again.",
+  problem_program_damaged: "A part of the program is damaged. Install Mujian again.",
+
+  // Why an encoder does not work
+  fault_missing: "The FFmpeg on this computer was built without it.",
+  fault_no_hardware: "This computer has no such hardware, or its driver is missing ({reason}).",
+  fault_refused: "It does not work here ({reason}).",
+  fault_lost: "In its test {sent} pictures went in and {came} came out.",
+  fault_wrong: "In its test other pictures came out than went in.",
+  fault_no_key_frame: "It gives no key frame when one is asked for.",
+  fault_unstreamable: "What it gives cannot be streamed.",
+  fault_untested: "The process that tests it could not be started ({reason}).",
+  fault_hung: "It gave no answer within {seconds} seconds and was stopped.",
+  fault_crashed: "It crashed while it was tested ({how}).",
+  fault_ruined: "It failed while it ran ({reason}).",
+  fault_unlisted: "It is not among the encoders for this system.",
+  encoder_name_h264_nvenc: "NVIDIA NVENC",
+  encoder_name_h264_qsv: "Intel Quick Sync",
+  encoder_name_h264_amf: "AMD AMF",
+  encoder_name_h264_vaapi: "VA-API graphics",
+  encoder_name_h264_videotoolbox: "Apple VideoToolbox",
+  encoder_name_h264_mf: "Windows Media Foundation",
+  encoder_name_h264_v4l2m2m: "Video4Linux",
+  encoder_name_libx264: "x264",
+  encoder_name_libopenh264: "OpenH264",
 
   // Ballots
   ballot_title: "Once back, they will…",

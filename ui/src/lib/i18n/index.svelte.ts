@@ -1,8 +1,18 @@
 /** The language of the interface: the system's, or the person's choice. */
-import type { ErrorCode, Problem } from "../generated/protocol";
+import type { EncoderFault, NoticeCode, Problem } from "../generated/protocol";
 import { en } from "./en";
 import { fill } from "./format";
 import { type Language, languageOf } from "./language";
+import {
+  encoderIn,
+  errorIn,
+  faultIn,
+  noticeIn,
+  problemIn,
+  programIn,
+  type Words,
+  type Wrong,
+} from "./problem";
 import { type Catalogue, type Key, zh } from "./zh";
 
 export type LanguageChoice = Language | "system";
@@ -20,6 +30,7 @@ class I18n {
   #system = $state<readonly string[]>(navigator.languages);
   language = $derived<Language>(this.choice === "system" ? languageOf(this.#system) : this.choice);
   #catalogue = $derived(CATALOGUES[this.language]);
+  #words = $derived<Words>({ language: this.language, catalogue: this.#catalogue });
   #number = $derived(new Intl.NumberFormat(this.language));
   #fixed = $derived(
     new Intl.NumberFormat(this.language, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
@@ -48,22 +59,34 @@ class I18n {
     return fill(this.#catalogue[key], values);
   }
 
-  /** A sentence for an error code. Every code has one: the compiler checks. */
-  error(code: ErrorCode): string {
-    const key: Key = `error_${code}`;
-    return this.#catalogue[key];
+  /** A sentence for an error. */
+  error(wrong: Wrong): string {
+    return errorIn(this.#words, wrong);
   }
 
-  /** A sentence for what stands in the way. Every kind has one: the compiler checks. */
+  /** A sentence for what stands in the way. */
   problem(problem: Problem): string {
-    const { kind, ...values } = problem;
-    const key: Key = `problem_${kind}`;
-    const words: Record<string, string | number> = { ...values };
-    if ("part" in problem) {
-      words.part = this.#catalogue[`part_${problem.part}`];
-      if ("device" in problem && problem.device === "default") words.device = this.#catalogue.mic_default;
-    }
-    return fill(this.#catalogue[key], words);
+    return problemIn(this.#words, problem);
+  }
+
+  /** A sentence for why an encoder does not work. */
+  fault(fault: EncoderFault): string {
+    return faultIn(this.#words, fault);
+  }
+
+  /** What a person calls an encoder. */
+  encoder(name: string): string {
+    return encoderIn(this.#words, name);
+  }
+
+  /** What a program that publishes is called. */
+  program(name: string): string {
+    return programIn(this.#words, name);
+  }
+
+  /** A sentence for a remark to the streamer. */
+  notice(code: NoticeCode): string {
+    return noticeIn(this.#words, code);
   }
 
   number(n: number): string {

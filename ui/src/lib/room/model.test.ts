@@ -196,7 +196,8 @@ describe("a room", () => {
 
   it("tells the owner of a program that was sent away, until another is live", () => {
     const model = new RoomModel();
-    const publisher = { program: "OBS", address: "10.0.0.2", at: 5, reason: "The sound is coded as MP3." };
+    const problem = { kind: "sound_codec", codec: "MP3" } as const;
+    const publisher = { program: "OBS", address: "10.0.0.2", at: 5, reason: "It is MP3.", problem };
     const live = (at: number): void => {
       const id = { epoch: 1, number: at };
       model.message(
@@ -230,7 +231,14 @@ describe("a room", () => {
   it("is told on every welcome who waits and who was sent away, but not of what was read", () => {
     const model = new RoomModel();
     const waits = { id: "p", program: "OBS", address: "10.0.0.2", at: 5 };
-    const refused = { program: "ffmpeg", address: "10.0.0.3", at: 6, reason: "The sound is coded as MP3." };
+    const problem = { kind: "sound_codec", codec: "MP3" } as const;
+    const refused = {
+      program: "ffmpeg",
+      address: "10.0.0.3",
+      at: 6,
+      reason: "The sound is coded as MP3.",
+      problem,
+    };
     const told = welcome([], true) as Extract<ServerMessage, { type: "welcome" }>;
     const greeting = { ...told, waiting: [waits], refused };
     model.message(greeting, 0);
