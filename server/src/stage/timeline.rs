@@ -23,6 +23,8 @@ use crate::slate::{SOUND_RATE, SlateLoop};
 
 /// Sound that waits for a picture goes out alone after this time.
 const SOUND_ALONE: Duration = Duration::from_millis(50);
+/// Furthest that the sound may be behind the end of the picture that it goes out with, however long it is waited for.
+const SOUND_BEHIND: MediaTime = MediaTime::from_millis(1500);
 /// More than this is not made up for after the machine slept.
 const MISSED_MAX: MediaTime = MediaTime::from_millis(5000);
 /// A slate starts ahead of the edge by at most this.
@@ -332,8 +334,9 @@ impl Timeline {
         }
         let end = frame.dts.saturating_add(duration);
         let silence = if self.sound && !self.sound_needs_key() {
-            // The publisher's sound may still come.
-            end.min(self.edge(now).saturating_sub(self.grid.patience()))
+            // The publisher's sound may still come. The edge may have given up a lead that these pictures had used.
+            let waits = self.edge(now).saturating_sub(self.grid.patience());
+            end.min(waits.max(end.saturating_sub(SOUND_BEHIND)))
         } else {
             end
         };

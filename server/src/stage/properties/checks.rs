@@ -120,7 +120,7 @@ impl Model {
         }
         if let (Some(video), Some(audio)) = (self.seen.last_video, self.seen.audio_end) {
             // The sound of an unlucky publisher is waited for, but not for long.
-            prop_assert!(audio >= video.saturating_sub(t(1700)), "sound {audio:?} far behind {video:?}");
+            prop_assert!(audio >= video.saturating_sub(t(1500)), "sound {audio:?} far behind {video:?}");
             // It is taken from 2 s ahead of the edge, which a picture that cannot be filled is a second behind.
             prop_assert!(audio <= video.saturating_add(t(3100)), "sound {audio:?} far ahead of {video:?}");
         }

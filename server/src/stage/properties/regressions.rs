@@ -167,3 +167,19 @@ fn sound_of_the_absence_before_stays_out() {
     ];
     passes(true, Shape::Plain, &ops);
 }
+
+/// Frames that were held up carried the edge ahead, which it gave up again when the pictures had used it: the sound was
+/// waited for behind the edge, and was further behind the picture.
+#[test]
+fn sound_is_not_waited_for_behind_an_edge_that_went_back() {
+    let ops = [
+        Op::Back,
+        Op::Hold(2107),
+        Op::Restore,
+        Op::Change(Shape::Reordered),
+        Op::Run(80),
+        Op::NoPicture(1080),
+        Op::Jump(-3_600_000),
+    ];
+    passes(false, Shape::Plain, &ops);
+}
