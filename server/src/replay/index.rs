@@ -1,7 +1,7 @@
 //! The index of a recording: lines of JSON, each complete or not there.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use base64::Engine;
@@ -127,22 +127,6 @@ pub(super) fn segment(entry: &Entry) -> io::Result<Vec<u8>> {
 /// The last line.
 pub(super) fn end(at: WallTime) -> io::Result<Vec<u8>> {
     text(&Line::End { at })
-}
-
-/// Writes to a file as a whole, or takes back what was written of it.
-pub(super) fn append(file: &mut File, at: &mut u64, pieces: &[Bytes]) -> io::Result<()> {
-    let written = pieces.iter().try_for_each(|piece| file.write_all(piece));
-    match written {
-        Ok(()) => {
-            *at += pieces.iter().map(|p| p.len() as u64).sum::<u64>();
-            Ok(())
-        }
-        Err(error) => {
-            // Failing leaves bytes that no line tells of; they are never read.
-            let _ = file.set_len(*at);
-            Err(error)
-        }
-    }
 }
 
 impl Index {

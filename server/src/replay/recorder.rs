@@ -4,7 +4,7 @@
 //! fit is left out (a gap). A disk that is full or broken ends the recording with a reason that its owner is told; the
 //! stream goes on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +17,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::index::{self, Entry, INDEX, MEDIA};
+use super::files::Files;
 use crate::clock::Clock;
 use crate::stage::programme::ChunkConfig;
 use crate::store::{Problem, RecordingProgress, Store};
 
 /// Kilobytes that may wait for the disk.
 const QUEUE_KBYTES: usize = 32 * 1024;
+/// Segments that are written at once, where they wait for the disk.
+const AT_ONCE: usize = 16;
 /// How far a recording is, is noted in the database once in so many segments.
 const NOTE_EVERY: u32 = 15;
 
@@ -124,64 +126,6 @@ impl Recording {
     }
 }
 
-/// The files of a recording.
-struct Files {
-    media: File,
-    index: File,
-    media_at: u64,
-    index_at: u64,
-    configs: Vec<Arc<ChunkConfig>>,
-}
-
-impl Files {
-    fn create(folder: &Path, room: &RoomId, stream: &StreamId, at: WallTime) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let open = |name| OpenOptions::new().create(true).append(true).open(folder.join(name));
-        let (media, index) = (open(MEDIA)?, open(INDEX)?);
-        let mut files = Self { media_at: media.metadata()?.len(), index_at: 0, media, index, configs: Vec::new() };
-        files.line(index::head(room, stream, at)?)?;
-        Ok(files)
-    }
-
-    fn line(&mut self, line: Vec<u8>) -> io::Result<()> {
-        index::append(&mut self.index, &mut self.index_at, &[line.into()])
-    }
-
-    /// The number of a configuration; a new one gets a line.
-    fn config(&mut self, config: &Arc<ChunkConfig>) -> io::Result<u32> {
-        let same = |c: &Arc<ChunkConfig>| c.video.avcc == config.video.avcc && c.audio.asc == config.audio.asc;
-        let known = self.configs.iter().position(same);
-        let number = match known {
-            Some(number) => number,
-            None => {
-                self.line(index::config(&config.video, &config.audio)?)?;
-                self.configs.push(Arc::clone(config));
-                self.configs.len() - 1
-            }
-        };
-        u32::try_from(number).map_err(io::Error::other)
-    }
-
-    fn segment(&mut self, record: &Record) -> io::Result<()> {
-        let config = self.config(&record.config)?;
-        let entry = Entry {
-            offset: self.media_at,
-            parts: record.parts.iter().map(|p| u32::try_from(p.len()).unwrap_or(u32::MAX)).collect(),
-            config,
-            stage: record.stage,
-            start: record.start.flicks(),
-            duration: record.duration.flicks(),
-            wall: record.wall,
-            key: record.key,
-            gap: record.gap,
-            sound_at: record.sound_at.map(|at| at.to_scale(record.config.audio.sample_rate)),
-            sounds: record.sounds,
-        };
-        index::append(&mut self.media, &mut self.media_at, &record.parts)?;
-        self.line(index::segment(&entry)?)
-    }
-}
-
 /// Sums without rounding.
 #[derive(Default)]
 struct Sums {
@@ -194,7 +138,7 @@ struct Writer {
     clock: Clock,
     room: RoomId,
     stream: StreamId,
-    files: Option<Files>,
+    files: Option<Files<File>>,
     progress: RecordingProgress,
     exact: Sums,
 }
@@ -205,24 +149,32 @@ impl Writer {
         if let Err(error) = begun {
             return error!(%error, room = %self.room, "A recording could not be begun.");
         }
-        let mut unnoted = 0;
-        while let Some((record, permit, late)) = inbox.recv().await {
-            if late {
-                self.progress.problem = Some(Problem::TooSlow);
+        let (mut unnoted, mut waiting) = (0, Vec::with_capacity(AT_ONCE));
+        while inbox.recv_many(&mut waiting, AT_ONCE).await > 0 {
+            let (mut records, mut permits) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+            for (record, permit, late) in waiting.drain(..) {
+                if late {
+                    self.progress.problem = Some(Problem::TooSlow);
+                }
+                records.push(record);
+                permits.push(permit);
             }
-            let sums = (record.duration, record.stage);
-            if let Err(error) = self.write(record, &folder, at).await {
+            let sums: Vec<_> = records.iter().map(|record| (record.duration, record.stage)).collect();
+            let (kept, failed) = self.write(records, &folder, at).await;
+            drop(permits);
+            for (duration, stage) in sums.into_iter().take(kept) {
+                self.exact.duration = self.exact.duration.saturating_add(duration);
+                if stage == Stage::Away {
+                    self.exact.away = self.exact.away.saturating_add(duration);
+                }
+                unnoted += 1;
+            }
+            if let Some(error) = failed {
                 let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                 self.progress.problem = Some(if full { Problem::DiskFull } else { Problem::DiskFailed });
                 error!(%error, room = %self.room, "The recording was stopped; the stream goes on.");
                 break;
             }
-            drop(permit);
-            self.exact.duration = self.exact.duration.saturating_add(sums.0);
-            if sums.1 == Stage::Away {
-                self.exact.away = self.exact.away.saturating_add(sums.0);
-            }
-            unnoted += 1;
             if unnoted >= NOTE_EVERY {
                 unnoted = 0;
                 self.note().await;
@@ -231,23 +183,27 @@ impl Writer {
         self.finish(&folder).await;
     }
 
-    /// Runs on a thread that may wait for the disk.
-    async fn write(&mut self, record: Record, folder: &Path, at: WallTime) -> io::Result<()> {
+    /// Runs on a thread that may wait for the disk. How many of the segments are there for good, and what failed then.
+    async fn write(&mut self, records: Vec<Record>, folder: &Path, at: WallTime) -> (usize, Option<io::Error>) {
         let files = self.files.take();
         let (folder, room, stream) = (folder.to_owned(), self.room.clone(), self.stream.clone());
-        let written = tokio::task::spawn_blocking(move || {
+        let writing = tokio::task::spawn_blocking(move || {
             let mut files = match files {
                 Some(files) => files,
                 None => Files::create(&folder, &room, &stream, at)?,
             };
-            // Its files are closed where it fails: nothing is written after.
-            files.segment(&record)?;
-            Ok::<_, io::Error>(files)
+            let (kept, failed) = files.segments(&records);
+            Ok::<_, io::Error>((files, kept, failed))
         });
-        let files = written.await.map_err(io::Error::other)??;
-        self.progress.bytes = files.media_at;
-        self.files = Some(files);
-        Ok(())
+        match writing.await.map_err(io::Error::other).flatten() {
+            Ok((files, kept, failed)) => {
+                self.progress.bytes = files.bytes();
+                // They are closed where it failed: nothing is written after.
+                self.files = failed.is_none().then_some(files);
+                (kept, failed)
+            }
+            Err(error) => (0, Some(error)),
+        }
     }
 
     async fn note(&mut self) {
@@ -260,7 +216,7 @@ impl Writer {
     async fn finish(&mut self, folder: &Path) {
         let now = self.clock.wall();
         if let Some(mut files) = self.files.take() {
-            let end = move || files.line(index::end(now)?);
+            let end = move || files.end(now);
             // Without it the recording counts as broken off, which loses nothing.
             let _ = tokio::task::spawn_blocking(end).await;
         }
@@ -277,7 +233,7 @@ impl Writer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use mujian_media::aac;
@@ -285,18 +241,18 @@ mod tests {
     use mujian_protocol::ballot::BallotSettings;
     use mujian_protocol::room::EventId;
 
-    use super::super::index::Index;
+    use super::super::index::{INDEX, Index, MEDIA};
     use super::*;
     use crate::slate::format;
     use crate::store::{NewAccount, RoomRow};
 
-    fn config(id: u64, rate: u32) -> Arc<ChunkConfig> {
+    pub(in crate::replay) fn config(id: u64, rate: u32) -> Arc<ChunkConfig> {
         let slate = format::read(Bytes::from_static(include_bytes!("../stage/testdata/small.slate"))).unwrap();
         let audio = Arc::new(aac::make_asc(rate, 2));
         Arc::new(ChunkConfig::new(id, Arc::clone(&slate.config), audio, MediaTime::ZERO))
     }
 
-    fn record(i: i64, stage: Stage, config: &Arc<ChunkConfig>) -> Record {
+    pub(in crate::replay) fn record(i: i64, stage: Stage, config: &Arc<ChunkConfig>) -> Record {
         Record {
             parts: vec![vec![i as u8; 1000].into(), vec![i as u8; 500].into()],
             config: Arc::clone(config),
