@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod desk;
+pub mod dice;
 pub mod ffmpeg;
 pub mod flv;
 pub mod fmp4;

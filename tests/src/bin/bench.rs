@@ -14,7 +14,7 @@ use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
 use mujian_tests::sound::{Skewed, Sound};
-use mujian_tests::{ffmpeg, flv, fmp4, hls, live};
+use mujian_tests::{ffmpeg, flv, live};
 use tokio::process::Command;
 
 /// Which rows to measure; all of them if none is named.
@@ -170,19 +170,16 @@ async fn leaving() -> Result<Vec<Row>> {
     let server = quick_server().await?;
     let room = server.room("bench", "Bench").await?;
     let _live = live::start(&server, &room, &["--test-card"]).await?;
-    let by_flv = flv::Viewer::open(&server.flv_url(&room)).await?;
-    let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(&room)).await?;
-    let by_hls = hls::open(&server.hls_url(&room)).await?;
-    leave::settle(&by_flv, &by_fmp4).await?;
+    let exits = leave::Exits::open(&server, &room).await?;
     let mut cycles = Vec::new();
     for n in 0..20u64 {
         tokio::time::sleep(Duration::from_millis(n * 137 % 930)).await;
-        cycles.push(leave::cycle(&server, &room, &leave::Press::Api, Duration::from_millis(700)).await?);
-        leave::settle(&by_flv, &by_fmp4).await?;
+        cycles.push(leave::cycle(&server, &room, &mut leave::Press::Api, Duration::from_millis(700)).await?);
+        exits.settle().await?;
     }
     let mut rows = Vec::new();
     for (what, seen) in
-        [("HTTP-FLV", leave::seen_by_flv(&by_flv).await?), ("fMP4", leave::seen_by_fmp4(&by_fmp4).await?)]
+        [("HTTP-FLV", leave::seen_by_flv(&exits.flv).await?), ("fMP4", leave::seen_by_fmp4(&exits.fmp4).await?)]
     {
         let found = leave::find(&seen, &cycles, false)?;
         anyhow::ensure!(found.leaks.is_empty(), "{what}: pictures that were captured while away: {:?}", found.leaks);
@@ -195,8 +192,8 @@ async fn leaving() -> Result<Vec<Row>> {
             rows.push(Row::fixed(&name, "ms", value, 300.0, "at most 300 ms", runs));
         }
     }
-    by_hls.more_pictures(15, Duration::from_secs(10)).await?;
-    let found = leave::find(&leave::seen_by_fmp4(&by_hls).await?, &cycles, false)?;
+    exits.hls.more_pictures(15, Duration::from_secs(10)).await?;
+    let found = leave::find(&leave::seen_by_fmp4(&exits.hls).await?, &cycles, false)?;
     anyhow::ensure!(found.leaks.is_empty(), "LL-HLS: pictures that were captured while away: {:?}", found.leaks);
     // A player shows a part when it has so much behind it.
     let behind = mujian_media::hls::window::PART_HOLD_BACK.as_secs_f64() * 1000.0;

@@ -1,26 +1,28 @@
-//! `make soak`: what takes long. A thousand times away and back, a publisher and a link that are gone for 20 s, ten minutes of lip sync, thousands of viewers that
-//! come and go. The figures are printed and written to `target/soak.json`.
+//! `make soak`: what takes long. A thousand times away and back, and two hundred over bad roads, a publisher and a link that
+//! are gone for 20 s, ten minutes of lip sync, thousands of viewers that come and go. The figures are printed and written
+//! to `target/soak.json`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use mujian_tests::dice::Dice;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
-use mujian_tests::link::Link;
+use mujian_tests::link::{Link, Roads};
 use mujian_tests::measure::figures::median;
 use mujian_tests::measure::table::{HEAD, Row, write};
 use mujian_tests::measure::{cpu, join, leave, lipsync};
 use mujian_tests::process::{Program, ours, source_root};
 use mujian_tests::server::{Room, Server, Setup};
-use mujian_tests::{fmp4, hls, live, wait};
+use mujian_tests::{live, wait};
 use tokio::process::Command;
 
 /// What to do; everything if nothing is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `leave`, `outage`, `lipsync`, `churn`.
+    /// `leave`, `roads`, `outage`, `lipsync`, `churn`.
     parts: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, default_value_t = 600)]
@@ -31,6 +33,9 @@ struct Arguments {
     /// How often streamers leave and come back, all rooms together.
     #[arg(long, default_value_t = 1000)]
     leaves: usize,
+    /// The same while the roads to the server are bad.
+    #[arg(long, default_value_t = 200)]
+    leaves_over_bad_roads: usize,
     /// In how many rooms at the same time.
     #[arg(long, default_value_t = 3)]
     rooms: usize,
@@ -51,7 +56,12 @@ async fn main() -> Result<()> {
     let wanted = |part: &str| arguments.parts.is_empty() || arguments.parts.iter().any(|p| p == part);
     let mut rows = Vec::new();
     if wanted("leave") {
-        rows.extend(leaves(arguments.leaves, arguments.rooms.max(1), arguments.seed).await?);
+        let (count, rooms, seed) = (arguments.leaves, arguments.rooms.max(1), arguments.seed);
+        rows.extend(leaves(Leaving { count, rooms, seed, bad_weather: false }).await?);
+    }
+    if wanted("roads") {
+        let (count, rooms, seed) = (arguments.leaves_over_bad_roads, arguments.rooms.max(1), arguments.seed);
+        rows.extend(leaves(Leaving { count, rooms, seed, bad_weather: true }).await?);
     }
     if wanted("outage") {
         rows.extend(outage().await?);
@@ -71,15 +81,35 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Away and back in parallel rooms at random moments: no exit shows a picture that was captured meanwhile.
-async fn leaves(count: usize, rooms: usize, seed: u64) -> Result<Vec<Row>> {
+/// How streamers leave and come back.
+#[derive(Clone, Copy)]
+struct Leaving {
+    /// How often, all rooms together.
+    count: usize,
+    /// In how many rooms at the same time.
+    rooms: usize,
+    /// Where the moments begin to differ.
+    seed: u64,
+    /// The roads between the broadcasters and the server are bad.
+    bad_weather: bool,
+}
+
+/// Away and back in parallel rooms at random moments, in every other room by the press in the app: no exit shows a picture
+/// that was captured meanwhile.
+async fn leaves(how: Leaving) -> Result<Vec<Row>> {
+    let Leaving { count, rooms, seed, bad_weather } = how;
     let server = Setup::default().config(QUICK).start().await?;
     let mut series = Vec::new();
     for n in 0..rooms {
         let room = server.room(&format!("owner {n}"), "Leaving").await?;
-        series.push((room, count / rooms + usize::from(n < count % rooms), seed.wrapping_mul(1000) + n as u64));
+        let one = Leaving {
+            count: count / rooms + usize::from(n < count % rooms),
+            seed: seed.wrapping_mul(1000) + n as u64,
+            ..how
+        };
+        series.push((room, one, n % 2 == 0));
     }
-    let runs = series.iter().map(|(room, count, seed)| leaves_in(&server, room, *count, *seed));
+    let runs = series.iter().map(|(room, one, by_app)| leaves_in(&server, room, *one, *by_app));
     let (mut leaks, mut no_keys, mut late) = (Vec::new(), 0, Vec::new());
     for found in futures_util::future::join_all(runs).await {
         for found in found? {
@@ -90,65 +120,57 @@ async fn leaves(count: usize, rooms: usize, seed: u64) -> Result<Vec<Row>> {
     }
     let (all, keys) = (leaks.len() as f64, no_keys as f64);
     let middle = median(&late).context("no cycles")?;
-    Ok(vec![
+    let over = if bad_weather { " over bad roads" } else { "" };
+    let mut rows = vec![
         Row::fixed(
-            &format!("{count} times away: pictures captured meanwhile that were seen"),
+            &format!("{count} times away{over}: pictures captured meanwhile that were seen"),
             "",
             all,
             0.0,
             "none",
             leaks,
         ),
-        Row::fixed(&format!("{count} times back: not at a key frame"), "", keys, 0.0, "none", vec![]),
-        Row::fixed(
-            &format!("{count} times away in {rooms} rooms: from the press to the placeholder, median"),
-            "ms",
-            middle,
-            1000.0,
-            "at most 1000 ms, on a busy machine",
-            vec![],
-        ),
-    ])
+        Row::fixed(&format!("{count} times back{over}: not at a key frame"), "", keys, 0.0, "none", vec![]),
+    ];
+    let what = format!("{count} times away in {rooms} rooms{over}: from the press to the placeholder, median");
+    // A road that is stuck or cut holds up what the app says, and its pictures too: the slate is there after a second.
+    rows.push(if bad_weather {
+        Row::fixed(&what, "ms", middle, 3000.0, "at most 3000 ms, on a busy machine", vec![])
+    } else {
+        Row::fixed(&what, "ms", middle, 1000.0, "at most 1000 ms, on a busy machine", vec![])
+    });
+    Ok(rows)
 }
 
 /// The cycles of one room, twenty at a time with viewers of their own, so that memory stays bounded.
-async fn leaves_in(server: &Server, room: &Room, count: usize, seed: u64) -> Result<Vec<leave::Found>> {
-    // Xorshift: the same seed gives the same moments.
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        Duration::from_millis(state % below)
-    };
-    let mut program = live::start(server, room, &["--test-card", "--preset", "540p30"]).await?;
+async fn leaves_in(server: &Server, room: &Room, how: Leaving, by_app: bool) -> Result<Vec<leave::Found>> {
+    let mut dice = Dice::new(how.seed);
+    let roads = Roads::to(server).await?;
+    let command = if by_app { live::command_of_owner } else { live::command_over };
+    let mut command = command(&roads, server, room, &["--test-card", "--preset", "540p30"])?;
+    // A broadcaster keeps what it knows of encoders in a folder; each has its own.
+    command.env("MUJIAN_DATA", server.data.join(format!("broadcaster-{}", room.id)));
+    let mut program = live::begin(server, room, &mut command).await?;
+    let weather = how.bad_weather.then(|| (roads.control.weather(2 * how.seed), roads.media.weather(2 * how.seed + 1)));
     let (mut all, mut every, mut slack) = (Vec::new(), Vec::new(), f64::INFINITY);
-    let mut left = count;
+    let mut left = how.count;
     while left > 0 {
-        let by_flv = Viewer::open(&server.flv_url(room)).await?;
-        let by_fmp4 = fmp4::Viewer::open(&server.fmp4_url(room)).await?;
-        let by_hls = hls::open(&server.hls_url(room)).await?;
-        leave::settle(&by_flv, &by_fmp4).await?;
+        let exits = leave::Exits::open(server, room).await?;
         let mut cycles = Vec::new();
         for _ in 0..left.min(20) {
-            tokio::time::sleep(random(700)).await;
-            let stay = Duration::from_millis(200) + random(800);
-            cycles.push(leave::cycle(server, room, &leave::Press::Api, stay).await?);
-            leave::settle(&by_flv, &by_fmp4).await?;
+            tokio::time::sleep(dice.millis(0, 700)).await;
+            let mut press = if by_app { leave::Press::App(&mut program) } else { leave::Press::Api };
+            cycles.push(leave::cycle(server, room, &mut press, dice.millis(200, 1000)).await?);
+            exits.settle().await?;
         }
         left -= cycles.len();
-        by_flv.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
-        let seen = leave::seen_by_flv(&by_flv).await?;
-        slack = slack.min(leave::slack(&seen));
-        all.push(leave::find(&seen, &cycles, false)?);
-        all.push(leave::find(&leave::seen_by_fmp4(&by_fmp4).await?, &cycles, false)?);
-        by_hls.more_pictures(15, SOON).await?;
-        let captured = leave::seen_by_fmp4(&by_hls).await?.into_iter().filter_map(|s| s.captured);
-        let leaks = leave::leaks(captured, &cycles, slack);
-        all.push(leave::Found { leaks, ..leave::Found::default() });
+        let watched = exits.watched(&cycles, by_app).await?;
+        slack = slack.min(watched.slack);
+        all.extend(watched.by.into_iter().map(|(_, found)| found));
         every.extend(cycles);
         println!("{}: {left} to go", room.id);
     }
+    drop(weather);
     // What was recorded of it all, and what of that is left when it is cut.
     program.signal(libc::SIGINT);
     program.ended(SOON).await?;

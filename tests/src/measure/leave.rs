@@ -8,15 +8,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use mujian_av::testcard::cells;
+use mujian_media::time::MediaTime;
 use serde_json::{Value, json};
 
 use crate::process::Program;
 use crate::server::{Room, Server};
-use crate::{ffmpeg, flv, fmp4, wait};
+use crate::{ffmpeg, flv, fmp4, hls, live, wait};
 
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 180;
 const SOON: Duration = Duration::from_secs(20);
+/// Over bad roads; our own publisher rests for up to 8 s between its attempts.
+const AT_LAST: Duration = Duration::from_secs(60);
 /// What a publisher that does not mark is kept out longer by, after "back".
 const MARGIN: f64 = 200.0;
 
@@ -36,7 +39,8 @@ pub struct Seen {
 pub struct Cycle {
     /// The press on leave.
     pub pressed: f64,
-    /// The server's word that it holds.
+    /// From here on nothing that is captured may be seen: the server's word that it holds, or, pressed in the app, the
+    /// time that the app has for it.
     pub held: f64,
     /// The press on back.
     pub back: f64,
@@ -51,7 +55,7 @@ pub struct Found {
     pub live: Vec<f64>,
     /// From that picture's capture to its arrival.
     pub live_age: Vec<f64>,
-    /// Pictures that were captured while the streamer was away: when, after the server's word.
+    /// Pictures that were captured while the streamer was away: how long after it held.
     pub leaks: Vec<f64>,
     /// First live pictures that are no key frames.
     pub no_keys: usize,
@@ -80,10 +84,11 @@ async fn captured(file: &Path) -> Result<Vec<Option<f64>>> {
 /// They cannot be decoded.
 pub async fn seen_by_flv(viewer: &flv::Viewer) -> Result<Vec<Seen>> {
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    // What is saved has these tags, and what came since.
+    let tags: Vec<flv::Tag> = viewer.tags().into_iter().filter(flv::Tag::is_picture).collect();
     viewer.save(file.path())?;
     let captured = captured(file.path()).await?;
-    let tags: Vec<flv::Tag> = viewer.tags().into_iter().filter(flv::Tag::is_picture).collect();
-    ensure!(tags.len() >= captured.len(), "{} pictures decoded of {}", captured.len(), tags.len());
+    ensure!(captured.len() >= tags.len(), "{} pictures decoded of {}", captured.len(), tags.len());
     let seen =
         |(tag, captured): (&flv::Tag, Option<f64>)| Seen { at: wall_of(tag.at), captured, key: Some(tag.is_key()) };
     Ok(tags.iter().zip(captured).map(seen).collect())
@@ -110,12 +115,77 @@ pub async fn seen_by_fmp4(viewer: &fmp4::Viewer) -> Result<Vec<Seen>> {
     Ok(all)
 }
 
+/// A viewer at each exit.
+pub struct Exits {
+    /// Of HTTP-FLV.
+    pub flv: flv::Viewer,
+    /// Of fMP4 over WebSocket.
+    pub fmp4: fmp4::Viewer,
+    /// Of low-latency HLS.
+    pub hls: fmp4::Viewer,
+}
+
+/// What the viewers saw.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// At each exit.
+    pub by: Vec<(&'static str, Found)>,
+    /// See [`slack`].
+    pub slack: f64,
+}
+
+impl Exits {
+    /// Viewers of a room that is live.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not let in, or gets nothing.
+    pub async fn open(server: &Server, room: &Room) -> Result<Self> {
+        let flv = flv::Viewer::open(&server.flv_url(room)).await?;
+        let fmp4 = fmp4::Viewer::open(&server.fmp4_url(room)).await?;
+        let hls = hls::open(&server.hls_url(room)).await?;
+        let exits = Self { flv, fmp4, hls };
+        exits.settle().await?;
+        Ok(exits)
+    }
+
+    /// Waits until the viewers have more than what was on its way.
+    ///
+    /// # Errors
+    ///
+    /// Nothing more comes.
+    pub async fn settle(&self) -> Result<()> {
+        self.flv.more_pictures(15, SOON).await?;
+        self.fmp4.more_pictures(15, SOON).await
+    }
+
+    /// Looks what cycles did at the exits, see [`find`]. At HLS, where pictures come in pieces, only for leaks.
+    ///
+    /// # Errors
+    ///
+    /// A viewer never saw the placeholder, or never the picture again, or its stream is broken.
+    pub async fn watched(&self, cycles: &[Cycle], marks: bool) -> Result<Watched> {
+        self.hls.more_pictures(15, SOON).await?;
+        self.flv.check_timeline(flv::SLATE_HOLE, flv::SOUND_HOLE)?;
+        let (by_flv, by_fmp4) = (seen_by_flv(&self.flv).await?, seen_by_fmp4(&self.fmp4).await?);
+        let slack = if marks { 0.0 } else { slack(&by_flv) };
+        let by_hls = seen_by_fmp4(&self.hls).await?.into_iter().filter_map(|s| s.captured);
+        let by_hls = Found { leaks: leaks(by_hls, cycles, slack), ..Found::default() };
+        let by = vec![
+            ("HTTP-FLV", find(&by_flv, cycles, marks).context("HTTP-FLV")?),
+            ("fMP4", find(&by_fmp4, cycles, marks).context("fMP4")?),
+            ("LL-HLS", by_hls),
+        ];
+        Ok(Watched { by, slack })
+    }
+}
+
 /// How the streamer presses.
 pub enum Press<'a> {
     /// In any browser: by the API.
     Api,
     /// In the app: `mujian live` by signals.
-    App(&'a Program),
+    App(&'a mut Program),
 }
 
 /// Leaves, stays away for so long, and comes back; returns when viewers are shown the picture again.
@@ -123,26 +193,27 @@ pub enum Press<'a> {
 /// # Errors
 ///
 /// The server refused, or the stage did not follow.
-pub async fn cycle(server: &Server, room: &Room, press: &Press<'_>, stay: Duration) -> Result<Cycle> {
+pub async fn cycle(server: &Server, room: &Room, press: &mut Press<'_>, stay: Duration) -> Result<Cycle> {
     let pressed = wall();
-    match press {
+    let held = match press {
         Press::Api => {
             let view = call(server, room, "leave", json!({})).await?;
             ensure!(view["stage"] == "away", "the answer came before it holds: {view}");
+            wall()
         }
         Press::App(program) => {
-            program.signal(libc::SIGUSR1);
-            server.wait_stage(room, "away", SOON).await?;
+            let stay = live::leave(program, SOON).await?;
+            server.wait_stage(room, "away", AT_LAST).await?;
+            stay.since as f64
         }
-    }
-    let held = wall();
+    };
     tokio::time::sleep(stay).await;
     let back = wall();
     match press {
         Press::Api => drop(call(server, room, "back", json!({})).await?),
-        Press::App(program) => program.signal(libc::SIGUSR2),
+        Press::App(program) => live::back(program),
     }
-    server.wait_stage(room, "live", SOON).await?;
+    server.wait_stage(room, "live", AT_LAST).await?;
     Ok(Cycle { pressed, held, back })
 }
 
@@ -188,20 +259,25 @@ pub async fn recorded(server: &Server, room: &Room) -> Result<[Vec<Option<f64>>;
     Ok(all)
 }
 
-/// Waits until the viewers have more than what was on its way.
+/// For how many seconds the recordings of a room show that its publisher is lost: a return that takes long begins so,
+/// and that is no part of the time away.
 ///
 /// # Errors
 ///
-/// Nothing more comes.
-pub async fn settle(flv: &flv::Viewer, fmp4: &fmp4::Viewer) -> Result<()> {
-    wait::until("the pictures", SOON, || async {
-        flv.more_pictures(15, SOON).await?;
-        fmp4.more_pictures(15, SOON).await.map(Some)
-    })
-    .await
+/// There is no recording.
+pub fn lost_in_recordings(server: &Server, room: &Room) -> Result<f64> {
+    let mut flicks = 0;
+    for stream in std::fs::read_dir(server.data.join("recordings").join(&room.id))? {
+        let index = std::fs::read_to_string(stream?.path().join("index.jsonl"))?;
+        let lines = index.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        flicks += lines.filter(|l| l["stage"] == "lost").filter_map(|l| l["duration"].as_i64()).sum::<i64>();
+    }
+    Ok(MediaTime::from_flicks(flicks).to_duration().as_secs_f64())
 }
 
 /// Looks what the cycles did at one viewer. `marks`: the publisher tells itself where the absence begins and ends.
+///
+/// What came before what is told by the order in which pictures are shown: when they arrive is the machine's affair too.
 ///
 /// # Errors
 ///
@@ -209,13 +285,18 @@ pub async fn settle(flv: &flv::Viewer, fmp4: &fmp4::Viewer) -> Result<()> {
 pub fn find(seen: &[Seen], cycles: &[Cycle], marks: bool) -> Result<Found> {
     let slack = if marks { 0.0 } else { slack(seen) };
     let mut found = Found::default();
+    let after = |from: usize, wanted: &dyn Fn(&Seen) -> bool| {
+        seen.iter().enumerate().skip(from).find(|(_, s)| wanted(s)).map(|(at, s)| (at, *s))
+    };
     for (number, cycle) in cycles.iter().enumerate() {
-        let placeholder = seen.iter().find(|s| s.at > cycle.pressed && s.captured.is_none());
-        let placeholder = placeholder.with_context(|| format!("no placeholder in cycle {number}"))?;
-        ensure!(placeholder.at < cycle.back, "cycle {number}: the placeholder came after the return");
+        let none = || format!("no placeholder in cycle {number}");
+        let (from, _) = after(0, &|s| s.at > cycle.pressed).with_context(none)?;
+        let (at, placeholder) = after(from, &|s| s.captured.is_none()).with_context(none)?;
+        let returned = seen[from..at].iter().any(|s| s.captured.is_some_and(|c| c > cycle.back));
+        ensure!(!returned, "{}, the next is of a later one", none());
         found.placeholder.push(placeholder.at - cycle.pressed);
-        let live = seen.iter().find(|s| s.at > cycle.back && s.captured.is_some_and(|c| c > cycle.held));
-        let live = live.with_context(|| format!("no picture after cycle {number}"))?;
+        let live = after(at, &|s| s.captured.is_some_and(|c| c > cycle.held));
+        let (_, live) = live.with_context(|| format!("no picture after cycle {number}"))?;
         found.live.push(live.at - cycle.back);
         found.live_age.push(live.at - live.captured.unwrap_or(live.at));
         found.no_keys += usize::from(live.key == Some(false));
@@ -233,7 +314,7 @@ pub fn slack(seen: &[Seen]) -> f64 {
     (road - MARGIN).max(0.0)
 }
 
-/// Of pictures that were shown, those that were captured while the streamer was away: how long after the server's word.
+/// Of pictures that were shown, those that were captured while the streamer was away: how long after it held.
 #[must_use]
 pub fn leaks(captured: impl Iterator<Item = f64>, cycles: &[Cycle], slack: f64) -> Vec<f64> {
     let away = |at: f64| cycles.iter().find(|c| at > c.held && at < c.back - slack).map(|c| at - c.held);
@@ -257,5 +338,19 @@ mod tests {
         let found = find(&seen, &[cycle], true).unwrap();
         assert_eq!((found.leaks, found.no_keys), (vec![980.0], 1));
         assert!(find(&seen[..2], &[cycle], true).is_err());
+    }
+
+    /// On a busy machine the return is pressed before the placeholder has arrived.
+    #[test]
+    fn what_arrives_late_is_measured_and_what_never_comes_is_missed() {
+        let live = |captured: f64| Seen { at: captured + 400.0, captured: Some(captured), key: Some(true) };
+        let slate = |at| Seen { at, captured: None, key: Some(true) };
+        let cycle = |pressed| Cycle { pressed, held: pressed + 5.0, back: pressed + 250.0 };
+        let seen = [live(900.0), slate(1390.0), live(1300.0), live(1990.0), slate(2400.0), live(2300.0)];
+        let found = find(&seen, &[cycle(1000.0), cycle(2000.0)], true).unwrap();
+        assert_eq!((found.placeholder, found.live), (vec![390.0, 400.0], vec![450.0, 450.0]));
+        let without = [live(900.0), live(1300.0), live(1990.0), slate(2400.0), live(2300.0)];
+        let missed = find(&without, &[cycle(1000.0), cycle(2000.0)], true).unwrap_err().to_string();
+        assert!(missed.starts_with("no placeholder in cycle 0"), "{missed}");
     }
 }

@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod fanout;
 pub mod figures;
 pub mod glass;
+pub mod heard;
 pub mod join;
 pub mod leave;
 pub mod lipsync;
