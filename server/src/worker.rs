@@ -11,8 +11,8 @@ use crate::slate::{Art, SlateKind, SlateRequest, Theme, make};
 
 /// Most processor time of a worker, in seconds.
 const CPU_SECONDS: u64 = 100;
-/// The same where ten minutes of video may have to be encoded.
-const PLACEHOLDER_CPU_SECONDS: u64 = 1800;
+/// The same where ten minutes of video may have to be encoded; it is lowered once it is known how long one is.
+const PLACEHOLDER_CPU_SECONDS: u64 = 1920;
 /// Most bytes of a file that it writes.
 const FILE: u64 = 1024 * 1024 * 1024;
 /// Most memory that it may map, in bytes.
@@ -97,6 +97,17 @@ pub fn run(args: &[String]) -> ExitCode {
         }
     }
 }
+
+/// Lowers this process's limit of processor time, what it took so far included.
+#[cfg(unix)]
+pub(crate) fn allow(cpu_seconds: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Cpu).maximum.unwrap_or(u64::MAX).min(cpu_seconds);
+    let _ = setrlimit(Resource::Cpu, Rlimit { current: Some(most), maximum: Some(most) });
+}
+
+#[cfg(not(unix))]
+pub(crate) fn allow(_cpu_seconds: u64) {}
 
 #[cfg(unix)]
 fn limit(cpu_seconds: u64) {

@@ -334,3 +334,148 @@ async fn words_and_people_judge_and_the_default_stands_in() {
     assert_eq!(site.call(Method::DELETE, &path, Some(&other), None).await.0, 204);
     assert_eq!(site.call(Method::DELETE, &path, Some(&other), None).await.0, 404);
 }
+
+const SVG: &[u8] = br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><rect width="16" height="9"/></svg>"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_words_are_made_and_judged_while_it_is_shown_as_it_was() {
+    use mujian_server::slate::{AwaySlates as _, SlateRequest};
+    let (site, token, room) = stand().await;
+    let form = SlateRequest::default();
+    let (_, view) = upload(&site, &token, &room, "name=n&text=Back%20soon", "", Vec::new()).await;
+    let id = view["id"].as_str().unwrap().to_owned();
+    let first = settled(&site, &token, &room, &id).await;
+    let held = site.server.as_ref().unwrap().app().rooms.get(&room.parse().unwrap()).await.unwrap().unwrap();
+    let shown = held.shelf.ready(form).await.unwrap();
+
+    let path = format!("/rooms/{room}/placeholders/{id}");
+    let patch = async |text: &str| {
+        let (status, shelf) = site.call(Method::PATCH, &path, Some(&token), Some(json!({"text": text}))).await;
+        assert_eq!(status, 200, "{shelf}");
+        (shelf["choice"]["id"].clone(), shelf["placeholders"][0].clone())
+    };
+    let (choice, now) = patch("In a minute").await;
+    assert_eq!((&choice, &now["text"], &now["stands"]), (&json!(id), &json!("In a minute"), &json!(true)), "{now}");
+    assert_ne!(now["digest"], first["digest"]);
+    let before = held.shelf.ready(form).await.unwrap();
+    let again = settled(&site, &token, &room, &id).await;
+    assert_eq!((&again["state"]["state"], &again["stands"]), (&json!("ready"), &json!(false)), "{again}");
+    let after = held.shelf.ready(form).await.unwrap();
+    // It may have been quick; but it is the one or the other, and never the default.
+    assert!(std::sync::Arc::ptr_eq(&before, &shown) || std::sync::Arc::ptr_eq(&before, &after));
+    assert!(!std::sync::Arc::ptr_eq(&after, &shown), "the new words are seen");
+
+    // What the word list refuses is not made, and the words that were good stay.
+    patch("f.u.c.k").await;
+    let refused = settled(&site, &token, &room, &id).await;
+    assert_eq!((&refused["state"]["code"], &refused["stands"]), (&json!("words"), &json!(true)), "{refused}");
+    assert!(std::sync::Arc::ptr_eq(&held.shelf.ready(form).await.unwrap(), &after), "what was allowed is shown");
+    // The same words again are no change; none at all are refused at the door.
+    assert_eq!(patch("f.u.c.k").await.1["digest"], refused["digest"]);
+    for bad in [json!({"text": " "}), json!({"text": "w".repeat(121)})] {
+        assert_eq!(site.call(Method::PATCH, &path, Some(&token), Some(bad)).await.0, 400);
+    }
+    patch("In a minute").await;
+    let good = settled(&site, &token, &room, &id).await;
+    assert_eq!((&good["state"]["state"], &good["stands"]), (&json!("ready"), &json!(false)), "{good}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moderator_looks_at_other_words_anew_and_may_take_down_the_old_ones() {
+    let (site, _, _) = stand().await;
+    let (other, judge) = (site.person("other").await, site.person("judge").await);
+    let room = site.room(&other).await["id"].as_str().unwrap().to_owned();
+    let judge_id = site.get("/me", Some(&judge)).await.1["id"].as_str().unwrap().parse().unwrap();
+    let store = &site.server.as_ref().unwrap().app().store;
+    store.set_role(judge_id, mujian_protocol::api::Role::Moderator).await.unwrap();
+    let (_, view) = upload(&site, &other, &room, "name=n", "image/svg+xml", SVG.to_vec()).await;
+    let id = view["id"].as_str().unwrap().to_owned();
+    let verdict = format!("/review/placeholders/{id}/verdict");
+    let path = format!("/rooms/{room}/placeholders/{id}");
+    let waits = settled(&site, &other, &room, &id).await;
+    let say = |of: &Value, allow: bool| json!({"allow": allow, "digest": of["digest"]});
+    assert_eq!(site.post(&verdict, Some(&judge), say(&waits, true)).await.0, 204);
+
+    let text = |words: &str| Some(json!({"text": words}));
+    assert_eq!(site.call(Method::PATCH, &path, Some(&other), text("hello")).await.0, 200);
+    let now = settled(&site, &other, &room, &id).await;
+    assert_eq!((&now["state"]["state"], &now["stands"]), (&json!("waiting"), &json!(true)), "{now}");
+    let choice = async || site.get(&format!("/rooms/{room}/placeholders"), Some(&other)).await.1["choice"].clone();
+    assert_eq!(choice().await["id"], json!(id), "the old one is shown");
+    assert_eq!(site.post(&verdict, Some(&judge), say(&waits, true)).await.0, 409, "these words nobody saw");
+    assert_eq!(site.post(&verdict, Some(&judge), say(&now, false)).await.0, 204);
+    assert_eq!(choice().await["id"], "away", "nor the old one any more");
+    // No words make good what a moderator refused.
+    assert_eq!(site.call(Method::PATCH, &path, Some(&other), text("please")).await.0, 200);
+    assert_eq!(settled(&site, &other, &room, &id).await["state"]["code"], "moderator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_shelf_can_be_kept_elsewhere() {
+    let (site, token, room) = stand().await;
+    let stranger = site.person("stranger").await;
+    let (status, view) = upload(&site, &token, &room, "name=n&key=mine-1", "image/svg+xml", SVG.to_vec()).await;
+    assert_eq!((status.as_u16(), view["key"].as_str()), (201, Some("mine-1")), "{view}");
+    let id = view["id"].as_str().unwrap().to_owned();
+    // Sent again, because the answer was lost.
+    let (status, again) = upload(&site, &token, &room, "name=n&key=mine-1", "image/svg+xml", SVG.to_vec()).await;
+    assert_eq!((status.as_u16(), &again["id"]), (200, &json!(id)), "{again}");
+    let shelf = async || site.get(&format!("/rooms/{room}/placeholders"), Some(&token)).await.1;
+    assert_eq!(shelf().await["placeholders"].as_array().unwrap().len(), 1);
+    assert_eq!(upload(&site, &token, &room, "name=n&key=a/b", "", Vec::new()).await.0, 400);
+
+    let get = async |what: &str, token: &str| {
+        let url = format!("{}/api/v1/rooms/{room}/placeholders/{id}/{what}", site.base);
+        let answer = site.client.get(url).bearer_auth(token).send().await.unwrap();
+        (answer.status().as_u16(), answer.headers().clone(), answer.bytes().await.unwrap())
+    };
+    let (status, headers, bytes) = get("file", &token).await;
+    assert_eq!((status, &bytes[..]), (200, SVG));
+    assert_eq!(headers["content-disposition"], "attachment");
+    assert_eq!(headers["content-type"], "application/octet-stream");
+    assert_eq!(get("file", &stranger).await.0, 403);
+    assert_eq!(get("sound", &token).await.0, 404);
+    let sound = ffmpeg(&site.data.path().join("a.mp3"), &["-f", "lavfi", "-i", "sine=duration=1"]);
+    let url = format!("{}/api/v1/rooms/{room}/placeholders/{id}/sound", site.base);
+    assert_eq!(site.client.put(url).bearer_auth(&token).body(sound.clone()).send().await.unwrap().status(), 204);
+    assert_eq!(&get("sound", &token).await.2[..], sound);
+
+    let (_, second) = upload(&site, &token, &room, "name=m&text=hello", "", Vec::new()).await;
+    let second = second["id"].as_str().unwrap().to_owned();
+    assert_eq!(shelf().await["ordered_at"], 0);
+    let path = format!("/rooms/{room}/placeholders/{second}");
+    let now = site.call(Method::PATCH, &path, Some(&token), Some(json!({"position": 0}))).await.1;
+    assert_eq!((&now["placeholders"][0]["id"], now["ordered_at"].as_i64().unwrap() > 0), (&json!(second), true));
+
+    assert_eq!(site.call(Method::DELETE, &format!("/rooms/{room}/placeholders/{id}"), Some(&token), None).await.0, 204);
+    let now = shelf().await;
+    assert_eq!((&now["removed"][0]["id"], &now["removed"][0]["key"]), (&json!(id), &json!("mine-1")), "{now}");
+    // Put there again by its owner, it is no longer deleted.
+    assert_eq!(upload(&site, &token, &room, "name=n&key=mine-1", "image/svg+xml", SVG.to_vec()).await.0, 201);
+    assert_eq!(shelf().await["removed"], json!([]));
+}
+
+#[test]
+fn a_worker_may_take_as_long_as_what_it_makes_is() {
+    use mujian_server::placeholder::encode::{Order, make, processor_seconds};
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("a.mp4");
+    ffmpeg(&film, &["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5:duration=8.5"]);
+    let mut order = Order {
+        file: Some(film),
+        sound: None,
+        text: String::new(),
+        owner: "n".into(),
+        width: 320,
+        height: 180,
+        fps: 30,
+        out: folder.path().join("out"),
+        poster: folder.path().join("poster"),
+    };
+    let told = std::cell::Cell::new(0);
+    make(&order, |seconds| told.set(seconds)).unwrap();
+    assert_eq!(told.get(), processor_seconds(9), "not ten minutes' worth");
+    (order.file, order.text) = (None, "words".into());
+    make(&order, |seconds| told.set(seconds)).unwrap();
+    assert_eq!(told.get(), processor_seconds(0));
+}

@@ -125,16 +125,17 @@ impl Reader {
         self
     }
 
-    /// Whether the file tells, or has, a moment later than this. Reads on without decoding; what was
-    /// read is gone.
+    /// How long the file is by its packets; none: it tells, or has, a moment later than `limit`. Reads on without
+    /// decoding; what was read is gone.
     ///
     /// # Errors
     /// [`AvError::TimedOut`].
-    pub fn reaches_past(mut self, limit: MediaTime) -> Result<bool, AvError> {
+    pub fn length_within(mut self, limit: MediaTime) -> Result<Option<MediaTime>, AvError> {
         let told = self.input.duration();
         if told > 0 && MediaTime::from_scale(told, 1_000_000) > limit {
-            return Ok(true);
+            return Ok(None);
         }
+        let mut last = MediaTime::ZERO;
         let mut packet = Packet::empty();
         loop {
             self.watch.allow(READ_LIMIT);
@@ -142,13 +143,14 @@ impl Reader {
                 Ok(()) => {}
                 Err(Error::Other { errno }) if errno == ffmpeg_next::error::EAGAIN => continue,
                 Err(Error::Exit) => return Err(AvError::TimedOut { path: self.path.clone(), limit: READ_LIMIT }),
-                Err(_) => return Ok(false),
+                Err(_) => return Ok(Some(last)),
             }
             let base = self.input.stream(packet.stream()).map(|s| s.time_base());
-            if let (Some(pts), Some(base)) = (packet.pts().or(packet.dts()), base)
-                && time_of(pts, base).saturating_sub(self.start) > limit
-            {
-                return Ok(true);
+            if let (Some(pts), Some(base)) = (packet.pts().or(packet.dts()), base) {
+                last = last.max(time_of(pts, base).saturating_sub(self.start));
+            }
+            if last > limit {
+                return Ok(None);
             }
         }
     }

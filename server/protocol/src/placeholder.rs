@@ -5,6 +5,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::api::Person;
+use crate::error::ApiError;
 use crate::ids::RoomId;
 use crate::time::WallTime;
 
@@ -22,6 +23,8 @@ pub const KEYWORDS_MAX: usize = 12;
 pub const KEYWORD_MAX: usize = 24;
 /// Longest words on one, in characters.
 pub const PLACEHOLDER_TEXT_MAX: usize = 120;
+/// Longest key of one, in bytes.
+pub const PLACEHOLDER_KEY_MAX: usize = 64;
 
 /// What a placeholder shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
@@ -110,14 +113,68 @@ pub struct PlaceholderView {
     /// Bytes of its files.
     #[ts(type = "number")]
     pub bytes: u64,
-    /// SHA-256 of its file and of its added sound, in hexadecimal: how a client knows its own.
+    /// What it is made of, `FILE+SOUND~WORDS`: SHA-256 of its file and of its added sound, in hexadecimal, and a
+    /// sign of its words once they were changed. How a client knows its own, and what a verdict is about.
     pub digest: String,
     /// How long it is, once that is known.
     pub duration_ms: Option<u32>,
     /// Whether it can be shown.
     pub state: PlaceholderState,
+    /// Its words were changed: until the new ones can be shown, viewers see it as it was before.
+    #[serde(default)]
+    pub stands: bool,
     /// When it was put there.
     pub created_at: WallTime,
+    /// When its name, keywords, words or sound last changed.
+    #[serde(default = "long_ago")]
+    pub changed_at: WallTime,
+    /// The uploading program's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub key: Option<String>,
+    /// How the shelf on the streamer's computer and the server's agree about it; only the app says this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub mirror: Option<Mirror>,
+}
+
+const fn long_ago() -> WallTime {
+    WallTime(0)
+}
+
+/// How the shelf on the streamer's computer and the server's agree about a placeholder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Mirror {
+    /// The server has it as it is here.
+    Mirrored,
+    /// It is on its way, or waits until the server can be reached.
+    Waiting {
+        /// What it waits for, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        error: Option<ApiError>,
+    },
+    /// It cannot be brought there as it is.
+    Refused {
+        /// Why.
+        error: ApiError,
+    },
+    /// The server has it and gives its file to nobody: this computer has none.
+    OnlyServer,
+}
+
+/// A placeholder that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct RemovedView {
+    /// Its id.
+    pub id: String,
+    /// The uploading program's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub key: Option<String>,
+    /// When.
+    pub at: WallTime,
 }
 
 /// A placeholder that the system brings.
@@ -188,6 +245,12 @@ pub struct ShelfView {
     pub next: Option<String>,
     /// What is shown now, or would be if the streamer left now.
     pub choice: ChoiceView,
+    /// When they were last put in another order.
+    #[serde(default = "long_ago")]
+    pub ordered_at: WallTime,
+    /// Those that were deleted last, so that a copy of the shelf does not bring them back.
+    #[serde(default)]
+    pub removed: Vec<RemovedView>,
 }
 
 /// `PATCH /rooms/ID/placeholders/PLACEHOLDER`: what is absent stays.
@@ -200,6 +263,9 @@ pub struct PlaceholderPatch {
     /// The new keywords.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keywords: Option<Vec<String>>,
+    /// The new words on it: it is made and judged again, and shown as it was until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Its new place, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u32>,

@@ -281,6 +281,13 @@ pub enum Problem {
     },
     /// The server's disk is full.
     ServerDiskFull,
+    /// A placeholder's file is not in the data folder any more.
+    ShelfFileGone {
+        /// Where it was.
+        path: String,
+    },
+    /// A placeholder has not come to the server yet.
+    NotMirrored,
     /// A newer version wrote the database.
     NewerData {
         /// Which.

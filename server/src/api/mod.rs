@@ -73,6 +73,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/placeholders/{placeholder}", patch(placeholders::change).delete(placeholders::delete))
         .route("/rooms/{room}/placeholders/{placeholder}/poster", get(placeholders::poster))
         .route("/rooms/{room}/placeholders/{placeholder}/preview", get(placeholders::preview))
+        .route("/rooms/{room}/placeholders/{placeholder}/file", get(placeholders::file))
+        .route("/rooms/{room}/placeholders/{placeholder}/sound", get(placeholders::sound))
         .route("/rooms/{room}/away", post(placeholders::pick))
         .route("/review/placeholders", get(placeholders::waiting))
         .route("/review/placeholders/{placeholder}/verdict", post(placeholders::verdict))

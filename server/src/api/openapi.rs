@@ -50,6 +50,8 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         placeholders::delete,
         placeholders::poster,
         placeholders::preview,
+        placeholders::file,
+        placeholders::sound,
         placeholders::pick,
         placeholders::waiting,
         placeholders::verdict,

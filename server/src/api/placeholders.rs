@@ -16,9 +16,8 @@ use mujian_media::frame::{AudioFrame, VideoFrame};
 use mujian_media::time::MediaTime;
 use mujian_protocol::api::Role;
 use mujian_protocol::placeholder::{
-    AwayRequest, ChoiceView, KEYWORD_MAX, KEYWORDS_MAX, PLACEHOLDER_BYTES_MAX, PLACEHOLDER_NAME_MAX,
-    PLACEHOLDER_TEXT_MAX, PLACEHOLDERS_MAX, PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView,
-    RefusalCode, ReviewItem, ShelfView, TrustRequest, VerdictRequest,
+    AwayRequest, ChoiceView, PLACEHOLDER_BYTES_MAX, PLACEHOLDERS_MAX, PlaceholderKind, PlaceholderPatch,
+    PlaceholderState, PlaceholderView, RefusalCode, ReviewItem, ShelfView, TrustRequest, VerdictRequest,
 };
 use mujian_protocol::{AccountId, ApiError, ErrorCode, Field, Problem, RoomId, WallTime};
 use serde::Deserialize;
@@ -26,20 +25,22 @@ use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Body as JsonBody, Caller, InPath, RoomPath};
-use super::rooms::{find_own, invalid, too_many};
+use super::rooms::{find_own, invalid};
 use super::{Answer, Failure};
 use crate::app::App;
-use crate::placeholder::{NewPlaceholder, ShelfError, check_upload};
+use crate::placeholder::{NewPlaceholder, ShelfError, check_upload, said};
 use crate::rooms::Room;
 use crate::slate::tape::{self, Tape};
 use crate::slate::{SOUND_RATE, SlateLoop, Theme};
 use crate::store::BY_MODERATOR;
-use crate::text::{self, TextError};
+use crate::text;
 
 /// An upload that sends nothing for so long is given up.
 const IDLE: Duration = Duration::from_secs(30);
 /// And one that takes this long in all.
 const UPLOAD: Duration = Duration::from_secs(30 * 60);
+/// Bytes of a file that are read at once.
+const PIECE: usize = 64 * 1024;
 /// Longest preview.
 const PREVIEW: MediaTime = MediaTime::from_millis(12_000);
 /// Most in one list of what waits.
@@ -61,34 +62,6 @@ fn disk(error: &std::io::Error) -> Failure {
     tracing::warn!(%error, "A placeholder could not be kept.");
     Failure::new(ErrorCode::Storage, "The server's disk cannot hold the file. Its operator must free some space.")
         .about(Problem::ServerDiskFull)
-}
-
-fn name(name: &str) -> Answer<String> {
-    text::line(name, 1, PLACEHOLDER_NAME_MAX).map_err(|e| invalid(Field::PlaceholderName, "placeholder's name", e))
-}
-
-fn keywords<'a>(all: impl Iterator<Item = &'a str>) -> Answer<Vec<String>> {
-    let mut taken: Vec<String> = Vec::new();
-    for keyword in all.map(str::trim).filter(|k| !k.is_empty()) {
-        let keyword = text::line(keyword, 1, KEYWORD_MAX).map_err(|e| invalid(Field::Keyword, "keyword", e))?;
-        if !taken.contains(&keyword) {
-            taken.push(keyword);
-        }
-        if taken.len() > KEYWORDS_MAX {
-            return Err(too_many(Field::Keyword, "keywords", KEYWORDS_MAX));
-        }
-    }
-    Ok(taken)
-}
-
-/// Words that may have several lines.
-fn words(text: &str) -> Answer<String> {
-    let lines: Result<Vec<String>, _> = text.lines().take(12).map(|l| text::line(l, 0, PLACEHOLDER_TEXT_MAX)).collect();
-    let all = lines.map_err(|e| invalid(Field::Words, "text", e))?.join("\n");
-    if all.chars().count() > PLACEHOLDER_TEXT_MAX {
-        return Err(invalid(Field::Words, "text", TextError::TooLong(PLACEHOLDER_TEXT_MAX)));
-    }
-    Ok(all.trim().to_owned())
 }
 
 /// A file that came, with what is known of it.
@@ -191,12 +164,16 @@ pub(super) struct NewQuery {
     /// Words on it.
     #[serde(default)]
     text: String,
+    /// The uploading program's own name for it: what is sent twice under one is there once.
+    #[serde(default)]
+    key: Option<String>,
 }
 
 /// Puts a placeholder on the shelf. The body is its file: a picture, an animation, sound or a video; or
 /// it is empty, and there are words alone.
 #[utoipa::path(post, path = "/rooms/{room}/placeholders", tag = "placeholders", security(("session" = [])),
     params(("room" = String, Path, description = "The room's id"), NewQuery), responses(
+    (status = 200, description = "It was on the shelf already, by its key", body = PlaceholderView),
     (status = 201, description = "It is on the shelf and is being made ready", body = PlaceholderView),
     (status = 400, description = "It cannot be a placeholder", body = ApiError),
     (status = 403, description = "The room belongs to somebody else", body = ApiError),
@@ -212,14 +189,13 @@ pub(super) async fn add(
     body: Body,
 ) -> Answer<(StatusCode, Json<PlaceholderView>)> {
     let room = find_own(&app, &id, &caller).await?;
-    let (name, keywords, text) =
-        (name(&query.name)?, keywords(query.keywords.split([',', '，', '、']))?, words(&query.text)?);
+    let (name, keywords) = (said::name(&query.name)?, said::keyword_list(&query.keywords)?);
+    let key = query.key.as_deref().map(said::key).transpose()?;
+    said::words(&query.text, true)?;
     let upload = receive(&app, &headers, body).await?;
+    let text = said::words(&query.text, upload.bytes > 0)?;
     let kind = if upload.bytes > 0 {
         check_upload(&upload.head, claimed(&headers)).map_err(|r| refused(&r))?
-    } else if text.is_empty() {
-        return Err(Failure::new(ErrorCode::InvalidRequest, "There is nothing on it: give it words or a file.")
-            .about(Problem::UploadEmpty));
     } else {
         PlaceholderKind::Text
     };
@@ -234,10 +210,17 @@ pub(super) async fn add(
         digest: upload.digest,
         duration_ms: None,
         state: PlaceholderState::Checking,
+        stands: false,
         created_at: WallTime(0),
+        changed_at: WallTime(0),
+        key,
+        mirror: None,
     };
     let file = (upload.bytes > 0).then_some(upload.file);
-    let view = app.placeholders.add(&id, NewPlaceholder { view, file }).await?;
+    let (view, new) = app.placeholders.add(&id, NewPlaceholder { view, file }).await?;
+    if !new {
+        return Ok((StatusCode::OK, Json(view)));
+    }
     prepare(&app, &room, view.id.clone());
     Ok((StatusCode::CREATED, Json(view)))
 }
@@ -278,7 +261,8 @@ async fn own(app: &App, room: &RoomId, id: &str) -> Answer<ReviewItem> {
     found.filter(|item| item.room == *room).ok_or_else(|| ShelfError::Unknown.into())
 }
 
-/// Changes a placeholder's name, keywords or place.
+/// Changes a placeholder's name, keywords, place, or the words on it. With other words it is made and judged
+/// again; until that is done, viewers see it as it was.
 #[utoipa::path(patch, path = "/rooms/{room}/placeholders/{placeholder}", tag = "placeholders", request_body = PlaceholderPatch, security(("session" = [])),
     params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
     (status = 200, description = "The shelf", body = ShelfView),
@@ -291,20 +275,21 @@ pub(super) async fn change(
     JsonBody(patch): JsonBody<PlaceholderPatch>,
 ) -> Answer<Json<ShelfView>> {
     let room = find_own(&app, &id, &caller).await?;
-    let new_name = patch.name.as_deref().map(name).transpose()?;
-    let new_keywords = patch.keywords.map(|k| keywords(k.iter().map(String::as_str))).transpose()?;
-    let said = new_name.is_some() || new_keywords.is_some();
-    let before = own(&app, &id, &placeholder).await?;
-    let changed = app.store.change_placeholder(id, placeholder.clone(), new_name, new_keywords, patch.position).await?;
-    if !changed {
-        return Err(ShelfError::Unknown.into());
-    }
+    let before = own(&app, &id, &placeholder).await?.placeholder;
+    let has_file = before.kind != PlaceholderKind::Text;
+    let patch = PlaceholderPatch {
+        name: patch.name.as_deref().map(said::name).transpose()?,
+        keywords: patch.keywords.map(|k| said::keywords(k.iter().map(String::as_str))).transpose()?,
+        text: patch.text.map(|text| said::words(&text, has_file)).transpose()?,
+        position: patch.position,
+    };
+    let changed = app.placeholders.change(&id, &placeholder, patch).await?.ok_or(ShelfError::Unknown)?;
     // Names and keywords are words, too; and what only its words refused may be good now.
-    let words = matches!(before.placeholder.state, PlaceholderState::Refused { code: RefusalCode::Words, .. });
-    if said && words {
+    let words = matches!(before.state, PlaceholderState::Refused { code: RefusalCode::Words, .. });
+    if changed.text || changed.said && words {
         // It may never have been made.
         prepare(&app, &room, placeholder);
-    } else if said {
+    } else if changed.said {
         app.placeholders.judge(&placeholder).await?;
     }
     Ok(Json(room.shelf.view().await?))
@@ -325,6 +310,55 @@ pub(super) async fn delete(
     app.placeholders.delete(&id, &placeholder).await?;
     room.shelf.choose().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A placeholder's file as it was uploaded, for its owner.
+#[utoipa::path(get, path = "/rooms/{room}/placeholders/{placeholder}/file", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 404, description = "There is none", body = ApiError),
+))]
+pub(super) async fn file(State(app): State<Arc<App>>, at: InRoom, caller: Caller) -> Answer<Response> {
+    original(&app, at, &caller, false).await
+}
+
+/// The sound that was added to a placeholder, as it was uploaded, for its owner.
+#[utoipa::path(get, path = "/rooms/{room}/placeholders/{placeholder}/sound", tag = "placeholders", security(("session" = [])),
+    params(("room" = String, Path, description = "The room's id"), ("placeholder" = String, Path, description = "The placeholder's id")), responses(
+    (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 404, description = "There is none", body = ApiError),
+))]
+pub(super) async fn sound(State(app): State<Arc<App>>, at: InRoom, caller: Caller) -> Answer<Response> {
+    original(&app, at, &caller, true).await
+}
+
+/// What somebody uploaded is handed out as bytes, never as something that a browser would open.
+async fn original(app: &Arc<App>, at: InRoom, caller: &Caller, sound: bool) -> Answer<Response> {
+    let InPath((room, id)) = at;
+    find_own(app, &room, caller).await?;
+    own(app, &room, &id).await?;
+    let opened = tokio::fs::File::open(app.placeholders.original(&room, &id, sound)).await;
+    let file = match opened {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(ErrorCode::NotFound, "There is no such file."));
+        }
+        Err(e) => return Err(disk(&e)),
+    };
+    let length = file.metadata().await.map_err(|e| disk(&e))?.len();
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_LENGTH, HeaderValue::from(length)),
+    ];
+    let pieces = futures_util::stream::try_unfold(file, |mut file| async move {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = tokio::io::AsyncReadExt::read_buf(&mut file, &mut piece).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (piece.freeze(), file)))
+    });
+    Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
 /// Whoever owns the room, or reviews rooms, may look.
@@ -495,7 +529,7 @@ pub(super) async fn verdict(
     }
     tracing::info!(placeholder = %item.placeholder.id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
     if let Some(room) = app.rooms.held(&item.room) {
-        room.shelf.choose().await?;
+        room.shelf.renewed(&item.placeholder.id).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,8 @@ use crate::slate::Theme;
 /// system's own included; none, or none that fits, the default.
 #[must_use]
 pub fn choose(shelf: &[PlaceholderView], picked: Option<&str>, room: &RoomWords) -> ChoiceView {
-    let ready: Vec<&PlaceholderView> = shelf.iter().filter(|p| p.state == PlaceholderState::Ready).collect();
+    let showable = |p: &&PlaceholderView| p.state == PlaceholderState::Ready || p.stands;
+    let ready: Vec<&PlaceholderView> = shelf.iter().filter(showable).collect();
     let mut candidates: Vec<Candidate> = ready
         .iter()
         .map(|p| Candidate { id: p.id.clone(), name: p.name.clone(), keywords: p.keywords.clone(), theme: None })
@@ -68,7 +69,11 @@ mod tests {
             digest: String::new(),
             duration_ms: None,
             state,
+            stands: false,
             created_at: WallTime(0),
+            changed_at: WallTime(0),
+            key: None,
+            mirror: None,
         }
     }
 
@@ -98,6 +103,10 @@ mod tests {
             assert_eq!((choice.id.as_str(), choice.reason), ("away", ChoiceReason::NotShown));
             assert!(!choice.why_not.unwrap().is_empty());
             assert_eq!(choose(&shelf, None, &room).id, "song", "what is not judged is never chosen");
+            // Of other words by now, and shown as it was before.
+            let mut standing = shelf.clone();
+            standing[0].stands = true;
+            assert_eq!(choose(&standing, Some("cat"), &room).reason, ChoiceReason::Picked);
         }
     }
 }

@@ -201,14 +201,23 @@ fn open(path: &Path, format: Format) -> Result<Reader, Refusal> {
     if format.readers().contains(&reader.format_name().as_str()) { Ok(reader) } else { Err(Refusal::damaged()) }
 }
 
-/// Looks through a container without decoding: what is too long is refused before work is put into it.
-fn bounded(path: &Path) -> Result<(), Refusal> {
+/// Looks through a container without decoding: what is too long is refused before work is put into it. How long it
+/// is, in seconds.
+fn bounded(path: &Path) -> Result<u64, Refusal> {
     let format = sniff::check(&head(path)?, "")?;
     if matches!(format, Format::Svg | Format::WebP) {
-        return Ok(());
+        return Ok(0);
     }
     let longest = MediaTime::from_millis(PLACEHOLDER_SECONDS_MAX as i64 * 1000 + 500);
-    if open(path, format)?.reaches_past(longest)? { Err(too_long()) } else { Ok(()) }
+    let length = open(path, format)?.length_within(longest)?.ok_or_else(too_long)?;
+    Ok(u64::try_from(length.to_scale(1)).unwrap_or(0) + 1)
+}
+
+/// Processor time that a placeholder of so many seconds may take, in seconds: at a sixth of its speed on one core,
+/// and what a still picture of the largest size takes.
+#[must_use]
+pub fn processor_seconds(length: u64) -> u64 {
+    120 + 3 * length
 }
 
 fn head(path: &Path) -> Result<Vec<u8>, Refusal> {
@@ -437,11 +446,11 @@ fn plain(order: &Order) -> Result<Picture, Refusal> {
     crate::slate::make::curtain_picture(order.width, order.height).map_err(|_| Refusal::damaged())
 }
 
-/// Makes it.
+/// Makes it. `allow` is told how much processor time it may take, once that is known.
 ///
 /// # Errors
 /// Says why it cannot be a placeholder.
-pub fn make(order: &Order) -> Result<Made, Refusal> {
+pub fn make(order: &Order, allow: impl Fn(u64)) -> Result<Made, Refusal> {
     let SlateRequest { width, height, fps } = SlateRequest { width: order.width, height: order.height, fps: order.fps };
     let format = match &order.file {
         Some(path) => Some(sniff::check(&head(path)?, "")?),
@@ -454,9 +463,11 @@ pub fn make(order: &Order) -> Result<Made, Refusal> {
             "There is nothing on it: give it words, a picture, sound or a video.",
         ));
     }
+    let mut length = 0;
     for path in order.file.iter().chain(&order.sound) {
-        bounded(path)?;
+        length = length.max(bounded(path)?);
     }
+    allow(processor_seconds(length));
     // Whether there are pictures in a container is known to its reader alone.
     let has_picture = match (format, &order.file) {
         (Some(f), _) if f.is_picture() => true,

@@ -30,7 +30,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let answer: Answer = encode::make(&order);
+    let answer: Answer = encode::make(&order, crate::worker::allow);
     match serde_json::to_string(&answer) {
         Ok(line) => {
             println!("{line}");

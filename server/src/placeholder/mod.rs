@@ -6,9 +6,11 @@
 pub mod choice;
 pub mod encode;
 mod job;
+pub mod said;
 mod shelf;
 mod sniff;
 mod svg;
+mod turns;
 mod words;
 
 use mujian_protocol::placeholder::{PlaceholderKind, RefusalCode};
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use job::run as run_worker;
 pub use shelf::{NewPlaceholder, Placeholders, RoomShelf, ShelfError};
-pub(crate) use sniff::HEAD;
+pub use sniff::HEAD;
 
 /// Why a file cannot be a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -46,7 +48,7 @@ impl Refusal {
 ///
 /// # Errors
 /// It cannot be a placeholder, or is another thing than its `content_type` says.
-pub(crate) fn check_upload(head: &[u8], content_type: &str) -> Result<PlaceholderKind, Refusal> {
+pub fn check_upload(head: &[u8], content_type: &str) -> Result<PlaceholderKind, Refusal> {
     let format = sniff::check(head, content_type)?;
     Ok(match format {
         sniff::Format::Gif => PlaceholderKind::Animation,

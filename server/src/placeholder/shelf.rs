@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mujian_protocol::placeholder::{
-    BuiltInView, ChoiceView, PLACEHOLDERS_MAX, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem, ShelfView,
+    BuiltInView, ChoiceView, PLACEHOLDERS_MAX, PlaceholderPatch, PlaceholderState, PlaceholderView, RefusalCode,
+    ReviewItem, ShelfView,
 };
 use mujian_protocol::{LeaveId, RoomId};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 use super::encode::Order;
+use super::turns::{SLOW, Turns};
 use super::{Refusal, choice, job};
 use crate::clock::Clock;
 use crate::matching::RoomWords;
 use crate::review::{Case, Judges, Verdict};
 use crate::slate::{Art, AwaySlates, SlateError, SlateFuture, SlateLoop, SlateRequest, SlateSource, Theme, tape};
-use crate::store::{Picks, RoomRow, Store, StoreError};
+use crate::store::{Added, Changed, Picks, RoomRow, Store, StoreError};
 
 /// Most bytes of all files on a shelf.
 const SHELF_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -69,8 +72,7 @@ struct Inner {
     folder: PathBuf,
     judges: Judges,
     clock: Clock,
-    /// One worker at a time: no placeholder is worth the live path's processor.
-    turn: Semaphore,
+    turns: Arc<Turns>,
 }
 
 impl Placeholders {
@@ -79,7 +81,7 @@ impl Placeholders {
     pub fn new(store: Store, slates: SlateSource, data: &Path, clock: Clock) -> Self {
         let judges = Judges::new(store.clone(), data.join("words.txt"));
         let folder = data.join("placeholders");
-        let inner = Inner { store, slates, folder, judges, clock, turn: Semaphore::new(1) };
+        let inner = Inner { store, slates, folder, judges, clock, turns: Arc::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -96,15 +98,16 @@ impl Placeholders {
         self.inner.folder.join(room.as_str()).join(id)
     }
 
-    /// Puts a placeholder on a shelf. It is made ready in the background.
+    /// Puts a placeholder on a shelf, to be made ready in the background. False: it was there already, by its key.
     ///
     /// # Errors
     /// The shelf is full, or the disk or the database failed.
-    pub async fn add(&self, room: &RoomId, new: NewPlaceholder) -> Result<PlaceholderView, ShelfError> {
+    pub async fn add(&self, room: &RoomId, new: NewPlaceholder) -> Result<(PlaceholderView, bool), ShelfError> {
         let NewPlaceholder { mut view, file } = new;
         view.id = uuid::Uuid::now_v7().to_string();
         view.state = PlaceholderState::Checking;
         view.created_at = self.inner.clock.wall();
+        view.changed_at = view.created_at;
         let place = self.place(room, &view.id);
         std::fs::create_dir_all(&place)?;
         if let Some(file) = file {
@@ -112,12 +115,35 @@ impl Placeholders {
         }
         let added =
             self.inner.store.add_placeholder(room.clone(), view.clone(), PLACEHOLDERS_MAX, SHELF_BYTES_MAX).await;
-        if !matches!(added, Ok(true)) {
+        if !matches!(added, Ok(Added::New)) {
             let _ = std::fs::remove_dir_all(&place);
-            added?;
-            return Err(ShelfError::Full);
         }
-        Ok(view)
+        match added? {
+            Added::New => Ok((view, true)),
+            Added::Already(there) => Ok((*there, false)),
+            Added::Full => Err(ShelfError::Full),
+        }
+    }
+
+    /// Changes what is said of a placeholder, its place, or the words on it. None: it is not there.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn change(
+        &self,
+        room: &RoomId,
+        id: &str,
+        patch: PlaceholderPatch,
+    ) -> Result<Option<Changed>, StoreError> {
+        let sign = patch.text.as_deref().map(sign_of).unwrap_or_default();
+        let at = self.inner.clock.wall();
+        self.inner.store.change_placeholder(room.clone(), id.to_owned(), patch, sign, at).await
+    }
+
+    /// A placeholder's file, or the sound that was added to it.
+    #[must_use]
+    pub fn original(&self, room: &RoomId, id: &str, sound: bool) -> PathBuf {
+        self.place(room, id).join(if sound { SOUND } else { FILE })
     }
 
     /// Gives a placeholder sound of its own, in place of its file's.
@@ -137,12 +163,9 @@ impl Placeholders {
         let sizes = (own.saturating_add(bytes), SHELF_BYTES_MAX);
         // The files before the fact: what is made of them meanwhile is of the old digest, and counts for nothing.
         file.persist(place.join(SOUND)).map_err(|e| e.error)?;
-        let set = self.inner.store.set_placeholder_sound(room.clone(), id.to_owned(), sizes, digest.to_owned());
-        if !set.await? {
+        let (store, at) = (&self.inner.store, self.inner.clock.wall());
+        if !store.set_placeholder_sound(room.clone(), id.to_owned(), sizes, digest.to_owned(), at).await? {
             return Err(ShelfError::Full);
-        }
-        for form in all_forms(&place) {
-            std::fs::remove_file(form)?;
         }
         Ok(())
     }
@@ -206,7 +229,7 @@ impl Placeholders {
         }
         let no_workshop = || Refusal::new(RefusalCode::NoWorkshop, "This server makes no placeholders.");
         let program = self.inner.slates.worker().ok_or_else(no_workshop)?.to_owned();
-        let _turn = self.inner.turn.acquire().await.map_err(|_| no_workshop())?;
+        let turn = self.inner.turns.enter(&item.owner.id, item.placeholder.bytes).await;
         if known && out.exists() {
             return Ok(());
         }
@@ -225,7 +248,14 @@ impl Placeholders {
             poster: place.join(POSTER),
         };
         let began = std::time::Instant::now();
-        let made = job::order(&program, &order).await?;
+        let mut work = std::pin::pin!(job::order(&program, &order));
+        let made = tokio::select! {
+            made = &mut work => made,
+            () = tokio::time::sleep(SLOW) => {
+                turn.slowed();
+                work.await
+            }
+        }?;
         // What the worker wrote is read as hostile, as everything is that had to do with the file.
         tape::open(&part).map_err(|_| Refusal::damaged())?;
         let kept = part.persist(&out);
@@ -235,7 +265,8 @@ impl Placeholders {
                 "The server's disk could not keep it. Its operator must look at it; then upload it again.",
             )
         })?;
-        keep_few(&place, digest, &out);
+        let standing = self.inner.store.placeholder_standing(item.placeholder.id.clone()).await.ok().flatten();
+        keep_few(&place, digest, standing.as_deref(), &out);
         tracing::info!(placeholder = %item.placeholder.id, took = ?began.elapsed(), "made a placeholder");
         let id = item.placeholder.id.clone();
         let of = item.placeholder.digest.clone();
@@ -265,7 +296,7 @@ impl Placeholders {
     /// # Errors
     /// There is no such placeholder, or the database failed.
     pub async fn delete(&self, room: &RoomId, id: &str) -> Result<(), ShelfError> {
-        if !self.inner.store.delete_placeholder(room.clone(), id.to_owned()).await? {
+        if !self.inner.store.delete_placeholder(room.clone(), id.to_owned(), self.inner.clock.wall()).await? {
             return Err(ShelfError::Unknown);
         }
         // What is played of it now is played to its end: the file is open.
@@ -274,11 +305,21 @@ impl Placeholders {
     }
 }
 
-/// The end of the names of all that was made of files of this digest.
+/// How words are told apart in a digest.
+fn sign_of(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The end of the names of all that was made of what this digest tells.
 fn edition(digest: &str) -> String {
-    let part = |d: &str| d.chars().take(16).collect::<String>();
-    let parts: Vec<String> = digest.split('+').map(part).collect();
-    format!("-{}.tape", parts.join("+"))
+    let (mut name, mut long) = (String::from("-"), 0);
+    for c in digest.chars() {
+        long = if matches!(c, '+' | '~') { 0 } else { long + 1 };
+        if long <= 16 {
+            name.push(c);
+        }
+    }
+    name + ".tape"
 }
 
 fn form(place: &Path, digest: &str, request: SlateRequest) -> PathBuf {
@@ -305,9 +346,10 @@ fn all_forms(place: &Path) -> Vec<PathBuf> {
     all.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// Keeps the newest few of this digest, and none of another.
-fn keep_few(place: &Path, digest: &str, new: &Path) {
-    let kept: Vec<PathBuf> = forms(place, digest).into_iter().filter(|f| f != new).take(FORMS_KEPT - 1).collect();
+/// Keeps the newest few of this digest and of the one that is shown until it is allowed, and none of another.
+fn keep_few(place: &Path, digest: &str, standing: Option<&str>, new: &Path) {
+    let mut kept: Vec<PathBuf> = forms(place, digest).into_iter().filter(|f| f != new).take(FORMS_KEPT - 1).collect();
+    kept.extend(standing.map(|digest| forms(place, digest)).unwrap_or_default());
     for old in all_forms(place).into_iter().filter(|f| f != new && !kept.contains(f)) {
         // One that cannot be removed now is removed after the next.
         let _ = std::fs::remove_file(old);
@@ -459,7 +501,10 @@ impl RoomShelf {
     pub async fn view(&self) -> Result<ShelfView, StoreError> {
         let store = &self.placeholders.inner.store;
         let choice = self.choose().await?;
+        let (ordered_at, removed) = store.shelf_history(self.room.clone()).await?;
         Ok(ShelfView {
+            ordered_at,
+            removed,
             placeholders: store.placeholders(self.room.clone()).await?,
             built_in: Theme::ALL
                 .map(|theme| {
@@ -479,7 +524,14 @@ impl RoomShelf {
     pub async fn prepare(&self, id: &str) -> Result<(), StoreError> {
         let wanted = self.now.lock().wanted;
         self.placeholders.prepare(id, wanted).await?;
-        // It may be the one that is shown, of other files than before.
+        self.renewed(id).await
+    }
+
+    /// One was made or judged: it may be the one that is shown, of other files or words than before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn renewed(&self, id: &str) -> Result<(), StoreError> {
         if self.choose().await?.id == id {
             self.changed.notify_one();
         }
@@ -532,10 +584,15 @@ impl AwaySlates for RoomShelf {
                 // What is shown now may be gone from the shelf or refused, and must not stay until this is drawn.
                 return Some(slates.at_hand(&self.art(theme), request));
             }
-            let item = self.placeholders.inner.store.placeholder(id.clone()).await.ok()??;
-            let (place, digest) = (self.placeholders.place(&self.room, &id), &item.placeholder.digest);
-            let exact = form(&place, digest, request);
-            let path = if exact.exists() { exact } else { forms(&place, digest).into_iter().next()? };
+            let store = &self.placeholders.inner.store;
+            let item = store.placeholder(id.clone()).await.ok()??;
+            let digest = match item.placeholder.stands {
+                true => store.placeholder_standing(id.clone()).await.ok()??,
+                false => item.placeholder.digest,
+            };
+            let place = self.placeholders.place(&self.room, &id);
+            let exact = form(&place, &digest, request);
+            let path = if exact.exists() { exact } else { forms(&place, &digest).into_iter().next()? };
             self.play(path).await
         })
     }
@@ -551,6 +608,10 @@ impl AwaySlates for RoomShelf {
                 None => {
                     let store = &self.placeholders.inner.store;
                     let item = store.placeholder(id.clone()).await.ok().flatten().ok_or_else(gone)?;
+                    if item.placeholder.stands {
+                        // What it was made of before its words were changed cannot be made in another form now.
+                        return self.ready(request).await.ok_or_else(gone);
+                    }
                     self.placeholders.make(&item, request).await.map_err(|e| SlateError(e.message))?;
                     let made = form(&self.placeholders.place(&self.room, &id), &item.placeholder.digest, request);
                     self.play(made).await.ok_or_else(gone)?

@@ -7,7 +7,7 @@ use mujian_protocol::placeholder::RefusalCode;
 use super::Refusal;
 
 /// So many bytes from the start are looked at.
-pub(crate) const HEAD: usize = 256 * 1024;
+pub const HEAD: usize = 256 * 1024;
 /// Most pixels of a picture.
 pub(crate) const PIXELS_MAX: u64 = 40_000_000;
 /// Longest side of a picture.

@@ -18,10 +18,13 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 4;
+pub const LATEST: u32 = 5;
 
 /// The version that brought placeholders.
 pub(super) const PLACEHOLDERS: u32 = 4;
+
+/// The version that let copies of a shelf be kept elsewhere, and words be changed.
+pub(super) const SHELF_COPIES: u32 = 5;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;

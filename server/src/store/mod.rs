@@ -31,7 +31,7 @@ pub use ballots::{BallotRow, Settled};
 pub use error::{OpenError, StoreError};
 pub use events::{Appended, EventPage, NewEvent};
 pub use migrations::LATEST;
-pub use placeholders::{BY_MODERATOR, Picks};
+pub use placeholders::{Added, BY_MODERATOR, Changed, Picks};
 pub use recordings::{Problem, RecordingProgress, RecordingRow};
 pub use rooms::{RoomRow, RoomUpdate};
 pub use sessions::SessionRow;

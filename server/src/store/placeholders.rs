@@ -1,7 +1,9 @@
 //! Placeholders on rooms' shelves, what was picked, and whom the operator trusts.
 
 use mujian_protocol::api::Person;
-use mujian_protocol::placeholder::{PlaceholderKind, PlaceholderState, PlaceholderView, RefusalCode, ReviewItem};
+use mujian_protocol::placeholder::{
+    PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView, RefusalCode, RemovedView, ReviewItem,
+};
 use mujian_protocol::room::RoomEventBody;
 use mujian_protocol::{AccountId, LeaveId, RoomId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,10 +16,13 @@ use super::{Store, StoreError};
 pub const BY_MODERATOR: &str = "A moderator refused it: ";
 /// Titles of past streams that are kept for a room.
 const TITLES_KEPT: u32 = 20;
+/// Deletions that are remembered for a room.
+const REMOVED_KEPT: u32 = 256;
 
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: super::migrations::PLACEHOLDERS,
-    sql: "
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: super::migrations::PLACEHOLDERS,
+        sql: "
         CREATE TABLE placeholders (
             id TEXT PRIMARY KEY,
             room_id TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
@@ -56,7 +61,72 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
         ) STRICT, WITHOUT ROWID;
         ALTER TABLE accounts ADD COLUMN trusted INTEGER NOT NULL DEFAULT 0;
     ",
-}];
+    },
+    Migration {
+        version: super::migrations::SHELF_COPIES,
+        sql: "
+        -- The uploading program's own name for it: sent twice, it is one placeholder.
+        ALTER TABLE placeholders ADD COLUMN key TEXT;
+        ALTER TABLE placeholders ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;
+        -- Of what is shown until this one, of other words, is made and allowed.
+        ALTER TABLE placeholders ADD COLUMN shown_digest TEXT;
+        UPDATE placeholders SET changed_at = created_at;
+        CREATE UNIQUE INDEX placeholders_by_key ON placeholders (room_id, key) WHERE key IS NOT NULL;
+        ALTER TABLE shelves ADD COLUMN ordered_at INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE removed_placeholders (
+            room_id TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            key TEXT,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (room_id, id)
+        ) STRICT, WITHOUT ROWID;
+    ",
+    },
+];
+
+/// What came of putting one on a shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is there.
+    New,
+    /// It was there before, by its key: this one.
+    Already(Box<PlaceholderView>),
+    /// There is no room for it.
+    Full,
+}
+
+/// What a placeholder is made of, as its digest says it: `FILE+SOUND~WORDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    file: &'a str,
+    sound: Option<&'a str>,
+    words: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(digest: &'a str) -> Self {
+        let (files, words) = digest.split_once('~').map_or((digest, None), |(files, words)| (files, Some(words)));
+        let (file, sound) = files.split_once('+').map_or((files, None), |(file, sound)| (file, Some(sound)));
+        Self { file, sound, words }
+    }
+}
+
+impl std::fmt::Display for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.file)?;
+        self.sound.map_or(Ok(()), |sound| write!(f, "+{sound}"))?;
+        self.words.map_or(Ok(()), |words| write!(f, "~{words}"))
+    }
+}
+
+/// What of a placeholder was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Its name or keywords.
+    pub said: bool,
+    /// The words on it.
+    pub text: bool,
+}
 
 /// What was picked for a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +141,8 @@ pub struct Picks {
 
 const SELECT: &str =
     "SELECT p.id, p.name, p.keywords, p.text, p.kind, p.sound, p.bytes, p.digest, p.duration_ms, p.made,
-    p.allowed, p.refused_code, p.refused_message, p.created_at, p.room_id, a.id, a.name
+    p.allowed, p.refused_code, p.refused_message, p.created_at, p.room_id, a.id, a.name, p.key, p.changed_at,
+    p.shown_digest IS NOT NULL
     FROM placeholders p JOIN rooms r ON r.id = p.room_id JOIN accounts a ON a.id = r.owner_id";
 
 fn name_of<T: serde::Serialize>(value: &T) -> String {
@@ -109,8 +180,13 @@ fn view(r: &Row<'_>) -> rusqlite::Result<PlaceholderView> {
         bytes: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
         digest: r.get(7)?,
         duration_ms: r.get(8)?,
+        // One that can be shown is.
+        stands: state != PlaceholderState::Ready && r.get(19)?,
         state,
         created_at: WallTime(r.get(13)?),
+        changed_at: WallTime(r.get(18)?),
+        key: r.get(17)?,
+        mirror: None,
     })
 }
 
@@ -137,8 +213,8 @@ fn order(c: &Connection, room: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 impl Store {
-    /// Puts a placeholder at the end of a room's shelf. False: it holds `most` already, or its files
-    /// would be more than `bytes` together.
+    /// Puts a placeholder at the end of a room's shelf, unless one of its key is there. Full: it holds `most`
+    /// already, or its files would be more than `bytes` together.
     ///
     /// # Errors
     /// The database failed.
@@ -148,8 +224,17 @@ impl Store {
         new: PlaceholderView,
         most: usize,
         bytes: u64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Added, StoreError> {
         self.write(move |c| {
+            if let Some(key) = &new.key {
+                let there = c
+                    .prepare_cached(&format!("{SELECT} WHERE p.room_id = ?1 AND p.key = ?2"))?
+                    .query_row(params![room.as_str(), key], view)
+                    .optional()?;
+                if let Some(there) = there {
+                    return Ok(Added::Already(Box::new(there)));
+                }
+            }
             let (held, size, end): (i64, i64, i64) = c.query_row(
                 "SELECT count(*), coalesce(sum(bytes), 0), coalesce(max(position), -1) + 1 FROM placeholders WHERE room_id = ?1",
                 [room.as_str()],
@@ -157,11 +242,11 @@ impl Store {
             )?;
             let size = u64::try_from(size).unwrap_or(0);
             if held >= i64::try_from(most).unwrap_or(i64::MAX) || size.saturating_add(new.bytes) > bytes {
-                return Ok(false);
+                return Ok(Added::Full);
             }
             c.execute(
-                "INSERT INTO placeholders (id, room_id, position, name, keywords, text, kind, sound, bytes, digest, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO placeholders (id, room_id, position, name, keywords, text, kind, sound, bytes, digest, created_at, changed_at, key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
                 params![
                     new.id,
                     room.as_str(),
@@ -174,9 +259,50 @@ impl Store {
                     i64::try_from(new.bytes).unwrap_or(i64::MAX),
                     new.digest,
                     new.created_at.millis(),
+                    new.key,
                 ],
             )?;
-            Ok(true)
+            c.execute(
+                "DELETE FROM removed_placeholders WHERE room_id = ?1 AND key = ?2",
+                params![room.as_str(), new.key],
+            )?;
+            Ok(Added::New)
+        })
+        .await
+    }
+
+    /// When a shelf was put in order last, and what was deleted from it, the newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn shelf_history(&self, room: RoomId) -> Result<(WallTime, Vec<RemovedView>), StoreError> {
+        self.read(move |c| {
+            let ordered: Option<i64> = c
+                .prepare_cached("SELECT ordered_at FROM shelves WHERE room_id = ?1")?
+                .query_row([room.as_str()], |r| r.get(0))
+                .optional()?;
+            let removed = c
+                .prepare_cached("SELECT id, key, at FROM removed_placeholders WHERE room_id = ?1 ORDER BY at DESC, id")?
+                .query_map([room.as_str()], |r| {
+                    Ok(RemovedView { id: r.get(0)?, key: r.get(1)?, at: WallTime(r.get(2)?) })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok((WallTime(ordered.unwrap_or(0)), removed))
+        })
+        .await
+    }
+
+    /// The digest of what is shown in the place of one whose words were changed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholder_standing(&self, id: String) -> Result<Option<String>, StoreError> {
+        self.read(move |c| {
+            let found = c
+                .prepare_cached("SELECT shown_digest FROM placeholders WHERE id = ?1")?
+                .query_row([id], |r| r.get(0))
+                .optional()?;
+            Ok(found.flatten())
         })
         .await
     }
@@ -245,7 +371,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.write(move |c| {
             let changed = c.execute(
-                "UPDATE placeholders SET made = 1, kind = ?3, sound = ?4, duration_ms = ?5 WHERE id = ?1 AND digest = ?2",
+                "UPDATE placeholders SET made = 1, kind = ?3, sound = ?4, duration_ms = ?5,
+                 shown_digest = iif(allowed = 1 AND refused_code IS NULL, NULL, shown_digest)
+                 WHERE id = ?1 AND digest = ?2",
                 params![id, digest, name_of(&kind), sound, duration_ms],
             )?;
             Ok(changed > 0)
@@ -254,7 +382,8 @@ impl Store {
     }
 
     /// It may be shown; or it is refused, with the reason. False: it is not of this digest, or gone, and
-    /// nothing changed: what somebody did not look at, nobody judged.
+    /// nothing changed: what somebody did not look at, nobody judged. What a moderator refuses is not shown as it
+    /// was before its words were changed, either.
     ///
     /// # Errors
     /// The database failed.
@@ -267,8 +396,10 @@ impl Store {
         self.write(move |c| {
             let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
             let changed = c.execute(
-                "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5 WHERE id = ?1 AND digest = ?2",
-                params![id, digest, code.is_none(), code, message],
+                "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5,
+                 shown_digest = iif(?4 = ?6 OR (?4 IS NULL AND made = 1), NULL, shown_digest)
+                 WHERE id = ?1 AND digest = ?2",
+                params![id, digest, code.is_none(), code, message, name_of(&RefusalCode::Moderator)],
             )?;
             Ok(changed > 0)
         })
@@ -290,7 +421,9 @@ impl Store {
         .await
     }
 
-    /// Changes name and keywords; none: stays. A position puts it there among the others.
+    /// Changes what is not none. A position puts it there among the others. Other words are made and judged
+    /// again, with `sign` in the digest, and what could be shown before is shown until then; but what a moderator
+    /// refused, or what is wrong with the file, other words do not mend. None: it is not there.
     ///
     /// # Errors
     /// The database failed.
@@ -298,24 +431,55 @@ impl Store {
         &self,
         room: RoomId,
         id: String,
-        name: Option<String>,
-        keywords: Option<Vec<String>>,
-        position: Option<u32>,
-    ) -> Result<bool, StoreError> {
+        patch: PlaceholderPatch,
+        sign: String,
+        at: WallTime,
+    ) -> Result<Option<Changed>, StoreError> {
         self.write(move |c| {
-            let keywords = keywords.map(|k| serde_json::Value::from(k).to_string());
-            let changed = c.execute(
-                "UPDATE placeholders SET name = coalesce(?3, name), keywords = coalesce(?4, keywords)
-                 WHERE room_id = ?1 AND id = ?2",
-                params![room.as_str(), id, name, keywords],
-            )?;
-            if let (Some(position), true) = (position, changed > 0) {
-                let mut all = order(c, room.as_str())?;
+            let before = c
+                .prepare_cached(&format!("{SELECT} WHERE p.room_id = ?1 AND p.id = ?2"))?
+                .query_row(params![room.as_str(), id], view)
+                .optional()?;
+            let Some(before) = before else { return Ok(None) };
+            let said = patch.name.as_ref().is_some_and(|n| *n != before.name)
+                || patch.keywords.as_ref().is_some_and(|k| *k != before.keywords);
+            let text = patch.text.filter(|t| *t != before.text);
+            if said {
+                c.execute(
+                    "UPDATE placeholders SET name = coalesce(?2, name), keywords = coalesce(?3, keywords), changed_at = ?4 WHERE id = ?1",
+                    params![id, patch.name, patch.keywords.map(|k| serde_json::Value::from(k).to_string()), at.millis()],
+                )?;
+            }
+            let changed = Changed { said, text: text.is_some() };
+            if let Some(text) = text {
+                let digest = Parts { words: Some(&sign), ..Parts::of(&before.digest) }.to_string();
+                // One that stands was made of this file before.
+                let settled = !before.stands
+                    && matches!(&before.state, PlaceholderState::Refused { code, .. }
+                        if !matches!(code, RefusalCode::Words | RefusalCode::NoFont | RefusalCode::NoWorkshop));
+                let shown = (before.state == PlaceholderState::Ready).then_some(before.digest);
+                c.execute(
+                    "UPDATE placeholders SET text = ?2, digest = ?3, changed_at = ?4, made = 0, allowed = 0, duration_ms = NULL,
+                     refused_code = iif(?5, refused_code, NULL), refused_message = iif(?5, refused_message, NULL),
+                     shown_digest = coalesce(?6, shown_digest) WHERE id = ?1",
+                    params![id, text, digest, at.millis(), settled, shown],
+                )?;
+            }
+            if let Some(position) = patch.position {
+                let before = order(c, room.as_str())?;
+                let mut all = before.clone();
                 all.retain(|other| *other != id);
                 all.insert((position as usize).min(all.len()), id);
-                renumber(c, room.as_str(), &all)?;
+                if all != before {
+                    renumber(c, room.as_str(), &all)?;
+                    c.execute(
+                        "INSERT INTO shelves (room_id, ordered_at) VALUES (?1, ?2)
+                         ON CONFLICT (room_id) DO UPDATE SET ordered_at = excluded.ordered_at",
+                        params![room.as_str(), at.millis()],
+                    )?;
+                }
             }
-            Ok(changed > 0)
+            Ok(Some(changed))
         })
         .await
     }
@@ -324,8 +488,18 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn delete_placeholder(&self, room: RoomId, id: String) -> Result<bool, StoreError> {
+    pub async fn delete_placeholder(&self, room: RoomId, id: String, at: WallTime) -> Result<bool, StoreError> {
         self.write(move |c| {
+            c.execute(
+                "INSERT OR REPLACE INTO removed_placeholders (room_id, id, key, at)
+                 SELECT room_id, id, key, ?3 FROM placeholders WHERE room_id = ?1 AND id = ?2",
+                params![room.as_str(), id, at.millis()],
+            )?;
+            c.execute(
+                "DELETE FROM removed_placeholders WHERE room_id = ?1 AND id NOT IN
+                 (SELECT id FROM removed_placeholders WHERE room_id = ?1 ORDER BY at DESC, id LIMIT ?2)",
+                params![room.as_str(), REMOVED_KEPT],
+            )?;
             let deleted =
                 c.execute("DELETE FROM placeholders WHERE room_id = ?1 AND id = ?2", params![room.as_str(), id])?;
             c.execute(
@@ -444,7 +618,7 @@ impl Store {
 }
 
 impl Store {
-    /// A placeholder has other sound: it must be made and judged again. False: it is not there, or the files on
+    /// A placeholder has other sound: it must be made and judged again, and stands until then. False: it is not there, or the files on
     /// the shelf would be more than `most` bytes together.
     ///
     /// # Errors
@@ -454,7 +628,8 @@ impl Store {
         room: RoomId,
         id: String,
         (bytes, most): (u64, u64),
-        digest: String,
+        sound: String,
+        at: WallTime,
     ) -> Result<bool, StoreError> {
         self.write(move |c| {
             let others: i64 = c.query_row(
@@ -465,14 +640,19 @@ impl Store {
             if u64::try_from(others).unwrap_or(0).saturating_add(bytes) > most {
                 return Ok(false);
             }
-            let changed = c.execute(
+            let before: Option<String> = c
+                .prepare_cached("SELECT digest FROM placeholders WHERE room_id = ?1 AND id = ?2")?
+                .query_row(params![room.as_str(), id], |r| r.get(0))
+                .optional()?;
+            let Some(before) = before else { return Ok(false) };
+            let digest = Parts { sound: Some(&sound), ..Parts::of(&before) }.to_string();
+            c.execute(
                 "UPDATE placeholders SET made = 0, allowed = 0, refused_code = NULL, refused_message = NULL,
-                 duration_ms = NULL, bytes = ?3,
-                 digest = substr(digest, 1, instr(digest || '+', '+') - 1) || '+' || ?4
-                 WHERE room_id = ?1 AND id = ?2",
-                params![room.as_str(), id, i64::try_from(bytes).unwrap_or(i64::MAX), digest],
+                 duration_ms = NULL, bytes = ?2, digest = ?3, changed_at = ?4,
+                 shown_digest = iif(made = 1 AND allowed = 1 AND refused_code IS NULL, digest, shown_digest) WHERE id = ?1",
+                params![id, i64::try_from(bytes).unwrap_or(i64::MAX), digest, at.millis()],
             )?;
-            Ok(changed > 0)
+            Ok(true)
         })
         .await
     }

@@ -308,7 +308,17 @@ async fn every_older_version_migrates() {
         assert_eq!(shelf.len(), if version >= 4 { 2 } else { 0 });
         if version >= 4 {
             use mujian_protocol::placeholder::{PlaceholderState, RefusalCode};
-            assert_eq!((shelf[0].name.as_str(), &shelf[0].state), ("后台", &PlaceholderState::Ready));
+            let changed = version >= 5;
+            let state = if changed { PlaceholderState::Checking } else { PlaceholderState::Ready };
+            assert_eq!((shelf[0].name.as_str(), &shelf[0].state, shelf[0].stands), ("后台", &state, changed));
+            assert_eq!(shelf[0].changed_at, WallTime(if changed { 1_700_000_000_750 } else { 1_700_000_000_700 }));
+            let standing = store.placeholder_standing(shelf[0].id.clone()).await.unwrap();
+            assert_eq!(
+                (shelf[0].key.as_deref(), standing.as_deref()),
+                if changed { (Some("mine-1"), Some("ab")) } else { (None, None) }
+            );
+            let (ordered, removed) = store.shelf_history(row.id.clone()).await.unwrap();
+            assert_eq!((ordered.millis() > 0, removed.len()), (changed, usize::from(changed)));
             assert!(matches!(shelf[1].state, PlaceholderState::Refused { code: RefusalCode::Words, .. }));
             let picks = store.picks(row.id.clone()).await.unwrap();
             assert_eq!((picks.next.as_ref(), picks.shown.as_deref()), (Some(&shelf[0].id), Some("food")));

@@ -8,7 +8,9 @@ import type {
 } from "./generated/protocol";
 import { i18n, t } from "./i18n/index.svelte";
 import { type Key, zh } from "./i18n/zh";
+import { Failed } from "./backend/types";
 import { length } from "./shelf";
+import { sentence } from "./toasts.svelte";
 
 /** What a placeholder is called, the system's own included. */
 export function nameOf(shelf: ShelfView, id: string): string {
@@ -26,6 +28,21 @@ export function refusal(state: { code: RefusalCode; words?: string }): { text: s
 /** In a word or two, where a placeholder stands. */
 export function stateWord(state: PlaceholderState): string {
   return t(`placeholder_state_${state.state}`);
+}
+
+/** What stands on its picture; nothing where all is well. */
+export function mark(placeholder: PlaceholderView): string {
+  const { mirror, state } = placeholder;
+  if (mirror && mirror.state !== "mirrored") return t(`mirror_${mirror.state}`);
+  return state.state === "ready" ? "" : stateWord(state);
+}
+
+/** How this computer's shelf and the server's agree about it, in a sentence; nothing where there is but the server's. */
+export function mirrorWords({ mirror }: PlaceholderView): string {
+  if (!mirror) return "";
+  const words = t(`mirror_${mirror.state}_text`);
+  if (!("error" in mirror) || !mirror.error) return words;
+  return `${words} ${sentence(new Failed(mirror.error))}`;
 }
 
 /** What it is: "Picture with music · 0:12". */

@@ -19,7 +19,7 @@ export class ShelfModel {
   busy = $state(false);
   #posters = $state<Record<string, string>>({});
   /** Those whose picture was asked for. Nothing is drawn by this. */
-  readonly #asked: Record<string, true> = {};
+  readonly #asked: Record<string, boolean> = {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
@@ -57,7 +57,7 @@ export class ShelfModel {
     // What is being made has no picture, or an old one.
     if (own?.state.state === "checking") return undefined;
     const key = own ? `${id}/${own.digest}` : id;
-    if (this.#asked[key] === undefined) {
+    if (this.#asked[key] !== true) {
       this.#asked[key] = true;
       void this.#fetch(id, key);
     }
@@ -69,7 +69,8 @@ export class ShelfModel {
       const picture = await backend.media(`${this.#path}/${id}/poster`);
       if (!this.#over) this.#posters[key] = URL.createObjectURL(picture);
     } catch {
-      // A refused one may have none; its frame stays empty.
+      // A refused one may have none, and before there is a room nobody draws them: asked again with the next look.
+      this.#asked[key] = false;
     }
   }
 

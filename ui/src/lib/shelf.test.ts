@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PLACEHOLDER_NAME_MAX, type PlaceholderState, type ShelfView } from "./generated/protocol";
+import { type Mirror, PLACEHOLDER_NAME_MAX, type PlaceholderState, type ShelfView } from "./generated/protocol";
 import { backIn, length, lookAgain, nameOfFile, nextTime, saysOfItself, showable } from "./shelf";
 
 const MINUTE = 60_000;
@@ -18,11 +18,15 @@ function shelf(...states: PlaceholderState[]): ShelfView {
       digest: "d",
       duration_ms: null,
       state,
+      stands: false,
       created_at: 0,
+      changed_at: 0,
     })),
     built_in: [{ id: "away", zh: "去去就来", en: "Away for a moment" }],
     next: null,
     choice: { id: "away", reason: "empty", words: [], threshold: 0.3, ranking: [], why_not: null },
+    ordered_at: 0,
+    removed: [],
   };
 }
 
@@ -54,6 +58,26 @@ describe("the shelf", () => {
     const making = lookAgain(shelf({ state: "waiting" }, { state: "checking" })) ?? 0;
     expect(making).toBeGreaterThan(0);
     expect(making).toBeLessThan(waiting);
+  });
+
+  it("is looked at again while one is on its way to the server", () => {
+    const view = shelf({ state: "ready" }, { state: "ready" });
+    const mirrored = (mirror: Mirror): ShelfView => ({
+      ...view,
+      placeholders: view.placeholders.map((p) => ({ ...p, mirror })),
+    });
+    expect(lookAgain(mirrored({ state: "mirrored" }))).toBeUndefined();
+    const sending = lookAgain(mirrored({ state: "waiting" })) ?? 0;
+    const error = { code: "unreachable", message: "No." } as const;
+    const offline = lookAgain(mirrored({ state: "waiting", error })) ?? 0;
+    expect(sending).toBeGreaterThan(0);
+    expect(offline).toBeGreaterThan(sending);
+  });
+
+  it("offers one that is shown as it was until its new words are ready", () => {
+    const view = shelf({ state: "checking" });
+    const stands = view.placeholders.map((p) => ({ ...p, stands: true }));
+    expect(showable({ ...view, placeholders: stands })).toEqual(["own-0", "away"]);
   });
 
   it("offers what can be shown, one's own first", () => {

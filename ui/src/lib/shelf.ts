@@ -9,6 +9,9 @@ const BACK_AT_MAX = 24 * 60 * MINUTE;
 /** While one is being made ready, the shelf is looked at this often; and while one waits to be judged. */
 const MAKING = 1000;
 const WAITING = 15_000;
+/** While one is on its way to the server; and while that cannot be reached. */
+const SENDING = 1000;
+const OFFLINE = 3000;
 
 /** One that is about to go on the shelf. */
 export interface Draft {
@@ -38,12 +41,14 @@ export function nameOfFile(file: string): string {
 /** In how many milliseconds the shelf may be another; undefined: not by itself. */
 export function lookAgain(shelf: ShelfView): number | undefined {
   const is = (state: string): boolean => shelf.placeholders.some((p) => p.state.state === state);
+  const waits = shelf.placeholders.flatMap((p) => (p.mirror?.state === "waiting" ? [p.mirror] : []));
+  if (waits.length > 0) return waits.some((m) => m.error === undefined) ? SENDING : OFFLINE;
   return is("checking") ? MAKING : is("waiting") ? WAITING : undefined;
 }
 
 /** Those that can be shown, one's own first. */
 export function showable(shelf: ShelfView): string[] {
-  const own = shelf.placeholders.filter((p) => p.state.state === "ready");
+  const own = shelf.placeholders.filter((p) => p.state.state === "ready" || p.stands);
   return [...own, ...shelf.built_in].map((p) => p.id);
 }
 

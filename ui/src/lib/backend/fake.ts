@@ -115,7 +115,10 @@ const placeholder = (n: number, name: string, more: Partial<PlaceholderView>): P
   digest: String(n),
   duration_ms: 2000,
   state: { state: "ready" },
+  stands: false,
   created_at: Date.now() - 3 * 24 * 60 * MINUTE,
+  changed_at: Date.now() - 3 * 24 * 60 * MINUTE,
+  mirror: { state: "mirrored" },
   ...more,
 });
 const WORDS: [string, string, string][] = [
@@ -131,12 +134,19 @@ const SHELF: ShelfView = {
   placeholders: [
     placeholder(1, "雨天的窗", { keywords: ["雨声", "咖啡"], sound: true, duration_ms: 184_000 }),
     placeholder(2, "后厨在忙", { kind: "video", sound: true, duration_ms: 42_000, keywords: ["手冲"] }),
-    placeholder(3, "猫猫打盹", { kind: "animation", duration_ms: 3200, state: { state: "checking" } }),
+    placeholder(3, "猫猫打盹", {
+      kind: "animation",
+      duration_ms: 3200,
+      state: { state: "checking" },
+      mirror: { state: "waiting" },
+    }),
     placeholder(4, "马上回来", { kind: "text", state: { state: "waiting" } }),
     placeholder(5, "海报", { state: { state: "refused", code: "too_long", message: "It is too long." } }),
   ],
   built_in: WORDS.map(([id, zh, en]) => ({ id, zh, en })),
   next: null,
+  ordered_at: 0,
+  removed: [],
   choice: {
     id: "0192f0c1-0000-7000-8000-0000000000c1",
     reason: "matched",

@@ -714,6 +714,19 @@ rms_db: number,
 peak_db: number, };
 
 /**
+ * How the shelf on the streamer's computer and the server's agree about a placeholder.
+ */
+export type Mirror = { "state": "mirrored" } | { "state": "waiting",
+/**
+ * What it waits for, where that is known.
+ */
+error?: ApiError, } | { "state": "refused",
+/**
+ * Why.
+ */
+error: ApiError, } | { "state": "only_server" };
+
+/**
  * `PATCH /me`: what others call the account from now on, and what it logs in with.
  */
 export type NamePatch = {
@@ -901,6 +914,10 @@ name?: string,
  */
 keywords?: Array<string>,
 /**
+ * The new words on it: it is made and judged again, and shown as it was until then.
+ */
+text?: string,
+/**
  * Its new place, from 0.
  */
 position?: number, };
@@ -955,7 +972,8 @@ sound: boolean,
  */
 bytes: number,
 /**
- * SHA-256 of its file and of its added sound, in hexadecimal: how a client knows its own.
+ * What it is made of, `FILE+SOUND~WORDS`: SHA-256 of its file and of its added sound, in hexadecimal, and a
+ * sign of its words once they were changed. How a client knows its own, and what a verdict is about.
  */
 digest: string,
 /**
@@ -967,9 +985,25 @@ duration_ms: number | null,
  */
 state: PlaceholderState,
 /**
+ * Its words were changed: until the new ones can be shown, viewers see it as it was before.
+ */
+stands: boolean,
+/**
  * When it was put there.
  */
-created_at: WallTime, };
+created_at: WallTime,
+/**
+ * When its name, keywords, words or sound last changed.
+ */
+changed_at: WallTime,
+/**
+ * The uploading program's own name for it.
+ */
+key?: string,
+/**
+ * How the shelf on the streamer's computer and the server's agree about it; only the app says this.
+ */
+mirror?: Mirror, };
 
 /**
  * Size and rate of the stream.
@@ -1127,7 +1161,11 @@ path: string, } | { "kind": "folder_unknown" } | { "kind": "already_open" } | { 
 /**
  * Which.
  */
-path: string, } | { "kind": "server_disk_full" } | { "kind": "newer_data",
+path: string, } | { "kind": "server_disk_full" } | { "kind": "shelf_file_gone",
+/**
+ * Where it was.
+ */
+path: string, } | { "kind": "not_mirrored" } | { "kind": "newer_data",
 /**
  * Which.
  */
@@ -1288,6 +1326,23 @@ reason: string,
  * The same, for the interface.
  */
 problem: Problem, };
+
+/**
+ * A placeholder that was deleted.
+ */
+export type RemovedView = {
+/**
+ * Its id.
+ */
+id: string,
+/**
+ * The uploading program's own name for it.
+ */
+key?: string,
+/**
+ * When.
+ */
+at: WallTime, };
 
 /**
  * A recording: `GET /replays/ID`.
@@ -1867,7 +1922,15 @@ next: string | null,
 /**
  * What is shown now, or would be if the streamer left now.
  */
-choice: ChoiceView, };
+choice: ChoiceView,
+/**
+ * When they were last put in another order.
+ */
+ordered_at: WallTime,
+/**
+ * Those that were deleted last, so that a copy of the shelf does not bring them back.
+ */
+removed: Array<RemovedView>, };
 
 /**
  * What viewers of a room are shown.

@@ -344,6 +344,17 @@ export const en: Catalogue = {
   placeholder_food: "Food",
   placeholder_outdoors: "Outdoors",
   placeholder_study: "Study",
+  placeholder_stands: "Until the changed one is made and allowed, viewers see it as it was.",
+  mirror_mirrored: "on the server",
+  mirror_waiting: "Waiting for the server",
+  mirror_refused: "Not on the server",
+  mirror_only_server: "Only on the server",
+  mirror_mirrored_text: "This computer and the server have the same.",
+  mirror_waiting_text:
+    "It is kept on this computer and goes to the server by itself once that can be reached. Until then it cannot be shown.",
+  mirror_refused_text: "It is kept on this computer, but it could not be put on the server, so it cannot be shown.",
+  mirror_only_server_text:
+    "The server has it but not its file, so there is none on this computer; it will not come along to another server.",
   placeholder_chosen: "Chosen",
   placeholder_state_checking: "Getting ready…",
   placeholder_state_waiting: "Waiting for review",
@@ -495,6 +506,9 @@ export const en: Catalogue = {
   problem_disk_full: "The disk that holds {path} is full. Free some space, then try again; nothing was lost.",
   problem_server_disk_full:
     "The server's disk is full; nothing was changed. Its operator must free some space.",
+  problem_shelf_file_gone:
+    "{path} has vanished, so the placeholder cannot be uploaded. Delete it from the shelf and add it again.",
+  problem_not_mirrored: "It has not come to the server yet and cannot be shown. Wait until it says “on the server”.",
   problem_newer_data:
     "{path} was written by a newer Mujian (its format is {found}, this one knows up to {known}). Use the newer version; nothing was changed.",
   problem_foreign_data:
