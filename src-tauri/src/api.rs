@@ -7,7 +7,7 @@ use mujian_protocol::api::{AccountView, Credentials, SessionView};
 use mujian_protocol::app::{ApiRequest, ApiResponse};
 use mujian_protocol::{ApiError, ErrorCode, Problem};
 use parking_lot::RwLock;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, StatusCode, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -128,13 +128,7 @@ impl Api {
         if let Some(error) = error_of(&answer) {
             return Err(error);
         }
-        serde_json::from_value(answer.body).map_err(|e| {
-            ApiError::new(
-                ErrorCode::Internal,
-                format!("The server's answer was not understood ({e}). Its version may differ from the app's."),
-            )
-            .about(Problem::VersionDiffers)
-        })
+        serde_json::from_value(answer.body).map_err(|e| not_understood(&e))
     }
 
     /// Passes a call of the window on: the answer comes back as it is, errors of the server included.
@@ -175,6 +169,60 @@ impl Api {
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
         Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// Sends a file of this computer's, piece by piece, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn send_file<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        file: Option<tokio::fs::File>,
+    ) -> Result<T, ApiError> {
+        let mut request = self.request(method, path)?.timeout(UPLOAD);
+        if let Some(file) = file {
+            let length = file.metadata().await.map(|m| m.len());
+            if let Ok(length) = length {
+                request = request.header(CONTENT_LENGTH, length);
+            }
+            request = request.body(file);
+        }
+        if !content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        let (status, bytes) = self.read(request, ANSWER_MAX).await?;
+        let answer =
+            ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
+        match error_of(&answer) {
+            Some(error) => Err(error),
+            None => serde_json::from_value(answer.body).map_err(|e| not_understood(&e)),
+        }
+    }
+
+    /// Fetches a file piece by piece; each is handed to `take`, which may refuse it.
+    ///
+    /// # Errors
+    /// As the server says; as [`Self::pass`]; what `take` says.
+    pub async fn fetch_file(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), ApiError> + Send,
+    ) -> Result<(), ApiError> {
+        let request = self.request(Method::GET, path)?.timeout(UPLOAD);
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.json().await.unwrap_or_default();
+            let answer = ApiResponse { status: status.as_u16(), body };
+            return error_of(&answer).map_or(Ok(()), Err);
+        }
+        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            take(&piece)?;
+        }
+        Ok(())
     }
 
     /// A picture or a film that only who is logged in may see.
@@ -241,6 +289,14 @@ impl Api {
         )
         .about(Problem::ServerUnreachable { address })
     }
+}
+
+fn not_understood(error: &serde_json::Error) -> ApiError {
+    ApiError::new(
+        ErrorCode::Internal,
+        format!("The server's answer was not understood ({error}). Its version may differ from the app's."),
+    )
+    .about(Problem::VersionDiffers)
 }
 
 fn bad_path() -> ApiError {

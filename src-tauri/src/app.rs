@@ -25,6 +25,7 @@ use crate::host::share;
 use crate::instance::Only;
 use crate::own_room;
 use crate::problem::on_air;
+use crate::shelf::Shelf;
 use crate::studio::absence;
 use crate::studio::rig::Rig;
 use crate::studio::{Start, Studio, Target};
@@ -36,7 +37,7 @@ const VIEWERS: Duration = Duration::from_secs(2);
 /// How long the hosted server lives on after the app is gone without a word.
 pub const GRACE: Duration = Duration::from_secs(90);
 /// What the cache calls the hosted server: its address changes, its rooms do not.
-const HOSTED: &str = "hosted";
+pub(crate) const HOSTED: &str = "hosted";
 /// The cache's name for the hosted server's addresses.
 const PORTS: &str = "host_ports";
 
@@ -60,6 +61,7 @@ pub struct App {
     cache: Cache,
     hosted: Option<Hosted>,
     studio: Arc<Studio>,
+    shelf: Arc<Shelf>,
     server: String,
     program: String,
     resumed: bool,
@@ -103,7 +105,9 @@ impl App {
         let intent = cache.intent()?.filter(|intent| intent.server == server);
         let resumed = intent.is_some();
         let (intended, tasks) = (Mutex::default(), Mutex::default());
-        let app = Arc::new(Self { api, cache, hosted, studio, server, program, resumed, intended, tasks, only });
+        let shelf = Arc::new(Shelf::open(&options.data, api.clone(), cache.clone(), server.clone()));
+        let app = Arc::new(Self { api, cache, hosted, studio, shelf, server, program, resumed, intended, tasks, only });
+        app.spawn(Shelf::mirror(Arc::downgrade(&app.shelf)));
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
         app.spawn(keep_telling(app.api.clone(), Arc::clone(&app.studio)));
@@ -161,6 +165,9 @@ impl App {
         if request.path.starts_with("/sessions") || request.path.starts_with("/accounts") {
             return Err(ApiError::new(ErrorCode::InvalidRequest, "Logging in has a command of its own."));
         }
+        if let Some(answer) = self.shelf.request(request).await {
+            return answer;
+        }
         let answer = self.api.pass(request).await?;
         if (request.method.as_str(), request.path.as_str()) == ("PATCH", "/me")
             && let Ok(account) = serde_json::from_value::<AccountView>(answer.body.clone())
@@ -168,6 +175,34 @@ impl App {
             self.renamed(account)?;
         }
         Ok(answer)
+    }
+
+    /// Takes a file of the window's: the shelf keeps its own, others go to the server.
+    ///
+    /// # Errors
+    /// As [`Api::upload`]; as the shelf says.
+    pub async fn upload(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        file: &[u8],
+    ) -> Result<ApiResponse, ApiError> {
+        match self.shelf.upload(method, path, content_type, file).await {
+            Some(answer) => answer,
+            None => self.api.upload(method, path, content_type, file.to_vec()).await,
+        }
+    }
+
+    /// A picture or a film that only who is logged in may see.
+    ///
+    /// # Errors
+    /// As [`Api::media`].
+    pub async fn media(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        match self.shelf.media(path).await {
+            Some(answer) => answer,
+            None => self.api.media(path).await,
+        }
     }
 
     /// What was known of the account is known by its new name.
@@ -190,6 +225,7 @@ impl App {
         if let Some(token) = self.api.token() {
             self.cache.set_session(&self.server, Some(&StoredSession { token, account: account.clone() }))?;
         }
+        self.shelf.session_changed();
         Ok(account)
     }
 
@@ -207,6 +243,7 @@ impl App {
             tracing::debug!(%error, "the server was not told of the log-out");
         }
         self.api.set_session(None, None);
+        self.shelf.session_changed();
         Ok(self.cache.set_session(&self.server, None)?)
     }
 

@@ -17,6 +17,7 @@ pub mod instance;
 pub mod own_room;
 pub mod paths;
 pub mod problem;
+pub mod shelf;
 pub mod shell;
 pub mod signal;
 pub mod studio;

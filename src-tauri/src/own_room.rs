@@ -29,11 +29,12 @@ pub struct OwnRoom {
 /// # Errors
 /// `Unauthenticated` when nobody is logged in; else as the server or the cache says.
 pub async fn prepare(api: &Api, cache: &Cache, server: &str, settings: &StudioSettings) -> Result<OwnRoom, ApiError> {
+    // Going live and the shelf's mirror may both find that there is none: one of them makes it.
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
     let account = api.account().ok_or_else(|| ApiError::new(ErrorCode::Unauthenticated, "Log in to go live."))?;
-    let mine: Vec<RoomView> = api.call(Method::GET, "/me/rooms", None::<&()>).await?;
-    let last = cache.last_room(server, &account.id)?;
-    let found = mine.iter().find(|r| Some(&r.id) == last.as_ref()).or(mine.first());
-    let room = match found {
+    let (mine, last) = (rooms(api).await?, last(api, cache, server)?);
+    let room = match chosen(&mine, last.as_ref()) {
         Some(room) => {
             describe(api, &room.id, &settings.into()).await?;
             with_key(api, room.id.clone()).await?
@@ -48,6 +49,29 @@ pub async fn prepare(api: &Api, cache: &Cache, server: &str, settings: &StudioSe
     };
     cache.set_last_room(server, &account.id, &room.id)?;
     Ok(room)
+}
+
+/// The account's room at that server, if it has one.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn find(api: &Api, cache: &Cache, server: &str) -> Result<Option<RoomId>, ApiError> {
+    let (mine, last) = (rooms(api).await?, last(api, cache, server)?);
+    Ok(chosen(&mine, last.as_ref()).map(|room| room.id.clone()))
+}
+
+async fn rooms(api: &Api) -> Result<Vec<RoomView>, ApiError> {
+    api.call(Method::GET, "/me/rooms", None::<&()>).await
+}
+
+fn last(api: &Api, cache: &Cache, server: &str) -> Result<Option<RoomId>, ApiError> {
+    let account = api.account().ok_or_else(|| ApiError::new(ErrorCode::Unauthenticated, "Log in to go live."))?;
+    Ok(cache.last_room(server, &account.id)?)
+}
+
+/// The one of last time, else the first.
+fn chosen<'a>(mine: &'a [RoomView], last: Option<&RoomId>) -> Option<&'a RoomView> {
+    mine.iter().find(|r| Some(&r.id) == last).or(mine.first())
 }
 
 /// A room of the account that is logged in, with its key.

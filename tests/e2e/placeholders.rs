@@ -15,6 +15,9 @@ const SOON: Duration = Duration::from_secs(20);
 /// A worker makes it, with low priority.
 const MADE: Duration = Duration::from_secs(120);
 
+/// How often a film is looked at and closed in the window.
+const FILMS: usize = 3;
+
 /// Whether what a viewer's page shows now is blue all over.
 const BLUE: &str = "(() => { const c = document.createElement('canvas'); c.width = c.height = 8; const p = c.getContext('2d'); \
     p.drawImage(document.querySelector('video'), 0, 0, 8, 8); const d = p.getImageData(0, 0, 8, 8).data; \
@@ -127,6 +130,16 @@ async fn what_is_dropped_on_the_shelf_in_the_window_is_seen_while_away() -> Resu
     // Pictures come through the app's own process, which holds the session.
     let pictures = "(() => { const all = [...document.querySelectorAll('dialog ul img')]; return all.length === 8 && all.every((i) => i.naturalWidth > 0); })()";
     app.wait(pictures, MADE).await.context("its own and seven built in")?;
+    // It is kept on this computer, and the server has it.
+    app.wait("document.querySelector('dialog ul').innerText.includes('on the server')", SOON).await?;
+    // A film that is closed while it plays lets its player go first: WebKit's page hung without that.
+    for time in 0..FILMS {
+        app.click("//dialog//button[contains(@aria-label, 'Look at or change')]").await?;
+        let plays = "document.querySelector('dialog video')?.currentTime > 0.2";
+        app.wait(plays, SOON).await.with_context(|| format!("film {time}"))?;
+        app.click("//dialog//button[contains(., 'Cancel')]").await?;
+        app.wait("document.querySelector('dialog video') === null", SOON).await?;
+    }
     app.click("//dialog//button[@aria-label='Close']").await?;
 
     app.click("//button[contains(., 'Leave for a while')]").await?;

@@ -73,12 +73,12 @@ pub(super) async fn api_upload(shell: State<'_, Shell>, request: Request<'_>) ->
     if !path.starts_with("/rooms/") {
         return Err(ApiError::new(ErrorCode::InvalidRequest, "Files are sent to rooms."));
     }
-    shell.app().await?.api().upload(header("x-method"), path, header("x-type"), file.clone()).await
+    shell.app().await?.upload(header("x-method"), path, header("x-type"), file).await
 }
 
 #[tauri::command]
 pub(super) async fn api_media(shell: State<'_, Shell>, path: String) -> Answer<Response> {
-    Ok(Response::new(shell.app().await?.api().media(&path).await?))
+    Ok(Response::new(shell.app().await?.media(&path).await?))
 }
 
 #[tauri::command]
