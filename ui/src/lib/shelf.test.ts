@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Mirror, PLACEHOLDER_NAME_MAX, type PlaceholderState, type ShelfView } from "./generated/protocol";
+import {
+  type Mirror,
+  PLACEHOLDER_NAME_MAX,
+  type PlaceholderState,
+  type ShelfView,
+} from "./generated/protocol";
 import { backIn, length, lookAgain, nameOfFile, nextTime, saysOfItself, showable } from "./shelf";
 
 const MINUTE = 60_000;

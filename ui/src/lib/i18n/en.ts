@@ -352,7 +352,8 @@ export const en: Catalogue = {
   mirror_mirrored_text: "This computer and the server have the same.",
   mirror_waiting_text:
     "It is kept on this computer and goes to the server by itself once that can be reached. Until then it cannot be shown.",
-  mirror_refused_text: "It is kept on this computer, but it could not be put on the server, so it cannot be shown.",
+  mirror_refused_text:
+    "It is kept on this computer, but it could not be put on the server, so it cannot be shown.",
   mirror_only_server_text:
     "The server has it but not its file, so there is none on this computer; it will not come along to another server.",
   placeholder_chosen: "Chosen",
@@ -508,7 +509,8 @@ export const en: Catalogue = {
     "The server's disk is full; nothing was changed. Its operator must free some space.",
   problem_shelf_file_gone:
     "{path} has vanished, so the placeholder cannot be uploaded. Delete it from the shelf and add it again.",
-  problem_not_mirrored: "It has not come to the server yet and cannot be shown. Wait until it says “on the server”.",
+  problem_not_mirrored:
+    "It has not come to the server yet and cannot be shown. Wait until it says “on the server”.",
   problem_newer_data:
     "{path} was written by a newer Mujian (its format is {found}, this one knows up to {known}). Use the newer version; nothing was changed.",
   problem_foreign_data:
