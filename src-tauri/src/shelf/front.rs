@@ -296,7 +296,8 @@ impl Shelf {
         let body = serde_json::to_value(&ask).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
         let answer = taken(self.pass(call, &ApiRequest { body, ..request.clone() }).await?)?;
         let choice: ChoiceView = serde_json::from_value(answer).map_err(|e| {
-            ApiError::new(ErrorCode::Internal, format!("The server's answer was not understood ({e}).")).about(Problem::VersionDiffers)
+            ApiError::new(ErrorCode::Internal, format!("The server's answer was not understood ({e})."))
+                .about(Problem::VersionDiffers)
         })?;
         let (local, _, _) = self.here()?;
         let seen = self.state.lock().seen.as_ref().map(remote_of).unwrap_or_default();
@@ -323,7 +324,6 @@ fn checked(file: &[u8], content_type: &str) -> Result<PlaceholderKind, ApiError>
         return Err(ApiError::new(ErrorCode::TooLarge, message).about(Problem::UploadTooLarge { mb }));
     }
     check_upload(&file[..file.len().min(HEAD)], content_type).map_err(|refusal| {
-        ApiError::new(ErrorCode::UnsupportedMedia, refusal.message)
-            .about(Problem::UploadRefused { code: refusal.code })
+        ApiError::new(ErrorCode::UnsupportedMedia, refusal.message).about(Problem::UploadRefused { code: refusal.code })
     })
 }
