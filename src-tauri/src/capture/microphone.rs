@@ -104,7 +104,7 @@ fn hush() {
 /// [`CaptureError::NoMicrophone`] with the reason if there is none.
 pub fn list() -> Result<Vec<Device>, CaptureError> {
     hush();
-    let none = |reason: String| CaptureError::NoMicrophone { reason };
+    let none = |reason: String| CaptureError::NoMicrophone { reason: reason.trim_end_matches('.').to_owned() };
     let host = cpal::default_host();
     let mut list = Vec::new();
     let default = host.default_input_device();

@@ -127,6 +127,9 @@ describe("what went wrong", () => {
   it("keeps the system's words that it does not know", () => {
     expect(systemWords("zh-CN", "Brand new trouble (os error 999).")).toBe("Brand new trouble");
     expect(systemWords("zh-CN", "No space left on device (os error 28)")).toBe("磁盘满了");
+    expect(
+      systemWords("zh-CN", "The requested audio device is not available. It may have been disconnected."),
+    ).toBe("没有接着声音设备");
     expect(systemWords("en", "Permission denied (os error 13)")).toBe("Permission denied");
   });
 });

@@ -50,6 +50,7 @@ const CHINESE: Readonly<Record<string, string>> = {
   // The sound service.
   "The requested audio host is not available. The subsystem or daemon may not be installed or running":
     "声音服务没有安装或没有运行",
+  "The requested audio device is not available. It may have been disconnected": "没有接着声音设备",
   "The requested stream configuration is not supported by the device": "它的声音格式用不了",
   // Ours, of files.
   "it is empty": "是空的",
