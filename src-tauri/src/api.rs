@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// And for a picture or a film that the server may have to draw first, behind others.
+const DRAWN: Duration = Duration::from_secs(120);
 /// Longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 4 << 20;
 /// Longest path of a call, in bytes.
@@ -230,7 +232,8 @@ impl Api {
     /// # Errors
     /// As the server says; as [`Self::pass`].
     pub async fn media(&self, path: &str) -> Result<Vec<u8>, ApiError> {
-        let (status, bytes) = self.read(self.request(Method::GET, path)?, MEDIA_MAX).await?;
+        let request = self.request(Method::GET, path)?.timeout(DRAWN);
+        let (status, bytes) = self.read(request, MEDIA_MAX).await?;
         let body = if status.is_success() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or_default() };
         match error_of(&ApiResponse { status: status.as_u16(), body }) {
             Some(error) => Err(error),

@@ -7,7 +7,7 @@ import type {
   PlaceholderView,
   ShelfView,
 } from "./generated/protocol";
-import { type Draft, lookAgain, saysOfItself } from "./shelf";
+import { type Draft, askAgain, lookAgain, saysOfItself } from "./shelf";
 import { toasts } from "./toasts.svelte";
 
 /** See the top of the file. */
@@ -64,13 +64,21 @@ export class ShelfModel {
     return this.#posters[key];
   }
 
-  async #fetch(id: string, key: string): Promise<void> {
+  async #fetch(id: string, key: string, attempt = 0): Promise<void> {
     try {
       const picture = await backend.media(`${this.#path}/${id}/poster`);
       if (!this.#over) this.#posters[key] = URL.createObjectURL(picture);
     } catch {
       // A refused one may have none, and before there is a room nobody draws them: asked again with the next look.
       this.#asked[key] = false;
+      const pause = askAgain(attempt);
+      if (pause === undefined || this.#over) return;
+      // A server that is busy drawing others: there may be no next look.
+      setTimeout(() => {
+        if (this.#over || this.#asked[key] === true) return;
+        this.#asked[key] = true;
+        void this.#fetch(id, key, attempt + 1);
+      }, pause);
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type PlaceholderState,
   type ShelfView,
 } from "./generated/protocol";
-import { backIn, length, lookAgain, nameOfFile, nextTime, saysOfItself, showable } from "./shelf";
+import { askAgain, backIn, length, lookAgain, nameOfFile, nextTime, saysOfItself, showable } from "./shelf";
 
 const MINUTE = 60_000;
 
@@ -114,5 +114,12 @@ describe("times", () => {
     expect(nextTime("00:05", now)).toBe(new Date(2026, 10, 22, 0, 5).getTime());
     expect(nextTime("", now)).toBeUndefined();
     expect(nextTime("later", now)).toBeUndefined();
+  });
+});
+
+describe("a picture that could not be had", () => {
+  it("is asked for again, less and less often, and not for ever", () => {
+    const pauses = [0, 1, 2, 3, 4, 5, 6].map(askAgain);
+    expect(pauses).toEqual([2000, 4000, 8000, 16_000, 32_000, 64_000, undefined]);
   });
 });

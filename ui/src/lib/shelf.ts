@@ -38,6 +38,11 @@ export function nameOfFile(file: string): string {
   return [...bare].slice(0, PLACEHOLDER_NAME_MAX).join("");
 }
 
+/** How long after so many failures a picture is asked for again, in milliseconds; undefined: not by itself any more. */
+export function askAgain(failures: number): number | undefined {
+  return failures < 6 ? 2000 * 2 ** failures : undefined;
+}
+
 /** In how many milliseconds the shelf may be another; undefined: not by itself. */
 export function lookAgain(shelf: ShelfView): number | undefined {
   const is = (state: string): boolean => shelf.placeholders.some((p) => p.state.state === state);
