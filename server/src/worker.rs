@@ -70,7 +70,12 @@ pub fn run(args: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    limit(if matches!(worker, Worker::Placeholder) { PLACEHOLDER_CPU_SECONDS } else { CPU_SECONDS });
+    match worker {
+        Worker::Placeholder => limit(PLACEHOLDER_CPU_SECONDS, NICE),
+        Worker::Slate { .. } => limit(CPU_SECONDS, NICE),
+        // Small, and somebody who looks at a page waits for it.
+        Worker::Poster { .. } => limit(CPU_SECONDS, 0),
+    }
     let made = match worker {
         Worker::Slate { kind, theme, name, width, height, fps } => {
             let request = SlateRequest { width: width & !1, height: height & !1, fps };
@@ -110,10 +115,10 @@ pub(crate) fn allow(cpu_seconds: u64) {
 pub(crate) fn allow(_cpu_seconds: u64) {}
 
 #[cfg(unix)]
-fn limit(cpu_seconds: u64) {
+fn limit(cpu_seconds: u64, politeness: i32) {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     // A limit that the system refuses is no reason not to work: the parent's time limit stands.
-    let _ = nice(NICE);
+    let _ = nice(politeness);
     let both = |v| Rlimit { current: Some(v), maximum: Some(v) };
     let _ = setrlimit(Resource::Cpu, both(cpu_seconds));
     let _ = setrlimit(Resource::As, both(MEMORY));
@@ -122,4 +127,4 @@ fn limit(cpu_seconds: u64) {
 }
 
 #[cfg(not(unix))]
-fn limit(_cpu_seconds: u64) {}
+fn limit(_cpu_seconds: u64, _politeness: i32) {}

@@ -71,7 +71,6 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/replays/{replay}/danmaku", get(replays::danmaku))
         .route("/rooms/{room}/placeholders", get(placeholders::list))
         .route("/rooms/{room}/placeholders/{placeholder}", patch(placeholders::change).delete(placeholders::delete))
-        .route("/rooms/{room}/placeholders/{placeholder}/poster", get(placeholders::poster))
         .route("/rooms/{room}/placeholders/{placeholder}/preview", get(placeholders::preview))
         .route("/rooms/{room}/placeholders/{placeholder}/file", get(placeholders::file))
         .route("/rooms/{room}/placeholders/{placeholder}/sound", get(placeholders::sound))
@@ -92,7 +91,8 @@ pub fn router(app: &Arc<App>) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(layers::time_limit))
-        // Uploads bound their size and time themselves.
+        // Uploads, and pictures that may have to be drawn first, bound their size and time themselves.
+        .route("/rooms/{room}/placeholders/{placeholder}/poster", get(placeholders::poster))
         .route("/rooms/{room}/placeholders", post(placeholders::add))
         .route("/rooms/{room}/placeholders/{placeholder}/sound", put(placeholders::set_sound))
         .layer(from_fn_with_state(Arc::clone(app), layers::per_address))

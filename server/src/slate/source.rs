@@ -168,6 +168,11 @@ impl SlateSource {
     /// # Errors
     /// It could not be made.
     pub async fn poster(&self, theme: Theme, name: &str) -> Result<Bytes, SlateError> {
+        let late = |_| SlateError("no picture could be drawn in time".into());
+        tokio::time::timeout(WORKER_TIME, self.draw_poster(theme, name)).await.map_err(late)?
+    }
+
+    async fn draw_poster(&self, theme: Theme, name: &str) -> Result<Bytes, SlateError> {
         const LARGEST: u64 = 4 * 1024 * 1024;
         let fail = || SlateError("no picture could be drawn".into());
         let program = self.worker().ok_or_else(fail)?;
@@ -192,9 +197,8 @@ impl SlateSource {
             stdout.take(LARGEST).read_to_end(&mut bytes).await?;
             Ok::<_, std::io::Error>((bytes, child.wait().await?))
         };
-        let done = tokio::time::timeout(WORKER_TIME, work).await;
-        match done {
-            Ok(Ok((bytes, status))) if status.success() => {
+        match work.await {
+            Ok((bytes, status)) if status.success() => {
                 if posters.len() >= POSTERS_KEPT {
                     posters.clear();
                 }
