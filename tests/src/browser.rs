@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 
 use crate::process::{Program, source_root};
+use crate::wait::patient;
 
 /// A browser with a profile of its own.
 pub struct Browser {
@@ -105,7 +106,7 @@ impl Browser {
     ///
     /// It was not within `limit`.
     pub async fn wait(&mut self, page: Page, script: &str, limit: Duration) -> Result<Value> {
-        let order = json!({"op": "wait", "page": page.0, "script": script, "limit": limit.as_millis() as u64});
+        let order = json!({"op": "wait", "page": page.0, "script": script, "limit": patient(limit).as_millis() as u64});
         self.order(order, limit + Duration::from_secs(10)).await
     }
 
@@ -156,7 +157,8 @@ impl Browser {
     ///
     /// It was not within `limit`.
     pub async fn visible(&mut self, page: Page, selector: &str, limit: Duration) -> Result<()> {
-        let order = json!({"op": "visible", "page": page.0, "selector": selector, "limit": limit.as_millis() as u64});
+        let order =
+            json!({"op": "visible", "page": page.0, "selector": selector, "limit": patient(limit).as_millis() as u64});
         self.order(order, limit + Duration::from_secs(10)).await.map(|_| ())
     }
 

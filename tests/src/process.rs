@@ -13,6 +13,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::wait::patient;
+
 /// Most lines kept of what a program said.
 const LINES_MAX: usize = 4000;
 
@@ -146,6 +148,7 @@ impl Program {
     /// The program ended, or the limit passed, without such a line.
     pub async fn line(&mut self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> Result<String> {
         let words = Arc::clone(&self.words);
+        let limit = patient(limit);
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let more = words.more.notified();
@@ -186,6 +189,7 @@ impl Program {
     ///
     /// It did not end within `limit`.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let limit = patient(limit);
         match tokio::time::timeout(limit, self.child.wait()).await {
             Ok(status) => {
                 heard(&mut self.listeners).await;
@@ -228,6 +232,7 @@ pub async fn run<S: AsRef<OsStr>>(
     args: impl IntoIterator<Item = S>,
     limit: Duration,
 ) -> Result<Vec<u8>> {
+    let limit = patient(limit);
     let child = Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).output();
     let out = tokio::time::timeout(limit, child)
         .await

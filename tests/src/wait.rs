@@ -5,11 +5,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+/// How much longer than on a quiet machine everything that is waited for may take. A limit is there to tell what hangs from
+/// what comes; how fast it comes is measured elsewhere.
+const PATIENCE: u32 = 3;
+
+/// How long something that takes at most `limit` on a quiet machine is waited for.
+#[must_use]
+pub fn patient(limit: Duration) -> Duration {
+    limit * PATIENCE
+}
+
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
 
 /// Asks `condition` again and again until it gives a value; fails with `what` and the last thing it said when `limit`
-/// is over.
+/// is over, on a machine of its own ([`patient`]).
 ///
 /// # Errors
 ///
@@ -19,6 +29,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<T>>>,
 {
+    let limit = patient(limit);
     let deadline = Instant::now() + limit;
     loop {
         let last = condition().await;
