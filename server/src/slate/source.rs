@@ -19,8 +19,11 @@ use tracing::{info, warn};
 use super::format::{self, SLATE_BYTES_MAX};
 use super::{Art, BUILT_IN, SlateError, SlateKind, SlateLoop, SlateRequest, Theme};
 
-/// A worker that takes longer is killed.
-const WORKER_TIME: Duration = Duration::from_secs(120);
+/// A worker that takes longer is killed. What it works is bounded by the processor time that it may take; but it stands
+/// behind everything else, and beside a game and an encoder it gets a small part of each second.
+const WORKER_TIME: Duration = Duration::from_secs(3600);
+/// Somebody waits for a still picture.
+const POSTER_TIME: Duration = Duration::from_secs(120);
 /// Bytes of slates that are kept in memory beside those that stages hold.
 const MEMORY_BYTES: usize = 48 * 1024 * 1024;
 /// Files and bytes that are kept on disk.
@@ -169,7 +172,7 @@ impl SlateSource {
     /// It could not be made.
     pub async fn poster(&self, theme: Theme, name: &str) -> Result<Bytes, SlateError> {
         let late = |_| SlateError("no picture could be drawn in time".into());
-        tokio::time::timeout(WORKER_TIME, self.draw_poster(theme, name)).await.map_err(late)?
+        tokio::time::timeout(POSTER_TIME, self.draw_poster(theme, name)).await.map_err(late)?
     }
 
     async fn draw_poster(&self, theme: Theme, name: &str) -> Result<Bytes, SlateError> {

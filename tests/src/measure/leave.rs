@@ -235,16 +235,7 @@ pub async fn call(server: &Server, room: &Room, what: &str, body: Value) -> Resu
 ///
 /// There is no recording, or it cannot be decoded.
 pub async fn recorded(server: &Server, room: &Room) -> Result<[Vec<Option<f64>>; 2]> {
-    let ask = async |path: &str| {
-        let (status, answer) = server.call("GET", path, Some(&room.token), None).await?;
-        if status == 200 { Ok(answer) } else { bail!("{path}: {status} {answer}") }
-    };
-    let id = wait::until("the recording", SOON, || async {
-        let list = ask(&format!("/rooms/{}/replays", room.id)).await?;
-        Ok(list[0]["id"].as_str().filter(|_| !list[0]["ended_at"].is_null()).map(str::to_owned))
-    })
-    .await?;
-    let replay = ask(&format!("/replays/{id}")).await?;
+    let replay = last_replay(server, room).await?;
     let mut all = [Vec::new(), Vec::new()];
     for (version, pictures) in ["full", "replay"].iter().zip(&mut all) {
         let files = replay[version]["downloads"].as_array().with_context(|| format!("no {version}: {replay}"))?;
@@ -259,20 +250,46 @@ pub async fn recorded(server: &Server, room: &Room) -> Result<[Vec<Option<f64>>;
     Ok(all)
 }
 
-/// For how many seconds the recordings of a room show that its publisher is lost: a return that takes long begins so,
-/// and that is no part of the time away.
+/// For how many seconds the recordings of a room show a stage. What shows that the publisher is lost is no part of the
+/// time away: a return that takes long begins so.
 ///
 /// # Errors
 ///
 /// There is no recording.
-pub fn lost_in_recordings(server: &Server, room: &Room) -> Result<f64> {
+pub fn in_recordings(server: &Server, room: &Room, stage: &str) -> Result<f64> {
     let mut flicks = 0;
     for stream in std::fs::read_dir(server.data.join("recordings").join(&room.id))? {
         let index = std::fs::read_to_string(stream?.path().join("index.jsonl"))?;
         let lines = index.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        flicks += lines.filter(|l| l["stage"] == "lost").filter_map(|l| l["duration"].as_i64()).sum::<i64>();
+        flicks += lines.filter(|l| l["stage"] == stage).filter_map(|l| l["duration"].as_i64()).sum::<i64>();
     }
     Ok(MediaTime::from_flicks(flicks).to_duration().as_secs_f64())
+}
+
+/// For how many seconds the recording of a room's last stream shows pictures of another size than the publisher's, which no
+/// file to download has.
+///
+/// # Errors
+///
+/// There is no recording.
+pub async fn in_other_sizes(server: &Server, room: &Room) -> Result<f64> {
+    let full = last_replay(server, room).await?["full"].take();
+    let files = full["downloads"].as_array().with_context(|| format!("no files: {full}"))?;
+    let whole = full["length_ms"].as_f64().with_context(|| format!("no length: {full}"))?;
+    Ok((whole - files.iter().filter_map(|file| file["length_ms"].as_f64()).sum::<f64>()) / 1000.0)
+}
+
+async fn last_replay(server: &Server, room: &Room) -> Result<Value> {
+    let ask = async |path: &str| {
+        let (status, answer) = server.call("GET", path, Some(&room.token), None).await?;
+        if status == 200 { Ok(answer) } else { bail!("{path}: {status} {answer}") }
+    };
+    let id = wait::until("the recording", SOON, || async {
+        let list = ask(&format!("/rooms/{}/replays", room.id)).await?;
+        Ok(list[0]["id"].as_str().filter(|_| !list[0]["ended_at"].is_null()).map(str::to_owned))
+    })
+    .await?;
+    ask(&format!("/replays/{id}")).await
 }
 
 /// Looks what the cycles did at one viewer. `marks`: the publisher tells itself where the absence begins and ends.
