@@ -15,6 +15,7 @@ mod loss;
 mod measure;
 mod owner;
 mod placeholders;
+mod playing;
 mod publish;
 mod refusals;
 mod replay;

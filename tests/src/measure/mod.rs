@@ -8,5 +8,6 @@ pub mod heard;
 pub mod join;
 pub mod leave;
 pub mod lipsync;
+pub mod playing;
 pub mod table;
 pub mod votes;
