@@ -75,7 +75,13 @@ fn main() -> Result<()> {
     match Arguments::parse().work {
         Work::Run { viewers, settle, measure, fill, out } => {
             let seconds = Duration::from_secs_f64;
-            let plan = Plan { viewers, settle: seconds(settle), measure: seconds(measure), fill: seconds(fill) };
+            let plan = Plan {
+                viewers,
+                settle: seconds(settle),
+                measure: seconds(measure),
+                fill: seconds(fill),
+                ..Plan::default()
+            };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let rows = runtime.block_on(fanout::rows(&plan))?;
             println!("{HEAD}");

@@ -20,6 +20,7 @@ pub use self::clip::Wire;
 pub use self::reference::run as run_reference;
 pub use self::viewers::run as run_viewers;
 use super::cpu;
+use super::figures::median;
 use super::table::Row;
 use crate::process::{Program, ours};
 use crate::server::{Room, Server, Setup};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub settle: Duration,
     /// Measuring.
     pub measure: Duration,
+    /// How often, the server and the bare loop in turns.
+    pub runs: usize,
     /// From the first frame on, so that the ring is full before memory is read.
     pub fill: Duration,
 }
@@ -42,7 +45,8 @@ impl Default for Plan {
         Self {
             viewers: vec![100, 400, 1000],
             settle: Duration::from_secs(10),
-            measure: Duration::from_secs(15),
+            measure: Duration::from_secs(10),
+            runs: 3,
             fill: Duration::from_secs(60),
         }
     }
@@ -103,59 +107,48 @@ pub async fn rows(plan: &Plan) -> Result<Vec<Row>> {
     }
     for wire in [Wire::Flv, Wire::Mp4] {
         for &count in &plan.viewers {
-            let ours = of_server(&server, &room, wire, count, plan).await?;
-            let bare = of_loop(&clip, wire, count, plan).await?;
-            println!("<!-- {wire} {count}: {} / {} -->", serde_json::to_string(&ours)?, serde_json::to_string(&bare)?);
-            let name = |what: &str| format!("{what}, {wire}, {count} viewers");
-            rows.push(Row::times(
-                &name("server CPU a viewer-second"),
-                "µs",
-                ours.cpu,
-                bare.cpu,
-                1.5,
-                vec![ours.cpu, bare.cpu],
-            ));
-            if count == 400 || plan.viewers.len() == 1 {
-                let (late, reference) = (ours.seen.late_p99, bare.seen.late_p99);
-                rows.push(Row::plus(
-                    &name("lateness, 99th percentile"),
-                    "ms",
-                    late,
-                    reference,
-                    10.0,
-                    vec![late, reference],
-                ));
+            let (mut ours, mut bare) = (Vec::new(), Vec::new());
+            // One after the other and again: what a machine does besides takes part in both.
+            for _ in 0..plan.runs {
+                ours.push(of_server(&server, &room, wire, count, plan).await?);
+                bare.push(of_loop(&clip, wire, count, plan).await?);
+                let last = |runs: &[Run]| serde_json::to_string(&runs.last());
+                println!("<!-- {wire} {count}: {} / {} -->", last(&ours)?, last(&bare)?);
             }
-            let [before, _, after] = ours.memory.map(|bytes| bytes as f64 / 1024.0);
-            let each = (after - before) / count as f64;
-            rows.push(Row::fixed(
-                &name("memory a viewer"),
-                "KiB",
-                each,
-                64.0,
-                "at most 64 KiB",
-                ours.memory.map(|b| b as f64).to_vec(),
-            ));
-            let grown = (ours.memory[2] as f64 - ours.memory[1] as f64) / count as f64 / 1024.0;
-            rows.push(Row::fixed(
-                &name("memory a viewer, growth while measuring"),
-                "KiB",
-                grown,
-                4.0,
-                "flat: at most 4 KiB",
-                Vec::new(),
-            ));
-            rows.push(Row::fixed(
-                &name("join under load, 95th percentile"),
-                "ms",
-                ours.seen.join_p95,
-                30.0,
-                "at most 30 ms",
-                vec![],
-            ));
+            rows.extend(rows_of(&format!("{wire}, {count} viewers"), count, &ours, &bare, plan)?);
         }
     }
     drop(publishing);
+    Ok(rows)
+}
+
+/// The medians of some runs for so many viewers; of memory what the worst run took.
+fn rows_of(of: &str, count: usize, ours: &[Run], bare: &[Run], plan: &Plan) -> Result<Vec<Row>> {
+    let name = |what: &str| format!("{what}, {of}");
+    let each = |runs: &[Run], figure: fn(&Run) -> f64| runs.iter().map(figure).collect::<Vec<_>>();
+    let middle = |figures: &[f64]| median(figures).context("no runs");
+    let (cpu, reference) = (each(ours, |run| run.cpu), each(bare, |run| run.cpu));
+    let all = [&cpu[..], &reference].concat();
+    let what = name("server CPU a viewer-second");
+    let mut rows = vec![Row::times(&what, "µs", middle(&cpu)?, middle(&reference)?, 1.5, all)];
+    if count == 400 || plan.viewers.len() == 1 {
+        let (late, reference) = (each(ours, |run| run.seen.late_p99), each(bare, |run| run.seen.late_p99));
+        let all = [&late[..], &reference].concat();
+        let what = name("lateness, 99th percentile");
+        rows.push(Row::plus(&what, "ms", middle(&late)?, middle(&reference)?, 10.0, all));
+    }
+    let kib = |bytes: u64, before: u64| (bytes as f64 - before as f64) / 1024.0 / count as f64;
+    let worst = |figures: &[f64]| figures.iter().copied().fold(f64::MIN, f64::max);
+    // Before anybody watched: in the first run, for a process does not give back all that it once had.
+    let before = ours.first().context("no runs")?.memory[0];
+    let memory: Vec<f64> = ours.iter().map(|run| kib(run.memory[2], before)).collect();
+    let grown: Vec<f64> = ours.iter().map(|run| kib(run.memory[2], run.memory[1])).collect();
+    let joins = each(ours, |run| run.seen.join_p95);
+    rows.push(Row::fixed(&name("memory a viewer"), "KiB", worst(&memory), 64.0, "at most 64 KiB", memory));
+    let what = name("memory a viewer, growth while measuring");
+    rows.push(Row::fixed(&what, "KiB", worst(&grown), 4.0, "flat: at most 4 KiB", grown));
+    let what = name("join under load, 95th percentile");
+    rows.push(Row::fixed(&what, "ms", middle(&joins)?, 30.0, "at most 30 ms", joins));
     Ok(rows)
 }
 
