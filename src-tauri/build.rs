@@ -28,6 +28,7 @@ const COMMANDS: &[&str] = &[
     "studio_back",
     "tray_words",
     "window_close",
+    "window_small",
     "studio_subscribe",
     "studio_preview",
     "studio_preview_stop",

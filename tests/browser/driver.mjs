@@ -94,6 +94,16 @@ const orders = {
   async press({ page, selector, key }) {
     await pages.get(page).press(selector, key);
   },
+  async key({ page, key }) {
+    await pages.get(page).keyboard.press(key);
+  },
+  async type({ page, text }) {
+    await pages.get(page).keyboard.type(text);
+  },
+  async wheel({ page, selector, down }) {
+    await pages.get(page).hover(selector);
+    await pages.get(page).mouse.wheel(0, down);
+  },
   async visible({ page, selector, limit }) {
     await pages.get(page).locator(selector).first().waitFor({ state: 'visible', timeout: limit });
   },

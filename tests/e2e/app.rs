@@ -61,6 +61,19 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     app.click("//button[contains(., 'Send')]").await?;
     app.wait("document.body.innerText.includes('from the app 你好')", SOON).await?;
 
+    // The small window is the app's own, and ends with P as it began.
+    let inside = "[innerWidth, innerHeight].join()";
+    let large = app.eval(inside).await?;
+    app.click("[aria-label='More']").await?;
+    app.click("//button[contains(., 'Small window')]").await?;
+    app.wait(
+        "innerWidth === 480 && innerHeight === 270 && document.querySelector('.alone .picture').clientHeight === 270",
+        SOON,
+    )
+    .await?;
+    app.click("[aria-label='Large window']").await?;
+    app.wait(&format!("{inside} === {large}"), SOON).await?;
+
     // The end is said, not only the connection closed.
     app.click(STAGE).await?;
     app.click("//button[normalize-space(.) = 'End']").await?;

@@ -21,4 +21,5 @@ mod refusals;
 mod replay;
 mod roads;
 mod unattended;
+mod watching;
 mod web;

@@ -18,7 +18,7 @@ async fn on_air() -> Result<(Server, Room, mujian_tests::process::Program)> {
 }
 
 /// Waits until the page's video has shown `count` more pictures.
-async fn pictures(browser: &mut Browser, page: Page, count: u32) -> Result<()> {
+pub(crate) async fn pictures(browser: &mut Browser, page: Page, count: u32) -> Result<()> {
     let shown = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames";
     let before = browser.eval(page, shown).await?.as_u64().unwrap_or(0);
     browser.wait(page, &format!("{shown} >= {}", before + u64::from(count)), SOON).await?;
@@ -102,7 +102,7 @@ async fn chromium_plays_through_a_killed_publisher_and_its_return() -> Result<()
 }
 
 /// The page of a room, for somebody who is logged in with this session.
-async fn page_of(browser: &mut Browser, server: &Server, room: &Room, token: &str) -> Result<Page> {
+pub(crate) async fn page_of(browser: &mut Browser, server: &Server, room: &Room, token: &str) -> Result<Page> {
     let page = browser.page(&Look::default()).await?;
     browser.goto(page, &server.watch_url(room)).await?;
     let logged_in = format!("(localStorage.setItem('mujian.token', {token:?}), true)");

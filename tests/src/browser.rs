@@ -151,6 +151,34 @@ impl Browser {
         self.order(order, Duration::from_secs(20)).await.map(|_| ())
     }
 
+    /// Presses a key, wherever the focus is.
+    ///
+    /// # Errors
+    ///
+    /// There is no such key, or the browser is gone.
+    pub async fn key(&mut self, page: Page, key: &str) -> Result<()> {
+        self.order(json!({"op": "key", "page": page.0, "key": key}), Duration::from_secs(20)).await.map(|_| ())
+    }
+
+    /// Types a text, key by key, wherever the focus is.
+    ///
+    /// # Errors
+    ///
+    /// The browser is gone.
+    pub async fn type_text(&mut self, page: Page, text: &str) -> Result<()> {
+        self.order(json!({"op": "type", "page": page.0, "text": text}), Duration::from_secs(20)).await.map(|_| ())
+    }
+
+    /// Turns the mouse's wheel over something, by so many pixels.
+    ///
+    /// # Errors
+    ///
+    /// It is not there within 10 s.
+    pub async fn wheel(&mut self, page: Page, selector: &str, down: i32) -> Result<()> {
+        let order = json!({"op": "wheel", "page": page.0, "selector": selector, "down": down});
+        self.order(order, Duration::from_secs(20)).await.map(|_| ())
+    }
+
     /// Waits until something is visible.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Everything waits on a condition with a deadline ([`wait`]); nothing sleeps and hopes.
 
 pub mod browser;
+pub mod chat;
 pub mod desk;
 pub mod dice;
 pub mod ffmpeg;

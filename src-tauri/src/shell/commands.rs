@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::closing::{self, Closing};
 use super::pipes::Pipes;
+use super::small::{self, Small};
 use super::tray::Tray;
 use crate::app::App;
 use crate::viewer::media::{Media, Piece};
@@ -32,6 +33,7 @@ pub(super) struct Shell {
     /// None where the desktop has none.
     pub(super) tray: Mutex<Option<Arc<Tray>>>,
     pub(super) closing: Closing,
+    pub(super) small: Small,
 }
 
 impl Shell {
@@ -212,6 +214,12 @@ pub(super) async fn studio_back(shell: State<'_, Shell>) -> Answer<()> {
 pub(super) async fn window_close(handle: tauri::AppHandle, end: bool) -> Answer<()> {
     closing::answered(&handle, end);
     Ok(())
+}
+
+#[tauri::command]
+pub(super) async fn window_small(handle: tauri::AppHandle, small: bool) -> Answer<()> {
+    small::set(&handle, small)
+        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("The window cannot be changed: {error}.")))
 }
 
 #[tauri::command]

@@ -3,6 +3,7 @@
 mod closing;
 mod commands;
 mod pipes;
+mod small;
 mod tray;
 mod window;
 

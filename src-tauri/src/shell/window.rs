@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::closing::{self, Closing};
 use super::commands::{self, Shell};
 use super::pipes::Pipes;
+use super::small::{self, Small};
 use super::tray::{self, Tray};
 use crate::app::{App, AppOptions};
 use crate::exit;
@@ -38,7 +39,13 @@ pub fn open(
     tauri::async_runtime::set(runtime.clone());
     let (started, app) = watch::channel(None);
     let pipes = Arc::new(Pipes::default());
-    let shell = Shell { app, pipes: Arc::clone(&pipes), tray: Mutex::default(), closing: Closing::default() };
+    let shell = Shell {
+        app,
+        pipes: Arc::clone(&pipes),
+        tray: Mutex::default(),
+        closing: Closing::default(),
+        small: Small::default(),
+    };
     let builder = tauri::Builder::default()
         .manage(shell)
         .invoke_handler(tauri::generate_handler![
@@ -64,15 +71,20 @@ pub fn open(
             commands::studio_back,
             commands::tray_words,
             commands::window_close,
+            commands::window_small,
             commands::studio_subscribe,
             commands::studio_preview,
             commands::studio_preview_stop,
             commands::share_start,
             commands::share_stop,
         ])
-        .on_page_load(move |_, load| {
+        .on_page_load(move |page, load| {
             if load.event() == PageLoadEvent::Started {
                 pipes.clear();
+                // The page that asked for it is gone.
+                if let Err(error) = small::set(page.app_handle(), false) {
+                    tracing::warn!(%error, "the window could not be made large again");
+                }
             }
         })
         .setup(move |handle| {
@@ -150,7 +162,7 @@ fn window(handle: &AppHandle) -> tauri::Result<WebviewWindow> {
     let window = WebviewWindowBuilder::new(handle, "main", WebviewUrl::App("studio".into()))
         .title("Mujian 幕间")
         .inner_size(1280.0, 800.0)
-        .min_inner_size(900.0, 600.0)
+        .min_inner_size(small::LEAST.width, small::LEAST.height)
         // What is dropped is for the page: it takes files in.
         .disable_drag_drop_handler()
         // The page stays the app's own; nothing in it may lead the window elsewhere.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Parser;
 use mujian_tests::browser::{Browser, Look, Page};
+use mujian_tests::chat;
 use mujian_tests::desk::Desk;
 use mujian_tests::process::source_root;
 use mujian_tests::server::{Room, Server};
@@ -57,6 +58,10 @@ async fn web(out: &Path) -> Result<()> {
     let server = Server::start().await?;
     let room = rooms(&server).await?;
     let _live = live::start(&server, &room, &["--test-card"]).await?;
+    let guest = server.account("石头").await?;
+    let me = server.account("阿宁").await?;
+    let said = ["雨声真好", "晚上好 @岚山 Lanshan", "第一次来", "@阿宁 你也在啊", "剧透一下结局"];
+    chat::say(&server, &room, &guest, &said).await?;
     let mut browser = Browser::start(true).await?;
     for (locale, language) in [("en-US", "en"), ("zh-CN", "zh")] {
         for dark in [true, false] {
@@ -73,6 +78,7 @@ async fn web(out: &Path) -> Result<()> {
                 browser.goto(page, &server.watch_url(&room)).await?;
                 browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
                 settled(&mut browser, page, &name("room")).await?;
+                watching(&mut browser, page, &me, &name).await?;
                 browser.goto(page, &format!("{}/account", server.url())).await?;
                 browser.visible(page, "main, h1", SOON).await?;
                 settled(&mut browser, page, &name("account")).await?;
@@ -83,6 +89,46 @@ async fn web(out: &Path) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// The room's own parts, for somebody who is logged in. Leaves the page logged out again.
+async fn watching(browser: &mut Browser, page: Page, me: &str, name: &impl Fn(&str) -> PathBuf) -> Result<()> {
+    let field = "role=combobox";
+    let session = format!("(localStorage.setItem('mujian.token', {me:?}), location.reload(), true)");
+    browser.eval(page, &session).await?;
+    browser.visible(page, field, SOON).await?;
+    browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
+    for (key, what) in [("i", "room-quality"), ("t", "room-theatre")] {
+        browser.key(page, key).await?;
+        settled(browser, page, &name(what)).await?;
+    }
+    browser.key(page, "t").await?;
+    browser.key(page, "i").await?;
+    browser.fill(page, field, "@").await?;
+    browser.press(page, field, "End").await?;
+    browser.visible(page, "role=option", SOON).await?;
+    settled(browser, page, &name("room-names")).await?;
+    browser.fill(page, field, "好听").await?;
+    browser.click(page, ".emoji").await?;
+    settled(browser, page, &name("room-emoji")).await?;
+    browser.key(page, "Escape").await?;
+    browser.fill(page, field, "").await?;
+    browser.click(page, ".list .name >> nth=0").await?;
+    settled(browser, page, &name("room-person")).await?;
+    browser.click(page, ".more > button").await?;
+    settled(browser, page, &name("room-more")).await?;
+    browser.click(page, ".more .panel button >> nth=-1").await?;
+    settled(browser, page, &name("room-keys")).await?;
+    browser.key(page, "Escape").await?;
+    browser.click(page, ".pair button >> nth=1").await?;
+    browser.fill(page, "role=dialog >> .entry", "剧透").await?;
+    browser.key(page, "Enter").await?;
+    settled(browser, page, &name("room-settings")).await?;
+    browser.key(page, "Escape").await?;
+    browser
+        .eval(page, "(localStorage.removeItem('mujian.token'), localStorage.removeItem('mujian.blocked'), true)")
+        .await?;
     Ok(())
 }
 

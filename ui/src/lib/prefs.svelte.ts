@@ -1,5 +1,6 @@
 /** What a person set on this computer. */
 
+import type { Area } from "./room/flight";
 import { readPrefs, type Saved, type Theme } from "./saved";
 
 const STORED = "mujian.prefs";
@@ -21,6 +22,18 @@ class Prefs {
   }
   get opacity(): number {
     return this.#saved.opacity;
+  }
+  get size(): number {
+    return this.#saved.size;
+  }
+  get speed(): number {
+    return this.#saved.speed;
+  }
+  get area(): Area {
+    return this.#saved.area;
+  }
+  get shortcuts(): boolean {
+    return this.#saved.shortcuts;
   }
   get keepSound(): boolean {
     return this.#saved.keepSound;

@@ -1,4 +1,5 @@
 /** What a person set on this computer, as it is kept. */
+import { type Area, AREAS, OPACITY, SIZE, SPEED } from "./room/flight";
 
 export type Theme = "system" | "dark" | "light";
 
@@ -7,7 +8,13 @@ export interface Saved {
   volume: number;
   muted: boolean;
   danmaku: boolean;
+  /** Of comments over the picture; size and speed as factors. */
   opacity: number;
+  size: number;
+  speed: number;
+  area: Area;
+  /** Single keys do things in a room. */
+  shortcuts: boolean;
   /** Leaving from a browser, the sound goes on. */
   keepSound: boolean;
 }
@@ -18,11 +25,29 @@ const DEFAULTS: Saved = {
   muted: false,
   danmaku: true,
   opacity: 1,
+  size: 1,
+  speed: 1,
+  area: "whole",
+  shortcuts: true,
   keepSound: false,
 };
 
-function unit(value: unknown, otherwise: number): number {
-  return typeof value === "number" && value >= 0 && value <= 1 ? value : otherwise;
+/** How comments fly unless somebody wants it otherwise. */
+export const FLIGHT: Pick<Saved, "danmaku" | "opacity" | "size" | "speed" | "area"> = {
+  danmaku: DEFAULTS.danmaku,
+  opacity: DEFAULTS.opacity,
+  size: DEFAULTS.size,
+  speed: DEFAULTS.speed,
+  area: DEFAULTS.area,
+};
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+function within(value: unknown, { min, max }: Bounds, otherwise: number): number {
+  return typeof value === "number" && value >= min && value <= max ? value : otherwise;
 }
 
 /** Reads what was saved; anything that does not fit is the default. */
@@ -36,10 +61,14 @@ export function readPrefs(text: string | null): Saved {
   }
   return {
     theme: raw["theme"] === "dark" || raw["theme"] === "light" ? raw["theme"] : DEFAULTS.theme,
-    volume: unit(raw["volume"], DEFAULTS.volume),
+    volume: within(raw["volume"], { min: 0, max: 1 }, DEFAULTS.volume),
     muted: raw["muted"] === true,
     danmaku: raw["danmaku"] !== false,
-    opacity: unit(raw["opacity"], DEFAULTS.opacity),
+    opacity: within(raw["opacity"], OPACITY, DEFAULTS.opacity),
+    size: within(raw["size"], SIZE, DEFAULTS.size),
+    speed: within(raw["speed"], SPEED, DEFAULTS.speed),
+    area: AREAS.find((area) => area === raw["area"]) ?? DEFAULTS.area,
+    shortcuts: raw["shortcuts"] !== false,
     keepSound: raw["keepSound"] === true,
   };
 }

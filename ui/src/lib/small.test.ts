@@ -45,13 +45,27 @@ describe("what was saved", () => {
       danmaku: false,
       muted: false,
     });
-    for (const bad of [null, "", "{", "null", "7", '{"volume":"x","theme":4,"opacity":9}']) {
+    expect(readPrefs('{"size":1.4,"speed":0.5,"area":"half","opacity":0.3,"shortcuts":false}')).toMatchObject(
+      {
+        size: 1.4,
+        speed: 0.5,
+        area: "half",
+        opacity: 0.3,
+        shortcuts: false,
+      },
+    );
+    const wrong = '{"volume":"x","theme":4,"opacity":9,"size":40,"speed":0,"area":"toString","shortcuts":0}';
+    for (const bad of [null, "", "{", "null", "7", wrong]) {
       expect(readPrefs(bad), String(bad)).toEqual({
         theme: "system",
         volume: 1,
         muted: false,
         danmaku: true,
         opacity: 1,
+        size: 1,
+        speed: 1,
+        area: "whole",
+        shortcuts: true,
         keepSound: false,
       });
     }

@@ -26,6 +26,11 @@ class Toasts {
     this.#show("good", text);
   }
 
+  /** Something could not be done, and the words say so. */
+  sorry(text: string): void {
+    this.#show("bad", text);
+  }
+
   /** `lead` says what did not happen, where the error alone does not. */
   bad(error: unknown, lead = ""): void {
     const text = sentence(error);

@@ -107,6 +107,7 @@ class AppStudio implements StudioBackend {
 export class AppBackend implements Backend {
   readonly kind = "app";
   readonly studio: StudioBackend = new AppStudio();
+  readonly smallWindow = (small: boolean): Promise<void> => call("window_small", { small });
   #info: AppInfo | undefined;
 
   async #start(): Promise<AppInfo> {

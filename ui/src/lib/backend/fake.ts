@@ -394,6 +394,7 @@ export class FakeBackend implements Backend {
   readonly kind = "app";
   readonly hosting = true;
   readonly studio: StudioBackend;
+  readonly smallWindow = (): Promise<void> => Promise.resolve();
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 
   constructor() {

@@ -106,5 +106,7 @@ export interface Backend {
   replayLink(replay: string): string;
   /** Address of a room's programme over HLS, where the page may play it by itself. */
   hlsUrl(room: string): string | undefined;
+  /** Makes the app's window a small one above others, or as it was; a browser has a small window of its own, or none. */
+  readonly smallWindow: ((small: boolean) => Promise<void>) | undefined;
   readonly studio: StudioBackend | undefined;
 }

@@ -36,6 +36,7 @@ export class WebBackend implements Backend {
   readonly kind = "web";
   readonly hosting = false;
   readonly studio = undefined;
+  readonly smallWindow = undefined;
 
   #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;
 

@@ -35,6 +35,7 @@ class I18n {
   #fixed = $derived(
     new Intl.NumberFormat(this.language, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
   );
+  #percent = $derived(new Intl.NumberFormat(this.language, { style: "percent" }));
   #date = $derived(new Intl.DateTimeFormat(this.language, { dateStyle: "long" }));
   #time = $derived(new Intl.DateTimeFormat(this.language, { hour: "2-digit", minute: "2-digit" }));
 
@@ -96,6 +97,11 @@ class I18n {
   /** With one decimal. */
   fixed(n: number): string {
     return this.#fixed.format(n);
+  }
+
+  /** A share of one. */
+  percent(n: number): string {
+    return this.#percent.format(n);
   }
 
   /** A day; milliseconds since 1970. */

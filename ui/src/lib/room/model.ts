@@ -22,6 +22,8 @@ export type Line =
   | {
       readonly kind: "danmaku";
       readonly key: string;
+      /** The account that wrote it. */
+      readonly by: string;
       readonly author: string;
       readonly text: string;
       readonly at: number;
@@ -36,6 +38,7 @@ export type Line =
 export type Flash =
   | {
       readonly kind: "fly";
+      readonly by: string;
       readonly text: string;
       readonly color: string;
       readonly own: boolean;
@@ -107,6 +110,7 @@ export class RoomModel {
       {
         kind: "danmaku",
         key: `own.${ref}`,
+        by: this.you?.id ?? "",
         author: this.you?.name ?? "",
         text,
         at: now,
@@ -114,7 +118,8 @@ export class RoomModel {
         pending: true,
       },
     ];
-    this.#flashes.push({ kind: "fly", text, color: "#ffffff", own: true, mode: "scroll" });
+    const by = this.you?.id ?? "";
+    this.#flashes.push({ kind: "fly", by, text, color: "#ffffff", own: true, mode: "scroll" });
     this.#out.push({ type: "danmaku", client_ref: ref, text });
   }
 
@@ -245,18 +250,21 @@ export class RoomModel {
     const body = event.body;
     switch (body.kind) {
       case "danmaku": {
-        const own = this.you !== null && body.author.id === this.you.id;
+        const by = body.author.id;
+        const own = this.you !== null && by === this.you.id;
+        const fly: Flash = { kind: "fly", by, text: body.text, color: body.color, own, mode: body.mode };
         if (own) {
           const pending = this.#pending.some((p) => p.ref === body.client_ref);
           this.#confirm(body.client_ref, key);
           if (this.lines.some((l) => l.key === key)) return;
-          if (live && !pending) this.#fly(body.text, body.color, true, body.mode);
+          if (live && !pending) this.#flashes.push(fly);
         } else if (live) {
-          this.#fly(body.text, body.color, false, body.mode);
+          this.#flashes.push(fly);
         }
         this.#add({
           kind: "danmaku",
           key,
+          by,
           author: body.author.name,
           text: body.text,
           at: event.at,
@@ -306,10 +314,6 @@ export class RoomModel {
         this.waiting = [];
         break;
     }
-  }
-
-  #fly(text: string, color: string, own: boolean, mode: string): void {
-    this.#flashes.push({ kind: "fly", text, color, own, mode });
   }
 
   #confirm(ref: string, key: string): void {
