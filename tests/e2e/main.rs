@@ -15,7 +15,6 @@ mod loss;
 mod measure;
 mod owner;
 mod placeholders;
-mod playing;
 mod publish;
 mod refusals;
 mod replay;

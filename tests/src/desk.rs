@@ -76,17 +76,6 @@ impl Desk {
         self.open(&self.environment()).await
     }
 
-    /// The same for somebody who uses another's server.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::open_app`].
-    pub async fn open_app_at(&self, server: &str) -> Result<Window> {
-        let mut environment = self.environment();
-        environment.insert("MUJIAN_SERVER".into(), server.to_owned());
-        self.open(&environment).await
-    }
-
     /// The same as a person starts it: by the process that watches over the window, which is its child.
     ///
     /// # Errors

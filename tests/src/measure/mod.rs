@@ -8,6 +8,5 @@ pub mod heard;
 pub mod join;
 pub mod leave;
 pub mod lipsync;
-pub mod playing;
 pub mod table;
 pub mod votes;
