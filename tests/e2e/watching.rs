@@ -120,14 +120,23 @@ async fn a_viewer_has_keys_and_modes_and_settings_that_stay() -> Result<()> {
     it.browser.type_text(it.page, "from the full screen").await?;
     it.key("Enter").await?;
     it.is("document.querySelector('.writing') === null").await?;
-    it.key("f").await?;
-    it.is("document.fullscreenElement === null").await?;
     it.is(&listed("from the full screen")).await?;
+    // Whoever leaves the whole screen in the middle of a comment goes on with it.
+    it.key("Enter").await?;
+    it.is("document.activeElement.matches('.writing input')").await?;
+    it.browser.type_text(it.page, "half of").await?;
+    it.browser.eval(it.page, "document.exitFullscreen().then(() => true)").await?;
+    it.is("document.querySelector('.full') === null && document.activeElement.matches('aside input')").await?;
+    it.browser.type_text(it.page, " it").await?;
+    it.is("document.activeElement.value === 'half of it'").await?;
+    it.key("Enter").await?;
+    it.is(&listed("half of it")).await?;
+    it.key("Escape").await?;
     assert_eq!(it.browser.eval(it.page, &format!("{video}.dataset.mark")).await?, "same");
 
     // While one types, they are letters.
     it.key("Enter").await?;
-    it.is("document.activeElement.placeholder === 'Say something…'").await?;
+    it.is("document.activeElement.matches('aside input')").await?;
     it.browser.type_text(it.page, "t f m d i ?").await?;
     it.is("document.activeElement.value === 't f m d i ?'").await?;
     let untouched = format!(

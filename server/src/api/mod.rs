@@ -11,6 +11,7 @@ mod error;
 pub mod extract;
 pub mod hosts;
 mod layers;
+mod leftover;
 mod openapi;
 mod pages;
 mod placeholders;
@@ -97,6 +98,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/placeholders/{placeholder}/sound", put(placeholders::set_sound))
         .layer(from_fn_with_state(Arc::clone(app), layers::per_address))
         .layer(from_fn_with_state(Arc::clone(app), layers::cross_origin))
+        .layer(from_fn(leftover::thrown_away))
         .layer(from_fn(layers::count));
     Router::new()
         .nest("/api/v1", calls)
