@@ -1,11 +1,16 @@
 //! Short-lived processes for work that may crash, hang or eat: `PROGRAM worker NAME ...`.
 //!
-//! They give up priority, processor time and memory before they begin.
+//! They give up priority, processor time and memory before they begin, and they end with whoever ordered their work:
+//! their stdin stays open as long as it is waited for.
 
-use std::io::Write;
-use std::process::ExitCode;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{ExitCode, ExitStatus, Stdio};
 
 use clap::Parser;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
 
 use crate::slate::{Art, SlateKind, SlateRequest, Theme, make};
 
@@ -19,6 +24,55 @@ const FILE: u64 = 1024 * 1024 * 1024;
 const MEMORY: u64 = 2 * 1024 * 1024 * 1024;
 /// The lowest: whoever streams or watches meanwhile must not notice.
 const NICE: i32 = 19;
+
+/// Longest order, in bytes.
+pub(crate) const ORDER_MAX: u64 = 64 * 1024;
+
+/// Has a worker of `program` do what `arguments` and `order`, one line, say; gives at most `most` bytes of what it writes
+/// to stdout, and how it ended. Dropping this kills it, and so does the end of this process, whatever ends it.
+///
+/// # Errors
+///
+/// It cannot be started, or its answer not be read.
+pub(crate) async fn hire(
+    program: &Path,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    order: &[u8],
+    most: u64,
+) -> std::io::Result<(Vec<u8>, ExitStatus)> {
+    let mut child = Command::new(program)
+        .arg("worker")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    // Taken out: waiting for a child closes its stdin.
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(std::io::Error::other("it has no pipes"));
+    };
+    // How it ended says more than that it does not listen.
+    let _ = stdin.write_all(&[order, b"\n"].concat()).await;
+    let mut answer = Vec::new();
+    stdout.take(most).read_to_end(&mut answer).await?;
+    let status = child.wait().await?;
+    drop(stdin);
+    Ok((answer, status))
+}
+
+/// Reads the order, and from then on ends this process when nobody waits for it any more.
+fn take_order() -> std::io::Result<String> {
+    let mut stdin = BufReader::new(std::io::stdin());
+    let mut order = String::new();
+    (&mut stdin).take(ORDER_MAX).read_line(&mut order)?;
+    let until_gone = move || {
+        let _ = std::io::copy(&mut stdin, &mut std::io::sink());
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("leash".into()).spawn(until_gone)?;
+    Ok(order)
+}
 
 /// Runs a worker of the server.
 #[derive(Parser)]
@@ -56,7 +110,7 @@ enum Worker {
         #[arg(long, value_parser = clap::value_parser!(u32).range(64..=4096), default_value = "360")]
         height: u32,
     },
-    /// Makes a placeholder of what came from outside, as the order on stdin says.
+    /// Makes a placeholder of what came from outside, as the order says.
     Placeholder,
 }
 
@@ -76,6 +130,13 @@ pub fn run(args: &[String]) -> ExitCode {
         // Small, and somebody who looks at a page waits for it.
         Worker::Poster { .. } => limit(CPU_SECONDS, 0),
     }
+    let order = match take_order() {
+        Ok(order) => order,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let made = match worker {
         Worker::Slate { kind, theme, name, width, height, fps } => {
             let request = SlateRequest { width: width & !1, height: height & !1, fps };
@@ -86,7 +147,7 @@ pub fn run(args: &[String]) -> ExitCode {
             };
             make::make_bytes(&art, request).map(Vec::from)
         }
-        Worker::Placeholder => return crate::placeholder::run_worker(),
+        Worker::Placeholder => return crate::placeholder::run_worker(&order),
         Worker::Poster { theme, name, width, height } => {
             make::poster(&Art::Theme(theme, name), width & !1, height & !1)
         }

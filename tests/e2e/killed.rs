@@ -1,16 +1,17 @@
-//! Killed while away (row B3): the server, and server and publisher at once. It stays away.
-//! Pressed elsewhere: see `leave`; the window: see `away`.
+//! Killed while away (row B3): the server, and server and publisher at once. It stays away. And nothing that a killed
+//! server had in work goes on without it. Pressed elsewhere: see `leave`; the window: see `away`.
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use mujian_tests::flv::Viewer;
 use mujian_tests::link::Roads;
 use mujian_tests::live;
 use mujian_tests::measure::leave;
-use mujian_tests::process::Program;
+use mujian_tests::process::{self, Program};
 use mujian_tests::server::{Room, Server, Setup};
+use mujian_tests::wait;
 
 const SOON: Duration = Duration::from_secs(20);
 const AT_LAST: Duration = Duration::from_secs(60);
@@ -95,4 +96,15 @@ async fn with_server_and_publisher_killed_at_once_what_comes_after_them_begins_a
     server.wait_stage(&room, "away", AT_LAST).await?;
     nothing_is_seen(&server, &room).await?;
     comes_back(&server, &room, &program).await
+}
+
+#[tokio::test]
+async fn a_killed_servers_workers_end_with_it() -> Result<()> {
+    // It begins to make its slates at once.
+    let mut server = Server::start().await?;
+    let pid = server.program.pid().context("it has ended")?;
+    let worker = wait::until("a worker", SOON, || async { Ok(process::children(pid)?.first().copied()) }).await?;
+    server.program.signal(libc::SIGKILL);
+    server.program.ended(SOON).await?;
+    wait::until("its end", SOON, || async { Ok((!process::runs(worker)).then_some(())) }).await
 }

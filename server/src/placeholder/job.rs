@@ -1,36 +1,34 @@
 //! The worker that makes a placeholder, from both sides: how it is started and watched, and what it does.
 
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use mujian_protocol::placeholder::RefusalCode;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 
 use super::Refusal;
 use super::encode::{self, Made, Order};
+use crate::worker;
 
 /// A worker that takes longer is killed; its own limit of processor time is lower.
 const WALL_TIME: Duration = Duration::from_secs(60 * 60);
-/// Longest answer and longest order, in bytes.
-const MESSAGE_MAX: u64 = 64 * 1024;
+/// Longest answer, in bytes.
+const ANSWER_MAX: u64 = 64 * 1024;
 
 /// What a worker did, as it says so on stdout.
 type Answer = Result<Made, Refusal>;
 
-/// Makes a placeholder in this process, as the order on stdin says.
+/// Makes a placeholder in this process, as the order, of JSON, says.
 #[must_use]
-pub fn run() -> ExitCode {
-    let order: Result<Order, _> = serde_json::from_reader(std::io::Read::take(std::io::stdin(), MESSAGE_MAX));
-    let order = match order {
+pub fn run(order: &str) -> ExitCode {
+    let order: Order = match serde_json::from_str(order) {
         Ok(order) => order,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    let answer: Answer = encode::make(&order, crate::worker::allow);
+    let answer: Answer = encode::make(&order, worker::allow);
     match serde_json::to_string(&answer) {
         Ok(line) => {
             println!("{line}");
@@ -50,25 +48,7 @@ pub(super) async fn order(program: &Path, order: &Order) -> Answer {
         )
     };
     let message = serde_json::to_vec(order).map_err(|_| failed("no order"))?;
-    let mut child = Command::new(program)
-        .args(["worker", "placeholder"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| failed(&e.to_string()))?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let work = async {
-        if let Some(mut stdin) = stdin {
-            stdin.write_all(&message).await?;
-        }
-        let mut answer = Vec::new();
-        if let Some(stdout) = stdout {
-            stdout.take(MESSAGE_MAX).read_to_end(&mut answer).await?;
-        }
-        Ok::<_, std::io::Error>((answer, child.wait().await?))
-    };
+    let work = worker::hire(program, ["placeholder"], &message, ANSWER_MAX);
     match tokio::time::timeout(WALL_TIME, work).await {
         Ok(Ok((answer, status))) if status.success() => {
             serde_json::from_slice::<Answer>(&answer).unwrap_or_else(|e| Err(failed(&e.to_string())))

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::format::{self, SLATE_BYTES_MAX};
 use super::{Art, BUILT_IN, SlateError, SlateKind, SlateLoop, SlateRequest, Theme};
+use crate::worker;
 
 /// A worker that takes longer is killed. What it works is bounded by the processor time that it may take; but it stands
 /// behind everything else, and beside a game and an encoder it gets a small part of each second.
@@ -26,9 +25,9 @@ const WORKER_TIME: Duration = Duration::from_secs(3600);
 const POSTER_TIME: Duration = Duration::from_secs(120);
 /// Bytes of slates that are kept in memory beside those that stages hold.
 const MEMORY_BYTES: usize = 48 * 1024 * 1024;
-/// Files and bytes that are kept on disk.
 /// Still pictures that are kept.
 const POSTERS_KEPT: usize = 128;
+/// Files and bytes that are kept on disk.
 const DISK_FILES: usize = 128;
 const DISK_BYTES: u64 = 256 * 1024 * 1024;
 /// Name of files of this art and form; older ones are made anew.
@@ -185,22 +184,8 @@ impl SlateSource {
         if let Some(poster) = posters.get(&key) {
             return Ok(poster.clone());
         }
-        let mut child = Command::new(program)
-            .args(["worker", "poster", "--theme", theme.name()])
-            .arg(format!("--name={name}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|_| fail())?;
-        let stdout = child.stdout.take().ok_or_else(fail)?;
-        let work = async {
-            let mut bytes = Vec::new();
-            stdout.take(LARGEST).read_to_end(&mut bytes).await?;
-            Ok::<_, std::io::Error>((bytes, child.wait().await?))
-        };
-        match work.await {
+        let arguments = ["poster", "--theme", theme.name(), &format!("--name={name}")];
+        match worker::hire(program, arguments, b"", LARGEST).await {
             Ok((bytes, status)) if status.success() => {
                 if posters.len() >= POSTERS_KEPT {
                     posters.clear();
@@ -334,23 +319,11 @@ impl Workshop {
             Art::SoundOnly => (SlateKind::SoundOnly, Theme::Away, ""),
             Art::Theme(theme, name) => (SlateKind::Away, *theme, name.as_str()),
         };
-        let mut child = Command::new(&self.program)
-            .args(["worker", "slate", "--kind", kind.name(), "--theme", theme.name()])
-            .arg(format!("--name={name}"))
-            .args(["--width", &request.width.to_string(), "--height", &request.height.to_string()])
-            .args(["--fps", &request.fps.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| fail(&format!("did not start: {e}")))?;
-        let stdout = child.stdout.take().ok_or_else(|| fail("has no output"))?;
-        let work = async {
-            let mut bytes = Vec::new();
-            stdout.take(SLATE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
-            Ok::<_, std::io::Error>((bytes, child.wait().await?))
-        };
+        let (width, height, fps) = (request.width.to_string(), request.height.to_string(), request.fps.to_string());
+        let name = format!("--name={name}");
+        let arguments = ["slate", "--kind", kind.name(), "--theme", theme.name(), &name];
+        let form = ["--width", &width, "--height", &height, "--fps", &fps];
+        let work = worker::hire(&self.program, arguments.into_iter().chain(form), b"", SLATE_BYTES_MAX as u64 + 1);
         let (bytes, status) = tokio::time::timeout(WORKER_TIME, work)
             .await
             .map_err(|_| fail("took too long"))?

@@ -2,11 +2,12 @@
 
 import type { Area } from "./room/flight";
 import { readPrefs, type Saved, type Theme } from "./saved";
+import { store, stored } from "./stored";
 
 const STORED = "mujian.prefs";
 
 class Prefs {
-  #saved = $state<Saved>(readPrefs(localStorage.getItem(STORED)));
+  #saved = $state<Saved>(readPrefs(stored(STORED)));
 
   get theme(): Theme {
     return this.#saved.theme;
@@ -41,7 +42,7 @@ class Prefs {
 
   set(change: Partial<Saved>): void {
     Object.assign(this.#saved, change);
-    localStorage.setItem(STORED, JSON.stringify(this.#saved));
+    store(STORED, JSON.stringify(this.#saved));
     this.apply();
   }
 

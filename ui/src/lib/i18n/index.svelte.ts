@@ -13,6 +13,7 @@ import {
   type Words,
   type Wrong,
 } from "./problem";
+import { store, stored } from "../stored";
 import { type Catalogue, type Key, zh } from "./zh";
 
 export type LanguageChoice = Language | "system";
@@ -20,13 +21,13 @@ export type LanguageChoice = Language | "system";
 const STORED = "mujian.language";
 const CATALOGUES: Readonly<Record<Language, Catalogue>> = { "zh-CN": zh, en };
 
-function stored(): LanguageChoice {
-  const value = localStorage.getItem(STORED);
+function chosen(): LanguageChoice {
+  const value = stored(STORED);
   return value === "zh-CN" || value === "en" ? value : "system";
 }
 
 class I18n {
-  choice = $state<LanguageChoice>(stored());
+  choice = $state<LanguageChoice>(chosen());
   #system = $state<readonly string[]>(navigator.languages);
   language = $derived<Language>(this.choice === "system" ? languageOf(this.#system) : this.choice);
   #catalogue = $derived(CATALOGUES[this.language]);
@@ -52,8 +53,7 @@ class I18n {
 
   choose(choice: LanguageChoice): void {
     this.choice = choice;
-    if (choice === "system") localStorage.removeItem(STORED);
-    else localStorage.setItem(STORED, choice);
+    store(STORED, choice === "system" ? undefined : choice);
   }
 
   t(key: Key, values?: Readonly<Record<string, string | number>>): string {

@@ -1,4 +1,5 @@
 /** What is hidden here, as reactive state. */
+import { store, stored } from "../stored";
 import {
   addPerson,
   addWord,
@@ -16,7 +17,7 @@ import type { Line } from "./model";
 const STORED = "mujian.blocked";
 
 class BlockedHere {
-  #blocked = $state.raw<Blocked>(readBlocked(localStorage.getItem(STORED)));
+  #blocked = $state.raw<Blocked>(readBlocked(stored(STORED)));
   #hides = $derived(filterOf(this.#blocked));
 
   constructor() {
@@ -59,7 +60,7 @@ class BlockedHere {
   #take(next: Blocked | NotAdded): NotAdded | undefined {
     if (typeof next === "string") return next;
     this.#blocked = next;
-    localStorage.setItem(STORED, JSON.stringify(next));
+    store(STORED, JSON.stringify(next));
     return undefined;
   }
 }
