@@ -1,6 +1,7 @@
 //! End-to-end tests: real programs on both sides, one at a time.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod accessible;
 mod app;
 mod away;
 mod cli;

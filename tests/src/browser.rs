@@ -110,6 +110,17 @@ impl Browser {
         self.order(order, limit + Duration::from_secs(10)).await
     }
 
+    /// What axe finds wrong with what the page shows (WCAG 2.2 A and AA, and good practice), in one line each that begins
+    /// with how much it matters: `minor`, `moderate`, `serious`, `critical`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run.
+    pub async fn axe(&mut self, page: Page) -> Result<Vec<String>> {
+        let value = self.order(json!({"op": "axe", "page": page.0}), Duration::from_secs(60)).await?;
+        Ok(serde_json::from_value(value)?)
+    }
+
     /// Clicks like a person: waits until it is there and can be clicked. Selectors are Playwright's.
     ///
     /// # Errors

@@ -58,7 +58,6 @@ export const en: Catalogue = {
   hall_empty_action: "Go live",
   hall_others: "Behind the curtain",
   hall_error: "The programme could not be fetched.",
-  hall_watch: "Watch “{title}”",
 
   room_loading: "Entering the room…",
   room_off_title: "Between acts",

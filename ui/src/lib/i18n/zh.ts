@@ -58,7 +58,6 @@ export const zh = {
   hall_empty_action: "去开播",
   hall_others: "幕后的房间",
   hall_error: "节目单没有取到。",
-  hall_watch: "观看《{title}》",
 
   // Room
   room_loading: "正在进入房间…",

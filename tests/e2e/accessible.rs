@@ -1,0 +1,120 @@
+//! What machines can tell of whether everybody can use the pages (WCAG 2.2 AA): axe finds nothing in any screen, in both
+//! languages and both themes, on a desk and on a phone.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use mujian_tests::browser::{Browser, Look, Page};
+use mujian_tests::chat::say;
+use mujian_tests::ffmpeg::Publish;
+use mujian_tests::server::{Room, Server};
+
+const SOON: Duration = Duration::from_secs(20);
+/// A key, or what a person clicks.
+type Step = (&'static str, &'static str);
+
+/// A server with a room on air, one that is not, and who writes in the first.
+async fn theatre() -> Result<(Server, Room, String, mujian_tests::process::Program)> {
+    let server = Server::start().await?;
+    let room = server.room("岚山 Lanshan", "深夜手冲 · 听雨聊天").await?;
+    let change = serde_json::json!({"category": "生活", "tags": ["咖啡", "雨声"]});
+    server.call("PATCH", &format!("/rooms/{}", room.id), Some(&room.token), Some(change)).await?;
+    server.room("Marlow", "Writing an RTMP server").await?;
+    let publisher = Publish::default().start(&server.publish_url(&room))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let (guest, me) = (server.account("石头").await?, server.account("阿宁").await?);
+    say(&server, &room, &guest, &["晚上好 @岚山 Lanshan", "@阿宁 hello", "and more"]).await?;
+    Ok((server, room, me, publisher))
+}
+
+/// Waits until nothing in the page moves: what fades in has another contrast meanwhile.
+const STILL: &str = "document.fonts.ready.then(() => Promise.allSettled(document.getAnimations().map((a) => \
+    a.effect?.getTiming().iterations === Infinity ? null : a.finished))).then(() => true)";
+
+/// What was found wrong, with where.
+struct Findings {
+    look: Look,
+    found: Vec<String>,
+}
+
+impl Findings {
+    async fn take(&mut self, browser: &mut Browser, page: Page, screen: &str) -> Result<()> {
+        browser.eval(page, STILL).await?;
+        let theme = if self.look.dark { "dark" } else { "light" };
+        let place = format!("{screen}, {}, {theme}, {} wide", self.look.locale, self.look.width);
+        let found = browser.axe(page).await.with_context(|| place.clone())?;
+        self.found.extend(found.into_iter().map(|what| format!("{place}: {what}")));
+        Ok(())
+    }
+}
+
+async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, seen: &mut Findings) -> Result<()> {
+    let page = browser.page(&seen.look).await?;
+    browser.goto(page, &server.url()).await?;
+    browser.visible(page, &format!("a[href$='{}']", room.id), SOON).await?;
+    seen.take(browser, page, "the hall").await?;
+    browser.goto(page, &format!("{}/watch/nowhere", server.url())).await?;
+    browser.visible(page, "h1, h2", SOON).await?;
+    seen.take(browser, page, "no such room").await?;
+    browser.goto(page, &format!("{}/account", server.url())).await?;
+    browser.visible(page, ".content .buttons", SOON).await?;
+    seen.take(browser, page, "a stranger's account").await?;
+    browser.click(page, ".content .buttons button >> nth=0").await?;
+    browser.visible(page, "dialog input[type=password]", SOON).await?;
+    seen.take(browser, page, "logging in").await?;
+    browser.goto(page, &server.watch_url(room)).await?;
+    browser.visible(page, ".list .name >> nth=0", SOON).await?;
+    seen.take(browser, page, "the room of a stranger").await?;
+
+    let session = format!("(localStorage.setItem('mujian.token', {me:?}), location.reload(), true)");
+    browser.eval(page, &session).await?;
+    browser.visible(page, "role=combobox", SOON).await?;
+    browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
+    seen.take(browser, page, "the room").await?;
+    let steps: [(&str, &[Step], &str); 7] = [
+        ("the read-out", &[("key", "i")], "i"),
+        ("the theatre", &[("key", "t")], "t"),
+        ("the emoji", &[("click", ".emoji")], "Escape"),
+        ("about a person", &[("click", ".list .name >> nth=0")], ""),
+        ("more", &[("click", ".more > button")], "Escape"),
+        ("the settings", &[("click", ".pair button >> nth=1")], "Escape"),
+        ("the keys", &[("key", "?")], "Escape"),
+    ];
+    for (screen, way, back) in steps {
+        for (how, what) in way {
+            match *how {
+                "key" => browser.key(page, what).await?,
+                _ => browser.click(page, what).await?,
+            }
+        }
+        seen.take(browser, page, screen).await?;
+        if !back.is_empty() {
+            browser.key(page, back).await?;
+        }
+        // Keys are letters in a field, and what a closed dialog leaves may be one.
+        browser.eval(page, "(document.activeElement?.blur(), true)").await?;
+    }
+    browser.goto(page, &format!("{}/account", server.url())).await?;
+    browser.visible(page, "h1, h2", SOON).await?;
+    seen.take(browser, page, "the account").await?;
+    browser.close(page).await
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_the_pages() -> Result<()> {
+    let (server, room, me, _publisher) = theatre().await?;
+    let mut browser = Browser::start(false).await?;
+    let mut found = Vec::new();
+    for (locale, dark, (width, height)) in [
+        ("zh-CN", true, (1280, 800)),
+        ("en-US", false, (1280, 800)),
+        ("en-US", true, (390, 844)),
+        ("zh-CN", false, (390, 844)),
+    ] {
+        let mut seen = Findings { look: Look { width, height, locale, dark }, found: Vec::new() };
+        walk(&mut browser, &server, &room, &me, &mut seen).await?;
+        found.extend(seen.found);
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
