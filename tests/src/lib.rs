@@ -10,6 +10,7 @@ pub mod dice;
 pub mod ffmpeg;
 pub mod flv;
 pub mod fmp4;
+pub mod hand_out;
 pub mod hls;
 pub mod link;
 pub mod live;
