@@ -45,6 +45,11 @@ impl WatchTokens {
         token.reveal()
     }
 
+    /// Ends those of an account.
+    pub fn revoke(&self, account: &AccountId) {
+        self.tokens.lock().retain(|_, e| e.account != *account);
+    }
+
     /// Whose token it is, if it is good for this room now.
     #[must_use]
     pub fn check(&self, token: &str, room: &RoomId, now: Now) -> Option<AccountId> {
@@ -69,5 +74,9 @@ mod tests {
         assert_eq!(tokens.check(&token, &room, at(10)), None);
         assert_eq!(tokens.check(&token, &other, at(1)), None);
         assert_eq!(tokens.check("nonsense", &room, at(1)), None);
+        let (mine, other) = (AccountId::new(), AccountId::new());
+        let [a, b] = [&mine, &other].map(|who| tokens.issue(room.clone(), who.clone(), at(0), Duration::from_secs(9)));
+        tokens.revoke(&mine);
+        assert_eq!((tokens.check(&a, &room, at(1)), tokens.check(&b, &room, at(1))), (None, Some(other)));
     }
 }

@@ -100,6 +100,22 @@ pub struct NamePatch {
     pub name: String,
 }
 
+/// `PUT /me/password`.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password up to now.
+    pub old: String,
+    /// The password from now on, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+    pub new: String,
+}
+
+impl std::fmt::Debug for PasswordChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordChange").finish_non_exhaustive()
+    }
+}
+
 /// `POST /setup`: makes the account that calls an operator.
 #[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct SetupRequest {

@@ -392,6 +392,10 @@ pub enum Problem {
     },
     /// The password is too long.
     PasswordLong,
+    /// The password that was asked for again is wrong.
+    PasswordWrong,
+    /// The account has no password.
+    PasswordNone,
     /// Too often.
     TooOften {
         /// How long to wait.

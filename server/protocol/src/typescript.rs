@@ -52,6 +52,7 @@ pub fn declarations() -> String {
     all.add::<api::SessionView>();
     all.add::<api::AccountPatch>();
     all.add::<api::NamePatch>();
+    all.add::<api::PasswordChange>();
     all.add::<api::SetupRequest>();
     all.add::<api::NewRoom>();
     all.add::<api::RoomPatch>();

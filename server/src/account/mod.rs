@@ -1,19 +1,22 @@
 //! Accounts: names, passwords, sessions, and who the operator is.
 
+mod endings;
 mod password;
 mod setup;
 mod token;
 
 use std::time::Duration;
 
-use mujian_protocol::api::{Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, Role, SessionView};
-use mujian_protocol::{ApiError, ErrorCode, Field, Problem, WallTime};
+use mujian_protocol::api::{Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, PasswordChange, Role, SessionView};
+use mujian_protocol::{AccountId, ApiError, ErrorCode, Field, Problem, WallTime};
+use tokio::sync::broadcast;
 
+pub use endings::Ending;
 pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
 
 use crate::clock::Clock;
-use crate::store::{Account, NewAccount, Store, StoreError};
+use crate::store::{Account, AccountRow, NewAccount, Store, StoreError};
 use crate::text;
 
 /// A session ends so long after it was last used.
@@ -25,6 +28,7 @@ const SLIDE: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub struct Accounts {
     passwords: password::Passwords,
+    endings: endings::Endings,
 }
 
 /// Why an account or a session was not made.
@@ -80,7 +84,7 @@ impl Accounts {
     /// With as many hashes at a time as suits this machine.
     #[must_use]
     pub fn new() -> Self {
-        Self { passwords: password::Passwords::new() }
+        Self { passwords: password::Passwords::new(), endings: endings::Endings::new() }
     }
 
     /// Makes an account and its first session.
@@ -130,10 +134,81 @@ impl Accounts {
         let hash = row.as_ref().and_then(|r| r.password.clone());
         // Somebody who does not exist takes as long as somebody who does.
         let right = self.passwords.verify(&ask.password, hash).await?;
-        match row {
-            Some(row) if right => Ok(begin_session(store, clock, &row.account).await?),
-            _ => wrong(),
+        let Some(AccountRow { account, password: Some(password) }) = row.filter(|_| right) else { return wrong() };
+        let (token, now) = (SecretToken::new(), clock.wall());
+        let (hash, end) = (token.hash().0, after(now, SESSION_LIFE));
+        if !store.create_session_by(password, hash, account.id.clone(), now, end).await? {
+            return wrong();
         }
+        Ok(SessionView { account: account.view(), token: token.reveal() })
+    }
+
+    /// Checks that whoever uses an account's session also knows its password; gives the password's PHC string.
+    ///
+    /// # Errors
+    /// It is wrong, the account has none, too many ask at once, or the database failed.
+    pub async fn confirm(&self, store: &Store, account: &Account, password: &str) -> Result<String, AccountError> {
+        let Some(known) = store.password(account.id.clone()).await? else {
+            let sentence = "This account has no password: the app that hosts the server is logged in by itself.";
+            return Err(ApiError::new(ErrorCode::Conflict, sentence).about(Problem::PasswordNone).into());
+        };
+        if password.len() <= PASSWORD_MAX && self.passwords.verify(password, Some(known.clone())).await? {
+            return Ok(known);
+        }
+        let wrong = ApiError::new(ErrorCode::WrongCredentials, "The password is wrong.");
+        Err(wrong.about(Problem::PasswordWrong).into())
+    }
+
+    /// Changes the password for who knows the old one. The session that asks goes on; the account's others end.
+    ///
+    /// # Errors
+    /// The old password is wrong, the new one is not taken, too many ask at once, or the database failed.
+    pub async fn change_password(
+        &self,
+        store: &Store,
+        (account, session): (&Account, TokenHash),
+        ask: &PasswordChange,
+    ) -> Result<(), AccountError> {
+        check_password(&ask.new)?;
+        let old = self.confirm(store, account, &ask.old).await?;
+        let new = self.passwords.hash(&ask.new).await?;
+        if !store.set_password(account.id.clone(), old, new, session.0).await? {
+            let wrong = ApiError::new(ErrorCode::WrongCredentials, "The password was changed a moment ago.");
+            return Err(wrong.about(Problem::PasswordWrong).into());
+        }
+        self.endings.tell(Ending::All(account.id.clone(), Some(session)));
+        Ok(())
+    }
+
+    /// Ends one session.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn end_session(&self, store: &Store, session: TokenHash) -> Result<(), StoreError> {
+        store.delete_session(session.0).await?;
+        self.endings.tell(Ending::One(session));
+        Ok(())
+    }
+
+    /// Ends all sessions of an account but one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn end_other_sessions(
+        &self,
+        store: &Store,
+        account: &AccountId,
+        but: TokenHash,
+    ) -> Result<(), StoreError> {
+        store.delete_other_sessions(account.clone(), but.0).await?;
+        self.endings.tell(Ending::All(account.clone(), Some(but)));
+        Ok(())
+    }
+
+    /// Sessions that end from now on. To be asked for before the session is looked up, so that none falls between.
+    #[must_use]
+    pub fn endings(&self) -> broadcast::Receiver<Ending> {
+        self.endings.listen()
     }
 
     /// Begins a session for the first operator, who is made if there is none.

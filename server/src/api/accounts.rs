@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::Role;
-use mujian_protocol::api::{AccountPatch, AccountView, Credentials, NamePatch, SessionView, SetupRequest};
+use mujian_protocol::api::{
+    AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, SessionView, SetupRequest,
+};
 use mujian_protocol::{AccountId, ApiError, ErrorCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -84,8 +86,48 @@ pub(super) async fn log_in(
     (status = 401, description = "Nobody is logged in", body = ApiError),
 ))]
 pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answer<StatusCode> {
-    app.store.delete_session(caller.session.0).await?;
+    app.accounts.end_session(&app.store, caller.session).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of the account that calls but the one of this call.
+#[utoipa::path(delete, path = "/sessions/others", tag = "accounts", security(("session" = [])), responses(
+    (status = 204, description = "The account is logged in nowhere else any more"),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+))]
+pub(super) async fn log_out_elsewhere(State(app): State<Arc<App>>, caller: Caller) -> Answer<StatusCode> {
+    app.accounts.end_other_sessions(&app.store, &caller.account.id, caller.session).await?;
+    app.watch_tokens.revoke(&caller.account.id);
+    tracing::info!(account = %caller.account.id, "An account was logged out elsewhere.");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes the password of the account that calls. The session of this call goes on, the account's others end.
+#[utoipa::path(put, path = "/me/password", tag = "accounts", request_body = PasswordChange, security(("session" = [])), responses(
+    (status = 204, description = "The new password is the password"),
+    (status = 400, description = "The new password is not taken", body = ApiError),
+    (status = 401, description = "Nobody is logged in, or the old password is wrong", body = ApiError),
+    (status = 409, description = "The account has no password", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(ask): Body<PasswordChange>,
+) -> Answer<StatusCode> {
+    take_password_try(&app, &caller)?;
+    app.accounts.change_password(&app.store, (&caller.account, caller.session), &ask).await?;
+    app.watch_tokens.revoke(&caller.account.id);
+    tracing::info!(account = %caller.account.id, "A password was changed.");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever has a session does not find out its password by trying.
+fn take_password_try(app: &App, caller: &Caller) -> Answer<()> {
+    app.limits
+        .passwords
+        .take(caller.account.id.clone(), app.clock.now())
+        .map_err(|wait| Failure::too_often("The password was asked for too often.", wait))
 }
 
 /// Who is logged in.

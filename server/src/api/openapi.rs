@@ -16,6 +16,8 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         accounts::change,
         accounts::log_in,
         accounts::log_out,
+        accounts::log_out_elsewhere,
+        accounts::change_password,
         accounts::me,
         accounts::rename,
         rooms::mine,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, ClientMessage, ROOM_PROTOCOL, ServerMessage};
-use mujian_protocol::{ApiError, BallotId, ErrorCode, Problem};
+use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, Problem};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
@@ -15,6 +16,7 @@ use super::danmaku::{Written, check_ref};
 use super::hub::{Joined, json, refusal};
 use super::log::{Catchup, MISSED};
 use super::presence::Member;
+use crate::account::{Ending, TokenHash};
 use crate::app::App;
 use crate::config::Rate;
 use crate::limit::Bucket;
@@ -114,20 +116,16 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         );
         return Some(End { code: close::BAD_MESSAGE, error: Some(error.about(Problem::VersionDiffers)) });
     }
-    let account = match token {
+    let endings = app.accounts.endings();
+    let session = match token {
         None => None,
         Some(token) => match app.accounts.session(&app.store, &app.clock, &token).await {
-            Ok(Some((account, _))) => Some(account),
-            Ok(None) => {
-                return End::told(
-                    close::UNAUTHENTICATED,
-                    ErrorCode::Unauthenticated,
-                    "The session has ended. Log in again.",
-                );
-            }
+            Ok(Some(session)) => Some(session),
+            Ok(None) => return session_over(),
             Err(error) => return Some(End { code: close::INTERNAL, error: Some(refusal(&error)) }),
         },
     };
+    let (account, session) = session.map_or((None, None), |(account, hash)| (Some(account), Some((hash, endings))));
     let member = Member { account: account.as_ref().map(|a| a.id.clone()), address, watching };
     let Ok(joined) = room.hub.join(after, member).await else { return End::silent(close::GOING_AWAY) };
     let (resumed, events) = match catch_up(app, room, joined.catchup.clone()).await {
@@ -153,7 +151,25 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
     if send(socket, json(&welcome)).await.is_err() {
         return End::GONE;
     }
-    Conversation { socket, app, room, account, answers: mpsc::channel(REPLIES), refused: 0 }.run(joined).await
+    Conversation { socket, app, room, account, session, answers: mpsc::channel(REPLIES), refused: 0 }.run(joined).await
+}
+
+fn session_over() -> Option<End> {
+    End::told(close::UNAUTHENTICATED, ErrorCode::Unauthenticated, "The session has ended. Log in again.")
+}
+
+/// Waits until the session that a person came with ends before its time; for ever if they came without one.
+async fn ended(me: Option<&AccountId>, session: &mut Option<(TokenHash, Receiver<Ending>)>) -> Option<End> {
+    let (Some(me), Some((hash, endings))) = (me, session) else { return std::future::pending().await };
+    loop {
+        match endings.recv().await {
+            Ok(ending) if ending.concerns(me, *hash) => return session_over(),
+            Ok(_) => {}
+            // Theirs may be among those that were missed: whoever comes again is asked for the session.
+            Err(RecvError::Lagged(_)) => return End::silent(close::TRY_AGAIN),
+            Err(RecvError::Closed) => return End::silent(close::GOING_AWAY),
+        }
+    }
 }
 
 /// What was missed, or the last few.
@@ -181,6 +197,8 @@ struct Conversation<'a> {
     app: &'a Arc<App>,
     room: &'a Arc<Room>,
     account: Option<Account>,
+    /// What the person came with, and where its end is told.
+    session: Option<(TokenHash, Receiver<Ending>)>,
     answers: (mpsc::Sender<ServerMessage>, mpsc::Receiver<ServerMessage>),
     /// Messages refused for their number, in a row.
     refused: u32,
@@ -216,6 +234,7 @@ impl Conversation<'_> {
                     }
                     Err(RecvError::Closed) => return End::silent(close::GOING_AWAY),
                 },
+                end = ended(me.as_ref(), &mut self.session) => return end,
                 Some(answer) = self.answers.1.recv() => {
                     if send(self.socket, json(&answer)).await.is_err() {
                         return End::GONE;

@@ -5,7 +5,7 @@ use mujian_protocol::{AccountId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::migrations::Migration;
-use super::{Store, StoreError};
+use super::{Store, StoreError, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -174,6 +174,46 @@ impl Store {
             c.prepare_cached("SELECT id, name, role, created_at, password FROM accounts WHERE name_key = ?1")?
                 .query_row([name_key], |r| Ok(AccountRow { account: account_at(r, 0)?, password: r.get(4)? }))
                 .optional()
+        })
+        .await
+    }
+
+    /// The PHC string of an account's password. None: there is no such account, or it has no password.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn password(&self, id: AccountId) -> Result<Option<String>, StoreError> {
+        self.read(move |c| {
+            let found = c
+                .prepare_cached("SELECT password FROM accounts WHERE id = ?1")?
+                .query_row([id.as_str()], |r| r.get::<_, Option<String>>(0))
+                .optional()?;
+            Ok(found.flatten())
+        })
+        .await
+    }
+
+    /// Replaces a password, if it is still `old`, and ends the account's sessions but the one that asks. Says
+    /// whether it was.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_password(
+        &self,
+        id: AccountId,
+        old: String,
+        new: String,
+        but: [u8; 32],
+    ) -> Result<bool, StoreError> {
+        self.write(move |c| {
+            let changed = c.execute(
+                "UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = ?2",
+                params![id.as_str(), old, new],
+            )?;
+            if changed == 1 {
+                sessions::delete_all(c, &id, Some(but))?;
+            }
+            Ok(changed == 1)
         })
         .await
     }

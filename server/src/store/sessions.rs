@@ -1,7 +1,7 @@
 //! Sessions. Only the SHA-256 of a token is kept: who reads the database cannot log in with it.
 
 use mujian_protocol::{AccountId, WallTime};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accounts::{Account, account_at};
 use super::migrations::Migration;
@@ -45,18 +45,32 @@ impl Store {
         at: WallTime,
         expires_at: WallTime,
     ) -> Result<(), StoreError> {
+        self.write(move |c| insert(c, token_hash, &account, at, expires_at)).await
+    }
+
+    /// Begins a session, if the account's password is still the one of this PHC string: what was checked a moment ago
+    /// may have been changed since. Says whether it is.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn create_session_by(
+        &self,
+        password: String,
+        token_hash: [u8; 32],
+        account: AccountId,
+        at: WallTime,
+        expires_at: WallTime,
+    ) -> Result<bool, StoreError> {
         self.write(move |c| {
-            c.execute("DELETE FROM sessions WHERE expires_at <= ?1", [at.millis()])?;
-            c.execute(
-                "INSERT INTO sessions (token_hash, account_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-                params![token_hash, account.as_str(), at.millis(), expires_at.millis()],
+            let stands: bool = c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ?1 AND password = ?2)",
+                params![account.as_str(), password],
+                |r| r.get(0),
             )?;
-            c.execute(
-                "DELETE FROM sessions WHERE account_id = ?1 AND token_hash NOT IN
-                 (SELECT token_hash FROM sessions WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?2)",
-                params![account.as_str(), PER_ACCOUNT],
-            )?;
-            Ok(())
+            if stands {
+                insert(c, token_hash, &account, at, expires_at)?;
+            }
+            Ok(stands)
         })
         .await
     }
@@ -106,4 +120,41 @@ impl Store {
         })
         .await
     }
+
+    /// Ends all of an account's sessions but one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn delete_other_sessions(&self, account: AccountId, but: [u8; 32]) -> Result<(), StoreError> {
+        self.write(move |c| delete_all(c, &account, Some(but))).await
+    }
+}
+
+fn insert(
+    c: &Connection,
+    token_hash: [u8; 32],
+    account: &AccountId,
+    at: WallTime,
+    expires_at: WallTime,
+) -> rusqlite::Result<()> {
+    c.execute("DELETE FROM sessions WHERE expires_at <= ?1", [at.millis()])?;
+    c.execute(
+        "INSERT INTO sessions (token_hash, account_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        params![token_hash, account.as_str(), at.millis(), expires_at.millis()],
+    )?;
+    c.execute(
+        "DELETE FROM sessions WHERE account_id = ?1 AND token_hash NOT IN
+         (SELECT token_hash FROM sessions WHERE account_id = ?1 ORDER BY created_at DESC LIMIT ?2)",
+        params![account.as_str(), PER_ACCOUNT],
+    )?;
+    Ok(())
+}
+
+/// Ends an account's sessions; all of them, or all but one.
+pub(super) fn delete_all(c: &Connection, account: &AccountId, but: Option<[u8; 32]>) -> rusqlite::Result<()> {
+    c.execute(
+        "DELETE FROM sessions WHERE account_id = ?1 AND (?2 IS NULL OR token_hash <> ?2)",
+        params![account.as_str(), but],
+    )?;
+    Ok(())
 }

@@ -41,7 +41,16 @@ class Session {
     this.asking = undefined;
   }
 
-  async close(): Promise<void> {
+  constructor() {
+    backend.onexpired = () => {
+      this.account = null;
+    };
+  }
+
+  /** `everywhere`: on all devices. */
+  async close(everywhere = false): Promise<void> {
+    // If that fails, nobody is logged out anywhere.
+    if (everywhere) await backend.request("DELETE", "/sessions/others");
     try {
       await backend.logOut();
     } finally {

@@ -108,6 +108,7 @@ export class AppBackend implements Backend {
   readonly kind = "app";
   readonly studio: StudioBackend = new AppStudio();
   readonly smallWindow = (small: boolean): Promise<void> => call("window_small", { small });
+  onexpired: (() => void) | undefined;
   #info: AppInfo | undefined;
 
   async #start(): Promise<AppInfo> {

@@ -395,6 +395,7 @@ export class FakeBackend implements Backend {
   readonly hosting = true;
   readonly studio: StudioBackend;
   readonly smallWindow = (): Promise<void> => Promise.resolve();
+  onexpired: (() => void) | undefined;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 
   constructor() {

@@ -97,6 +97,8 @@ export interface Backend {
   logIn(name: string, password: string): Promise<AccountView>;
   signUp(name: string, password: string): Promise<AccountView>;
   logOut(): Promise<void>;
+  /** Called when the server does not know the session any more. */
+  onexpired: (() => void) | undefined;
   /** `watching`: false for who runs the room and is none of its audience. */
   openRoom(room: string, handlers: RoomHandlers, watching?: boolean): RoomConnection;
   openMedia(room: string, handlers: MediaHandlers): MediaConnection;

@@ -37,22 +37,26 @@ export class WebBackend implements Backend {
   readonly hosting = false;
   readonly studio = undefined;
   readonly smallWindow = undefined;
+  onexpired: (() => void) | undefined;
 
   #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;
 
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
     const json =
       body === undefined ? undefined : new Blob([JSON.stringify(body)], { type: "application/json" });
-    return this.#answer<T>(await this.#fetch(method, path, json));
+    const token = this.#token();
+    return this.#answer<T>(await this.#fetch(method, path, json), token);
   }
 
   async upload<T>(method: string, path: string, file: Blob | undefined): Promise<T> {
-    return this.#answer<T>(await this.#fetch(method, path, file));
+    const token = this.#token();
+    return this.#answer<T>(await this.#fetch(method, path, file), token);
   }
 
   async media(path: string): Promise<Blob> {
+    const token = this.#token();
     const response = await this.#fetch("GET", path);
-    if (!response.ok) await this.#answer(response);
+    if (!response.ok) await this.#answer(response, token);
     return response.blob();
   }
 
@@ -72,7 +76,8 @@ export class WebBackend implements Backend {
     }
   }
 
-  async #answer<T>(response: Response): Promise<T> {
+  /** `token`: what the call was made with. */
+  async #answer<T>(response: Response, token: string | undefined): Promise<T> {
     const text = await response.text();
     let json: unknown;
     try {
@@ -81,7 +86,14 @@ export class WebBackend implements Backend {
       json = undefined;
     }
     if (!response.ok) {
-      if (isApiError(json)) throw new Failed(json);
+      if (isApiError(json)) {
+        // Somebody may have logged in again meanwhile.
+        if (json.code === "unauthenticated" && token !== undefined && token === this.#token()) {
+          localStorage.removeItem(TOKEN);
+          this.onexpired?.();
+        }
+        throw new Failed(json);
+      }
       if (response.status >= 502) throw unreachable();
       throw new Failed({ code: "internal", message: `The server answered ${String(response.status)}.` });
     }
@@ -97,10 +109,7 @@ export class WebBackend implements Backend {
     try {
       return await this.request<AccountView>("GET", "/me");
     } catch (error) {
-      if (error instanceof Failed && error.code === "unauthenticated") {
-        localStorage.removeItem(TOKEN);
-        return null;
-      }
+      if (error instanceof Failed && error.code === "unauthenticated") return null;
       throw error;
     }
   }

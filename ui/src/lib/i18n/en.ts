@@ -210,6 +210,7 @@ export const en: Catalogue = {
   account_name_long: "A name has at most {max} characters.",
   account_password_short: "A password has at least {min} characters.",
   account_password_long: "This password is too long.",
+  account_password_differs: "The two new passwords are not the same.",
   account_settings: "Interface",
   role_viewer: "Viewer",
   role_streamer: "Streamer",
@@ -221,6 +222,21 @@ export const en: Catalogue = {
   account_setup_code: "Set-up code",
   account_setup_done: "You are the operator now",
   account_registration_closed: "The operator has closed registration.",
+
+  security_title: "Security",
+  security_password: "Change the password…",
+  security_password_title: "Change the password",
+  security_password_text:
+    "Other devices are logged out. Stream keys stay as they are; renew those of your rooms if somebody may know them.",
+  security_password_changed: "The password is changed, and other devices are logged out",
+  security_old: "Present password",
+  security_new: "New password",
+  security_again: "New password again",
+  security_everywhere: "Log out everywhere…",
+  security_everywhere_title: "Log out everywhere",
+  security_everywhere_text:
+    "You are logged out on all devices, this one too. A stream that runs goes on; programs publish with their stream keys.",
+  security_everywhere_done: "You are logged out everywhere",
 
   rooms_title: "My rooms",
   rooms_none: "You have no room yet. Open one to publish with OBS or ffmpeg.",
@@ -606,6 +622,8 @@ export const en: Catalogue = {
     "The {field} has characters that cannot be seen, or that turn the words around. Write it without them.",
   problem_too_many: "There are more than {max} {field}. Remove some.",
   problem_password_short: "The password is too short. Take {min} characters or more.",
+  problem_password_wrong: "The present password is wrong. Try again.",
+  problem_password_none: "This account has no password: the app that hosts the server is logged in by itself.",
   problem_password_long: "The password is too long. Take a shorter one.",
   problem_too_often: "That was too often. Try again in {seconds} s.",
   problem_crowded: "Too many people are doing this right now. Try again in a few seconds.",

@@ -1,0 +1,132 @@
+//! What people do with their own accounts, over TCP, against the real server.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Site, site, site_with};
+use mujian_server::config::Rate;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const OLD: &str = "correct horse";
+const NEW: &str = "battery staple";
+
+fn code(body: &Value) -> (&str, &str) {
+    assert!(body["message"].as_str().is_some_and(|m| m.len() > 10 && m.ends_with('.')), "{body}");
+    (body["code"].as_str().unwrap(), body["problem"]["kind"].as_str().unwrap_or_default())
+}
+
+async fn log_in(site: &Site, name: &str, password: &str) -> Option<String> {
+    let (status, body) = site.post("/sessions", None, json!({"name": name, "password": password})).await;
+    assert!(status == 201 || code(&body).0 == "wrong_credentials", "{body}");
+    body["token"].as_str().map(str::to_owned)
+}
+
+async fn change(site: &Site, token: &str, old: &str, new: &str) -> (u16, Value) {
+    let body = Some(json!({"old": old, "new": new}));
+    let (status, body) = site.call(Method::PUT, "/me/password", Some(token), body).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test]
+async fn who_knows_the_old_password_changes_it_and_stays_while_other_sessions_end() {
+    let site = site().await;
+    let (here, other) = (site.person("owner").await, site.person("other").await);
+    let elsewhere = log_in(&site, "owner", OLD).await.unwrap();
+    let room = site.room(&here).await["id"].as_str().unwrap().to_owned();
+    let [mut mine, mut theirs, mut others] =
+        [site.socket(&room).await, site.socket(&room).await, site.socket(&room).await];
+    mine.hello(Some(&here), None).await;
+    theirs.hello(Some(&elsewhere), None).await;
+    others.hello(Some(&other), None).await;
+
+    let (status, body) = change(&site, &elsewhere, "wrong horse", NEW).await;
+    assert_eq!((status, code(&body)), (401, ("wrong_credentials", "password_wrong")));
+    let (status, body) = change(&site, &here, OLD, "short").await;
+    assert_eq!((status, code(&body)), (400, ("invalid_request", "password_short")));
+    let (status, body) = change(&site, &here, OLD, &"x".repeat(257)).await;
+    assert_eq!((status, code(&body)), (400, ("invalid_request", "password_long")));
+    assert_eq!(site.call(Method::PUT, "/me/password", None, Some(json!({"old": OLD, "new": NEW}))).await.0, 401);
+    assert_eq!(site.get("/me", Some(&elsewhere)).await.0, 200, "nothing was changed yet");
+
+    assert_eq!(change(&site, &here, OLD, NEW).await.0, 204);
+    assert_eq!(site.get("/me", Some(&here)).await.0, 200);
+    assert_eq!(code(&site.get("/me", Some(&elsewhere)).await.1).0, "unauthenticated");
+    assert_eq!(log_in(&site, "owner", OLD).await, None);
+    assert!(log_in(&site, "owner", NEW).await.is_some());
+    // The room's socket of the session that ended is closed at once, with the reason; the others speak on.
+    assert_eq!(theirs.next_of("refused").await["error"]["code"], "unauthenticated");
+    assert_eq!(theirs.closed().await, 4401);
+    for socket in [&mut mine, &mut others] {
+        socket.danmaku("a", "still here").await;
+        socket.next_of("event").await;
+    }
+    let site = site.restart().await;
+    assert_eq!(site.get("/me", Some(&elsewhere)).await.0, 401);
+    assert!(log_in(&site, "owner", NEW).await.is_some() && log_in(&site, "owner", OLD).await.is_none());
+}
+
+#[tokio::test]
+async fn passwords_are_not_found_out_with_a_session() {
+    let site = site_with(|c| c.limits.sessions = Rate { burst: 2, per_hour: 1 }).await;
+    let token = site.person("owner").await;
+    for _ in 0..2 {
+        assert_eq!(change(&site, &token, "wrong horse", NEW).await.0, 401);
+    }
+    let (status, body) = change(&site, &token, OLD, NEW).await;
+    assert_eq!((status, code(&body)), (429, ("rate_limited", "too_often")));
+    // Somebody else is not kept from it.
+    let other = site.person("other").await;
+    assert_eq!(change(&site, &other, OLD, NEW).await.0, 204);
+}
+
+#[tokio::test]
+async fn who_hosts_the_server_has_no_password_to_change() {
+    let site = site().await;
+    let app = site.server.as_ref().unwrap().app();
+    let session = app.accounts.operator_session(&app.store, &app.clock, "host").await.unwrap();
+    let (status, body) = change(&site, &session.token, "", NEW).await;
+    assert_eq!((status, code(&body)), (409, ("conflict", "password_none")));
+}
+
+#[tokio::test]
+async fn logging_out_elsewhere_ends_all_sessions_but_this_one() {
+    let site = site().await;
+    let (here, other) = (site.person("owner").await, site.person("other").await);
+    let [a, b] = [log_in(&site, "owner", OLD).await.unwrap(), log_in(&site, "owner", OLD).await.unwrap()];
+    let room = site.room(&here).await["id"].as_str().unwrap().to_owned();
+    let mut socket = site.socket(&room).await;
+    socket.hello(Some(&a), None).await;
+    assert_eq!(site.call(Method::DELETE, "/sessions/others", None, None).await.0, 401);
+    assert_eq!(site.call(Method::DELETE, "/sessions/others", Some(&here), None).await.0, 204);
+    for ended in [&a, &b] {
+        assert_eq!(site.get("/me", Some(ended)).await.0, 401);
+    }
+    assert_eq!(socket.closed().await, 4401);
+    for good in [&here, &other] {
+        assert_eq!(site.get("/me", Some(good)).await.0, 200);
+    }
+    // Logging out here ends this one's sockets too.
+    let mut mine = site.socket(&room).await;
+    mine.hello(Some(&here), None).await;
+    assert_eq!(site.call(Method::DELETE, "/sessions/current", Some(&here), None).await.0, 204);
+    assert_eq!(mine.closed().await, 4401);
+}
+
+/// A log-in whose password was right a moment ago does not outlive the change of it.
+#[tokio::test]
+async fn no_session_is_begun_with_a_password_that_was_changed_meanwhile() {
+    let site = site().await;
+    let token = site.person("owner").await;
+    let app = site.server.as_ref().unwrap().app();
+    let id: mujian_protocol::AccountId =
+        site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
+    let checked = app.store.password(id.clone()).await.unwrap().unwrap();
+    assert_eq!(change(&site, &token, OLD, NEW).await.0, 204);
+    let (now, later) = (app.clock.wall(), mujian_protocol::WallTime(i64::MAX));
+    assert!(!app.store.create_session_by(checked, [7; 32], id.clone(), now, later).await.unwrap());
+    assert!(app.store.session([7; 32], now).await.unwrap().is_none());
+    let stands = app.store.password(id.clone()).await.unwrap().unwrap();
+    assert!(app.store.create_session_by(stands, [7; 32], id, now, later).await.unwrap());
+}
