@@ -2,11 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+use mujian_protocol::WallTime;
+use mujian_protocol::api::RecoveryCode;
 use mujian_server::config::Config;
+use mujian_server::store::Store;
 use mujian_server::{Server, StartError};
 
 /// Mujian's server: takes streams by RTMP, shows them to viewers in the app, in browsers and in
@@ -14,11 +17,13 @@ use mujian_server::{Server, StartError};
 #[derive(Parser)]
 #[command(name = "mujian-server", version, after_help = EXAMPLES)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Order>,
     /// Configuration, a TOML file; options given here win over it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Folder for the database and everything else that is kept [default: mujian-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
     /// Where to serve HTTP [default: 0.0.0.0:8080]; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
@@ -33,6 +38,16 @@ struct Options {
     /// Form of the log, which goes to stderr; MUJIAN_LOG filters it (as "info,mujian_server=debug")
     #[arg(long, value_name = "FORM", default_value = "text")]
     log_format: LogFormat,
+}
+
+/// What to do instead of serving. Each works while the server runs.
+#[derive(Subcommand)]
+enum Order {
+    /// Make a code with which who lost their password sets a new one; it goes to stdout
+    Recover {
+        /// The account's name
+        name: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,6 +67,8 @@ const EXAMPLES: &str = "Examples:
       also answer to a name, as http://live.example.org:8080
   mujian-server --http 127.0.0.1:0 --rtmp 127.0.0.1:0
       any free ports; the line \"ready ...\" tells which
+  mujian-server recover Anna --data /var/lib/mujian
+      a code with which Anna sets a new password, once, within a day
 
 While the server has no operator, it prints a set-up code when it starts. Who
 enters it on the account page becomes its operator.
@@ -72,7 +89,7 @@ fn main() -> ExitCode {
         return mujian_server::worker::run(&words.collect::<Vec<_>>());
     }
     let options = Options::parse();
-    start_log(options.log_format);
+    start_log(options.log_format, if options.command.is_some() { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -81,7 +98,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(options)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("mujian-server: {error}");
             ExitCode::from(error.exit_code())
@@ -89,9 +106,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat, usual: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("MUJIAN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("MUJIAN_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
@@ -99,12 +116,15 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn run(options: Options) -> Result<(), StartError> {
+async fn run(options: Options) -> Result<ExitCode, StartError> {
     let mut config = match &options.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
     config.data = options.data.unwrap_or(config.data);
+    if let Some(Order::Recover { name }) = &options.command {
+        return recover(&config.data, name).await;
+    }
     config.http = options.http.unwrap_or(config.http);
     config.rtmp = options.rtmp.unwrap_or(config.rtmp);
     config.allowed_hosts.extend(options.allow_host);
@@ -135,7 +155,35 @@ async fn run(options: Options) -> Result<(), StartError> {
         () = running.shutdown() => {}
         () = signals.wait() => tracing::warn!("Stopped at once, as asked again."),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a recovery code: alone on stdout, what it is for on stderr.
+async fn recover(data: &Path, name: &str) -> Result<ExitCode, StartError> {
+    let store = Store::open_beside(data)?;
+    let code = match store.account_by_name(mujian_server::text::name_key(name)).await? {
+        Some(row) => mujian_server::account::make_recovery(&store, &row.account.id, WallTime::now()).await?,
+        None => None,
+    };
+    store.close().await;
+    let Some(RecoveryCode { code, expires_at }) = code else {
+        eprintln!("mujian-server: There is no account \"{name}\" in {}. Check the name.", data.display());
+        return Ok(ExitCode::FAILURE);
+    };
+    eprintln!(
+        "With this code {name} sets a new password, once, until {}: on the server's page, under Log in, \"Forgot the password?\".",
+        moment(expires_at)
+    );
+    println!("{code}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A time as operators read it, to the minute.
+fn moment(at: WallTime) -> String {
+    time::OffsetDateTime::from_unix_timestamp(at.millis() / 1000).map_or_else(
+        |_| "the end of time".to_owned(),
+        |t| format!("{} {:02}:{:02} UTC", t.date(), t.hour(), t.minute()),
+    )
 }
 
 /// An address as a person on this computer opens it.

@@ -114,6 +114,71 @@ async fn logging_out_elsewhere_ends_all_sessions_but_this_one() {
     assert_eq!(mine.closed().await, 4401);
 }
 
+async fn recover(site: &Site, name: &str, code: &str, password: &str) -> (u16, Value) {
+    let body = json!({"name": name, "code": code, "password": password});
+    let (status, body) = site.post("/recovery", None, body).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test]
+async fn the_operator_makes_a_code_with_which_a_new_password_is_set_once() {
+    let site = site().await;
+    let token = site.person("Anna").await;
+    let id = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().to_owned();
+    let app = site.server.as_ref().unwrap().app();
+    let operator = app.accounts.operator_session(&app.store, &app.clock, "host").await.unwrap().token;
+    let path = format!("/accounts/{id}/recovery");
+    assert_eq!(site.post(&path, None, json!({})).await.0, 401);
+    assert_eq!(site.post(&path, Some(&token), json!({})).await.0, 403, "for the operator only");
+    for nobody in ["nobody".to_owned(), mujian_protocol::AccountId::new().to_string()] {
+        assert_eq!(site.post(&format!("/accounts/{nobody}/recovery"), Some(&operator), json!({})).await.0, 404);
+    }
+    assert_eq!(code(&recover(&site, "Anna", "", NEW).await.1), ("wrong_credentials", "recovery_wrong"));
+    let (status, made) = site.post(&path, Some(&operator), json!({})).await;
+    assert_eq!(status, 201);
+    let (typed, expires) = (made["code"].as_str().unwrap(), made["expires_at"].as_i64().unwrap());
+    let day = 24 * 3600 * 1000;
+    assert!((expires - app.clock.wall().millis() - day).abs() < 600_000, "{made}");
+    // Making a code changes nothing yet.
+    assert!(log_in(&site, "Anna", OLD).await.is_some());
+
+    for (name, text, password, expected) in [
+        ("Anna", "AAAA-AAAA-AAAA-AAAA", NEW, (401, ("wrong_credentials", "recovery_wrong"))),
+        ("host", typed, NEW, (401, ("wrong_credentials", "recovery_wrong"))),
+        ("nobody", typed, NEW, (401, ("wrong_credentials", "recovery_wrong"))),
+        ("Anna", typed, "short", (400, ("invalid_request", "password_short"))),
+    ] {
+        let (status, body) = recover(&site, name, text, password).await;
+        assert_eq!((status, code(&body)), expected, "{name} {text}");
+    }
+    let room = site.room(&token).await["id"].as_str().unwrap().to_owned();
+    let mut socket = site.socket(&room).await;
+    socket.hello(Some(&token), None).await;
+    assert_eq!(recover(&site, "anna", &typed.to_lowercase(), NEW).await.0, 204);
+    assert_eq!(socket.closed().await, 4401);
+    assert_eq!(site.get("/me", Some(&token)).await.0, 401, "all sessions end");
+    assert!(log_in(&site, "Anna", OLD).await.is_none() && log_in(&site, "Anna", NEW).await.is_some());
+    assert_eq!(recover(&site, "Anna", typed, "another one").await.0, 401, "it is good once");
+}
+
+#[tokio::test]
+async fn a_code_is_not_found_by_trying() {
+    let site = site().await;
+    let token = site.person("Anna").await;
+    let id = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
+    let app = site.server.as_ref().unwrap().app();
+    let made = mujian_server::account::make_recovery(&app.store, &id, app.clock.wall()).await.unwrap().unwrap();
+    for _ in 0..10 {
+        assert_eq!(recover(&site, "Anna", "WRNG-WRNG-WRNG-WRNG", NEW).await.0, 401);
+    }
+    assert_eq!(recover(&site, "Anna", &made.code, NEW).await.0, 401, "it ended with the tenth try");
+    // And however often codes are made, from one address so many are tried an hour.
+    let site = site_with(|c| c.limits.sessions = Rate { burst: 2, per_hour: 1 }).await;
+    for expected in [401, 401, 429] {
+        assert_eq!(recover(&site, "Anna", "WRNG-WRNG-WRNG-WRNG", NEW).await.0, expected);
+    }
+}
+
 /// A log-in whose password was right a moment ago does not outlive the change of it.
 #[tokio::test]
 async fn no_session_is_begun_with_a_password_that_was_changed_meanwhile() {

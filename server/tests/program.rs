@@ -201,3 +201,42 @@ async fn what_was_acknowledged_survives_a_kill() {
     let kept = mine.json::<Vec<serde_json::Value>>().await.unwrap().len();
     assert!(kept >= acknowledged, "{kept} of {acknowledged} rooms were kept");
 }
+
+#[test]
+fn the_operator_makes_a_recovery_code_at_the_terminal_while_the_server_runs() {
+    let data = tempfile::tempdir().unwrap();
+    let recover = |data: &Path, name: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["recover", name, "--data"]).arg(data).output().unwrap()
+    };
+    let nowhere = recover(&data.path().join("nothing"), "Anna");
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("There is no database of Mujian in"), "{nowhere:?}");
+    let program = start(command(data.path()));
+    let nobody = recover(data.path(), "Anna");
+    assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(1), 0));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no account \"Anna\""), "{nobody:?}");
+
+    let http = |path: &str, body: &str| {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(program.http).unwrap();
+        let (host, length) = (program.http, body.len());
+        write!(
+            stream,
+            "POST /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    assert_eq!(http("/accounts", r#"{"name": "Anna", "password": "correct horse"}"#), 201);
+    let made = recover(data.path(), "anna");
+    assert!(made.status.success(), "{made:?}");
+    assert!(String::from_utf8_lossy(&made.stderr).contains("sets a new password, once, until 20"), "{made:?}");
+    let code = String::from_utf8(made.stdout).unwrap();
+    let body = format!(r#"{{"name": "Anna", "code": "{}", "password": "battery staple"}}"#, code.trim_end());
+    assert_eq!(http("/recovery", &body), 204);
+    assert_eq!(http("/recovery", &body), 401);
+    assert_eq!(http("/sessions", r#"{"name": "Anna", "password": "battery staple"}"#), 201);
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod accessible;
+mod account;
 mod app;
 mod away;
 mod cli;

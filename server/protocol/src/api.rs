@@ -116,6 +116,33 @@ impl std::fmt::Debug for PasswordChange {
     }
 }
 
+/// The answer to `POST /accounts/ID/recovery`, by the operator: 201.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct RecoveryCode {
+    /// Sets a new password once. Shown once; the server keeps only its hash.
+    pub code: String,
+    /// When it ends.
+    pub expires_at: WallTime,
+}
+
+/// `POST /recovery`: a new password for who lost theirs and has a code of the operator's.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryRequest {
+    /// The account's name.
+    pub name: String,
+    /// The code. Hyphens, blanks and case make no difference.
+    pub code: String,
+    /// The password from now on, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+    pub password: String,
+}
+
+impl std::fmt::Debug for RecoveryRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecoveryRequest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// `POST /setup`: makes the account that calls an operator.
 #[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct SetupRequest {

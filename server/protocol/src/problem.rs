@@ -394,6 +394,8 @@ pub enum Problem {
     PasswordLong,
     /// The password that was asked for again is wrong.
     PasswordWrong,
+    /// The name or the recovery code is wrong, or the code is used up or too old.
+    RecoveryWrong,
     /// The account has no password.
     PasswordNone,
     /// Too often.

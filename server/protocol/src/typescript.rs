@@ -53,6 +53,8 @@ pub fn declarations() -> String {
     all.add::<api::AccountPatch>();
     all.add::<api::NamePatch>();
     all.add::<api::PasswordChange>();
+    all.add::<api::RecoveryCode>();
+    all.add::<api::RecoveryRequest>();
     all.add::<api::SetupRequest>();
     all.add::<api::NewRoom>();
     all.add::<api::RoomPatch>();

@@ -1,5 +1,6 @@
 //! Accounts: names, passwords, sessions, and who the operator is.
 
+mod code;
 mod endings;
 mod password;
 mod setup;
@@ -7,7 +8,9 @@ mod token;
 
 use std::time::Duration;
 
-use mujian_protocol::api::{Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, PasswordChange, Role, SessionView};
+use mujian_protocol::api::{
+    Credentials, NAME_MAX, PASSWORD_MAX, PASSWORD_MIN, PasswordChange, RecoveryCode, RecoveryRequest, Role, SessionView,
+};
 use mujian_protocol::{AccountId, ApiError, ErrorCode, Field, Problem, WallTime};
 use tokio::sync::broadcast;
 
@@ -16,13 +19,18 @@ pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
 
 use crate::clock::Clock;
-use crate::store::{Account, AccountRow, NewAccount, Store, StoreError};
+use crate::store::{Account, AccountRow, NewAccount, NewRecovery, Store, StoreError};
 use crate::text;
 
 /// A session ends so long after it was last used.
 pub const SESSION_LIFE: Duration = Duration::from_hours(30 * 24);
 /// A session's end is moved only when that moves it by so much: not every call is a write.
 const SLIDE: Duration = Duration::from_hours(24);
+
+/// A recovery code is good for so long.
+pub const RECOVERY_LIFE: Duration = Duration::from_hours(24);
+/// Wrong codes that may be tried against one.
+const RECOVERY_TRIES: u32 = 10;
 
 /// Makes accounts and sessions.
 #[derive(Debug)]
@@ -180,6 +188,36 @@ impl Accounts {
         Ok(())
     }
 
+    /// Sets a new password for who has a code of the operator's; all sessions of the account end. Gives whose it is.
+    ///
+    /// # Errors
+    /// The name or the code is wrong (it is not told which) or used up, the password is not taken, too many ask at
+    /// once, or the database failed.
+    pub async fn recover(
+        &self,
+        store: &Store,
+        clock: &Clock,
+        ask: &RecoveryRequest,
+    ) -> Result<AccountId, AccountError> {
+        check_password(&ask.password)?;
+        let row = if ask.name.len() <= 16 * NAME_MAX {
+            store.account_by_name(text::name_key(&ask.name)).await?
+        } else {
+            None
+        };
+        // Somebody who does not exist takes as long as somebody who does.
+        let password = self.passwords.hash(&ask.password).await?;
+        if let Some(AccountRow { account: Account { id, .. }, .. }) = row {
+            let hash = code::Recovery::typed(&ask.code).hash(&id);
+            if store.recover(id.clone(), hash, password, clock.wall()).await? {
+                self.endings.tell(Ending::All(id.clone(), None));
+                return Ok(id);
+            }
+        }
+        let sentence = "The name or the recovery code is wrong, or the code was used or is too old. Ask the operator for another one.";
+        Err(ApiError::new(ErrorCode::WrongCredentials, sentence).about(Problem::RecoveryWrong).into())
+    }
+
     /// Ends one session.
     ///
     /// # Errors
@@ -250,6 +288,23 @@ impl Accounts {
         }
         Ok(Some((row.account, hash)))
     }
+}
+
+/// Makes a code that sets an account's password once; an older one ends. None: there is no such account.
+///
+/// # Errors
+/// The database failed.
+pub async fn make_recovery(
+    store: &Store,
+    account: &AccountId,
+    at: WallTime,
+) -> Result<Option<RecoveryCode>, StoreError> {
+    let code = code::Recovery::new();
+    let expires_at = after(at, RECOVERY_LIFE);
+    let (account, code_hash) = (account.clone(), code.hash(account));
+    let new = NewRecovery { account, code_hash, at, expires_at, tries: RECOVERY_TRIES };
+    let kept = store.keep_recovery(new).await?;
+    Ok(kept.then(|| RecoveryCode { code: code.reveal(), expires_at }))
 }
 
 impl Default for Accounts {

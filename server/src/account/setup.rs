@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
-/// Letters that are not taken for one another.
-const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+use super::code;
+
 /// 60 bits: with the limit on tries it is not guessed.
 const LENGTH: usize = 12;
 
@@ -15,8 +15,7 @@ pub struct SetupCode(Mutex<Option<String>>);
 impl SetupCode {
     /// Makes a code.
     pub fn arm(&self) {
-        let random: [u8; LENGTH] = rand::random();
-        *self.0.lock() = Some(random.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect());
+        *self.0.lock() = Some(code::random::<LENGTH>());
     }
 
     /// Forgets the code.
@@ -27,20 +26,13 @@ impl SetupCode {
     /// The code as a person reads it: `ABCD-EFGH-JKLM`.
     #[must_use]
     pub fn code(&self) -> Option<String> {
-        let code = self.0.lock().clone()?;
-        let groups: Vec<&str> = [0, 4, 8].iter().filter_map(|i| code.get(*i..i + 4)).collect();
-        Some(groups.join("-"))
+        self.0.lock().as_deref().map(code::grouped)
     }
 
     /// Whether this is the code. Hyphens, blanks and case make no difference.
     #[must_use]
     pub fn matches(&self, typed: &str) -> bool {
-        let typed: String = typed
-            .chars()
-            .filter(|c| !matches!(c, '-' | ' '))
-            .take(LENGTH + 1)
-            .map(|c| c.to_ascii_uppercase())
-            .collect();
+        let typed = code::typed(typed, LENGTH);
         self.0.lock().as_ref().is_some_and(|code| bool::from(code.as_bytes().ct_eq(typed.as_bytes())))
     }
 }

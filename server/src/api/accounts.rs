@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::Role;
 use mujian_protocol::api::{
-    AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, SessionView, SetupRequest,
+    AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest, SessionView,
+    SetupRequest,
 };
 use mujian_protocol::{AccountId, ApiError, ErrorCode};
 use serde::Deserialize;
@@ -68,16 +69,21 @@ pub(super) async fn log_in(
     peer: Peer,
     Body(ask): Body<Credentials>,
 ) -> Answer<(StatusCode, Json<SessionView>)> {
+    take_log_in(&app, peer, &ask.name)?;
+    let session = app.accounts.log_in(&app.store, &app.clock, &ask).await?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Passwords and codes are not found out by trying: neither from one address nor of one name.
+fn take_log_in(app: &App, peer: Peer, name: &str) -> Answer<()> {
     let now = app.clock.now();
-    let mut key = text::name_key(&ask.name.chars().take(128).collect::<String>());
+    let mut key = text::name_key(&name.chars().take(128).collect::<String>());
     key.truncate(key.floor_char_boundary(128));
     app.limits
         .sessions
         .take(address_key(peer.address), now)
         .and_then(|()| app.limits.session_names.take(key, now))
-        .map_err(|wait| Failure::too_often("Too many log-ins were tried.", wait))?;
-    let session = app.accounts.log_in(&app.store, &app.clock, &ask).await?;
-    Ok((StatusCode::CREATED, Json(session)))
+        .map_err(|wait| Failure::too_often("Too many log-ins were tried.", wait))
 }
 
 /// Ends the session of the token that the call carries.
@@ -221,6 +227,45 @@ pub(super) async fn change(
             Err(Failure::new(ErrorCode::Conflict, "This is the only operator. Make another account operator first."))
         }
     }
+}
+
+/// Makes a code with which who lost their password sets a new one. Codes that were made before for the account end.
+#[utoipa::path(post, path = "/accounts/{account}/recovery", tag = "accounts",
+    params(("account" = String, Path, description = "The account's id")), security(("session" = [])), responses(
+    (status = 201, description = "The code", body = RecoveryCode),
+    (status = 403, description = "The caller is not the operator", body = ApiError),
+    (status = 404, description = "There is no such account", body = ApiError),
+))]
+pub(super) async fn make_recovery(
+    State(app): State<Arc<App>>,
+    InPath(account): InPath<String>,
+    caller: Caller,
+) -> Answer<(StatusCode, Json<RecoveryCode>)> {
+    operators_only(&caller)?;
+    let unknown = || Failure::new(ErrorCode::NotFound, "There is no such account.");
+    let id: AccountId = account.parse().map_err(|_| unknown())?;
+    let code = crate::account::make_recovery(&app.store, &id, app.clock.wall()).await?.ok_or_else(unknown)?;
+    tracing::info!(account = %id, by = %caller.account.id, "A recovery code was made.");
+    Ok((StatusCode::CREATED, Json(code)))
+}
+
+/// Sets a new password with a code of the operator's. The account's sessions end; log in with the new password.
+#[utoipa::path(post, path = "/recovery", tag = "accounts", request_body = RecoveryRequest, responses(
+    (status = 204, description = "The new password is the password"),
+    (status = 400, description = "The password is not taken", body = ApiError),
+    (status = 401, description = "The name or the code is wrong, or the code was used or is too old", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn recover(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Body(ask): Body<RecoveryRequest>,
+) -> Answer<StatusCode> {
+    take_log_in(&app, peer, &ask.name)?;
+    let account = app.accounts.recover(&app.store, &app.clock, &ask).await?;
+    app.watch_tokens.revoke(&account);
+    tracing::info!(%account, "A password was set with a recovery code.");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes the account that calls the server's operator, with the code that the server printed.

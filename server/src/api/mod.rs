@@ -46,6 +46,8 @@ pub fn router(app: &Arc<App>) -> Router {
     let calls = Router::new()
         .route("/accounts", post(accounts::sign_up).get(accounts::find))
         .route("/accounts/{account}", patch(accounts::change))
+        .route("/accounts/{account}/recovery", post(accounts::make_recovery))
+        .route("/recovery", post(accounts::recover))
         .route("/sessions", post(accounts::log_in))
         .route("/sessions/others", delete(accounts::log_out_elsewhere))
         .route("/sessions/current", delete(accounts::log_out))

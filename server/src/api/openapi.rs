@@ -15,6 +15,8 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         accounts::find,
         accounts::change,
         accounts::log_in,
+        accounts::make_recovery,
+        accounts::recover,
         accounts::log_out,
         accounts::log_out_elsewhere,
         accounts::change_password,

@@ -44,6 +44,20 @@ pub enum OpenError {
         /// The newest that this program knows.
         known: u32,
     },
+    /// There is no database.
+    #[error("There is no database of Mujian in {path}. Give the server's data folder with --data.")]
+    Nothing {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// A server of an older version uses it.
+    #[error(
+        "The server that runs with the data folder {path} is of an older version than this program. Start it again with this version first."
+    )]
+    Older {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// It is the database of something else, or no database.
     #[error("{path} is not a database of Mujian. Give another folder with --data; nothing was changed.")]
     NotOurs {
@@ -82,7 +96,7 @@ impl OpenError {
             Self::Newer { path, found, known } => {
                 Problem::NewerData { path: shown(path), found: *found, known: *known }
             }
-            Self::NotOurs { path } => Problem::ForeignData { path: shown(path) },
+            Self::Nothing { path } | Self::Older { path } | Self::NotOurs { path } => Problem::ForeignData { path: shown(path) },
             Self::Database { path, detail } => Problem::DataFailed { path: shown(path), reason: detail.clone() },
             Self::Io { path, source } => Problem::DataFailed { path: shown(path), reason: source.to_string() },
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, away, ballots, events, placeholders, recordings, rooms, sessions, streams};
+use super::{OpenError, accounts, away, ballots, events, placeholders, recordings, recoveries, rooms, sessions, streams};
 
 /// One step of one table.
 pub(super) struct Migration {
@@ -18,13 +18,16 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 5;
+pub const LATEST: u32 = 6;
 
 /// The version that brought placeholders.
 pub(super) const PLACEHOLDERS: u32 = 4;
 
 /// The version that let copies of a shelf be kept elsewhere, and words be changed.
 pub(super) const SHELF_COPIES: u32 = 5;
+
+/// The version that brought recovery codes.
+pub(super) const RECOVERIES: u32 = 6;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
@@ -41,6 +44,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         ballots::MIGRATIONS,
         recordings::MIGRATIONS,
         placeholders::MIGRATIONS,
+        recoveries::MIGRATIONS,
     ]
     .into_iter()
     .flatten()
@@ -69,8 +73,8 @@ impl PrepareError {
     }
 }
 
-/// Checks whose database it is and how new, then migrates it. A newer one is left untouched.
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
+/// Checks whose database it is and how new; gives its version, 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<u32, PrepareError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     let version: u32 = connection.query_row("PRAGMA user_version", [], |r| r.get(0))?;
     let application: i32 = connection.query_row("PRAGMA application_id", [], |r| r.get(0))?;
@@ -81,10 +85,21 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
     if version > LATEST {
         return Err(PrepareError::Newer(version));
     }
+    Ok(version)
+}
+
+/// How a handle that writes behaves.
+pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // FULL: an event that was acknowledged survives a power cut. WAL makes that one fsync a commit.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
-    )?;
+    )
+}
+
+/// Checks whose database it is and how new, then migrates it. A newer one is left untouched.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
+    let version = version(connection)?;
+    configure(connection)?;
     for next in version + 1..=LATEST {
         let step = connection.transaction()?;
         for migration in all().filter(|m| m.version == next) {

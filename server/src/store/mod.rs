@@ -14,6 +14,7 @@ mod migrations;
 mod placeholders;
 mod reader;
 mod recordings;
+mod recoveries;
 mod rooms;
 mod sessions;
 mod streams;
@@ -33,6 +34,7 @@ pub use events::{Appended, EventPage, NewEvent};
 pub use migrations::LATEST;
 pub use placeholders::{Added, BY_MODERATOR, Changed, Picks};
 pub use recordings::{Problem, RecordingProgress, RecordingRow};
+pub use recoveries::NewRecovery;
 pub use rooms::{RoomRow, RoomUpdate};
 pub use sessions::SessionRow;
 pub use streams::StreamRow;
@@ -51,8 +53,8 @@ pub struct Store {
 struct Inner {
     writer: writer::Writer,
     readers: reader::Readers,
-    /// Held for as long as the store is open: two servers must not number the same events.
-    _lock: std::fs::File,
+    /// Held for as long as the store is open: two servers must not number the same events. None beside a server.
+    _lock: Option<std::fs::File>,
     path: PathBuf,
 }
 
@@ -75,6 +77,33 @@ impl Store {
         let mut connection = Connection::open(&path).map_err(|e| OpenError::sqlite(&path, &e))?;
         make_private(&path);
         migrations::prepare(&mut connection).map_err(|e| e.at(&path))?;
+        Self::with(connection, Some(lock), path)
+    }
+
+    /// Opens the store of a folder that has one, also while a server uses it: for a command of the operator's that
+    /// numbers no events.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; there is no database in the folder, or a server of an older version uses it.
+    pub fn open_beside(data: &Path) -> Result<Self, OpenError> {
+        let path = data.join(FILE);
+        if !path.is_file() {
+            return Err(OpenError::Nothing { path: data.to_owned() });
+        }
+        match Self::open(data) {
+            Err(OpenError::InUse { .. }) => {}
+            other => return other,
+        }
+        let connection = Connection::open(&path).map_err(|e| OpenError::sqlite(&path, &e))?;
+        let found = migrations::version(&connection).map_err(|e| e.at(&path))?;
+        if found < LATEST {
+            return Err(OpenError::Older { path: data.to_owned() });
+        }
+        migrations::configure(&connection).map_err(|e| OpenError::sqlite(&path, &e))?;
+        Self::with(connection, None, path)
+    }
+
+    fn with(connection: Connection, lock: Option<std::fs::File>, path: PathBuf) -> Result<Self, OpenError> {
         let readers = reader::Readers::open(&path, 4).map_err(|e| OpenError::sqlite(&path, &e))?;
         let writer = writer::Writer::start(connection).map_err(|e| OpenError::Io { path: path.clone(), source: e })?;
         Ok(Self { inner: Arc::new(Inner { writer, readers, _lock: lock, path }) })

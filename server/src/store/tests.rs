@@ -145,6 +145,56 @@ async fn sessions_end_and_move() {
 }
 
 #[tokio::test]
+async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let a = person(&store, "a").await;
+    let keep = |account: &AccountId, hash: u8, tries| {
+        let (at, expires_at) = (WallTime(10), WallTime(20));
+        store.keep_recovery(NewRecovery { account: account.clone(), code_hash: [hash; 32], at, expires_at, tries })
+    };
+    let recover = |hash: u8, at| store.recover(a.id.clone(), [hash; 32], format!("new {hash}"), WallTime(at));
+    assert!(!keep(&AccountId::new(), 1, 3).await.unwrap(), "nobody's");
+    assert!(!recover(1, 11).await.unwrap(), "none was made");
+    // A newer one takes the place of the older one.
+    assert!(keep(&a.id, 1, 3).await.unwrap() && keep(&a.id, 2, 3).await.unwrap());
+    assert!(!recover(1, 11).await.unwrap());
+    assert!(!recover(2, 20).await.unwrap(), "too old");
+    store.create_session([1; 32], a.id.clone(), WallTime(10), WallTime(90)).await.unwrap();
+    assert!(recover(2, 19).await.unwrap());
+    assert_eq!(store.password(a.id.clone()).await.unwrap().as_deref(), Some("new 2"));
+    assert!(store.session([1; 32], WallTime(19)).await.unwrap().is_none());
+    assert!(!recover(2, 19).await.unwrap(), "it was used");
+    // Wrong ones use it up.
+    assert!(keep(&a.id, 4, 2).await.unwrap());
+    assert!(!recover(5, 11).await.unwrap() && !recover(5, 11).await.unwrap() && !recover(4, 11).await.unwrap());
+    assert_eq!(store.password(a.id).await.unwrap().as_deref(), Some("new 2"));
+}
+
+/// A command of the operator's works while the server runs, and where none ever ran it says so.
+#[tokio::test]
+async fn a_store_is_opened_beside_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = Store::open_beside(folder.path()).unwrap_err();
+    assert!(matches!(nothing, OpenError::Nothing { .. }) && nothing.to_string().contains("--data"), "{nothing}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "and nothing was made");
+    let server = Store::open(folder.path()).unwrap();
+    let a = person(&server, "a").await;
+    let beside = Store::open_beside(folder.path()).unwrap();
+    let (at, expires_at) = (WallTime(10), WallTime(20));
+    let new = NewRecovery { account: a.id.clone(), code_hash: [1; 32], at, expires_at, tries: 1 };
+    assert!(beside.keep_recovery(new).await.unwrap());
+    beside.close().await;
+    assert!(server.recover(a.id, [1; 32], "new".into(), WallTime(11)).await.unwrap());
+    // While an older server runs, the database is not brought to a newer format under it.
+    let connection = Connection::open(folder.path().join(FILE)).unwrap();
+    connection.pragma_update(None, "user_version", LATEST - 1).unwrap();
+    drop(connection);
+    let older = Store::open_beside(folder.path()).unwrap_err();
+    assert!(matches!(older, OpenError::Older { .. }), "{older}");
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let id: AccountId = {
@@ -326,6 +376,11 @@ async fn every_older_version_migrates() {
             assert_eq!(store.room_words(row.id.clone(), 9).await.unwrap().0, ["旧房间"]);
             assert!(store.is_trusted(row.owner.id.clone()).await.unwrap());
         }
+        let (owner, at) = (row.owner.id.clone(), WallTime(1_700_000_001_000));
+        assert!(!store.recover(owner.clone(), [2; 32], "wrong".into(), at).await.unwrap());
+        let recovered = store.recover(owner.clone(), [1; 32], "new".into(), at).await.unwrap();
+        let password = store.password(owner).await.unwrap();
+        assert_eq!((recovered, password.as_deref() == Some("new")), (version >= 6, version >= 6));
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

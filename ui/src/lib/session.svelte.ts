@@ -1,6 +1,6 @@
 /** Who is logged in, and the dialog that asks. */
 import { backend } from "./backend";
-import type { AccountView, ServerInfo } from "./generated/protocol";
+import type { AccountView, RecoveryRequest, ServerInfo } from "./generated/protocol";
 import { i18n } from "./i18n/index.svelte";
 import { toasts } from "./toasts.svelte";
 
@@ -8,8 +8,8 @@ class Session {
   account = $state<AccountView | null>(null);
   /** It is known who is logged in. */
   known = $state(false);
-  /** The log-in dialog is open, for which of the two. */
-  asking = $state<"log_in" | "sign_up" | undefined>(undefined);
+  /** The log-in dialog is open, for which of the three. */
+  asking = $state<"log_in" | "sign_up" | "recover" | undefined>(undefined);
   server = $state<ServerInfo | undefined>(undefined);
   /** The app behind the window could not start: nothing else works. */
   fatal = $state<unknown>();
@@ -39,6 +39,12 @@ class Session {
   async open(create: boolean, name: string, password: string): Promise<void> {
     this.account = create ? await backend.signUp(name, password) : await backend.logIn(name, password);
     this.asking = undefined;
+  }
+
+  /** Sets a new password with a code of the operator's, and logs in with it. */
+  async recover(request: RecoveryRequest): Promise<void> {
+    await backend.request("POST", "/recovery", request);
+    await this.open(false, request.name, request.password);
   }
 
   constructor() {

@@ -223,6 +223,20 @@ export const en: Catalogue = {
   account_setup_done: "You are the operator now",
   account_registration_closed: "The operator has closed registration.",
 
+  account_forgot: "Forgot the password?",
+  account_recover_title: "Set a new password",
+  account_recover_text: "Ask the operator of this server for a recovery code. It sets a new password once.",
+  account_recover_code: "Recovery code",
+  account_recover_code_missing: "Enter the code that the operator gave you.",
+
+  recovery_title: "Somebody lost their password",
+  recovery_text:
+    "Make a code for their account and give it to them on a way that you trust. Make sure that it is really them: with it the account is theirs.",
+  recovery_name: "Name of the account",
+  recovery_make: "Make a recovery code",
+  recovery_made: "{name} sets a new password with this code, once, until {date}, {time}. It is shown only now.",
+  recovery_nobody: "There is no account of this name. Check how it is written.",
+
   security_title: "Security",
   security_password: "Change the password…",
   security_password_title: "Change the password",
@@ -623,6 +637,8 @@ export const en: Catalogue = {
   problem_too_many: "There are more than {max} {field}. Remove some.",
   problem_password_short: "The password is too short. Take {min} characters or more.",
   problem_password_wrong: "The present password is wrong. Try again.",
+  problem_recovery_wrong:
+    "The name or the recovery code is wrong, or the code was used or is too old. Ask the operator for another one.",
   problem_password_none: "This account has no password: the app that hosts the server is logged in by itself.",
   problem_password_long: "The password is too long. Take a shorter one.",
   problem_too_often: "That was too often. Try again in {seconds} s.",

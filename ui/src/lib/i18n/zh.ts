@@ -221,6 +221,19 @@ export const zh = {
   account_registration_closed: "站长关闭了注册。",
 
   // Own rooms
+  account_forgot: "忘记密码？",
+  account_recover_title: "设置新密码",
+  account_recover_text: "请向站长要一个恢复码。用它可以重设一次密码。",
+  account_recover_code: "恢复码",
+  account_recover_code_missing: "请输入站长给你的恢复码。",
+
+  recovery_title: "帮人找回密码",
+  recovery_text: "为对方的账号生成恢复码，再用可靠的方式交给对方。请先确认是本人：拿到恢复码就能用这个账号。",
+  recovery_name: "账号名字",
+  recovery_make: "生成恢复码",
+  recovery_made: "{name} 可以用这个恢复码重设一次密码，有效期到 {date} {time}。它只显示这一次。",
+  recovery_nobody: "没有叫这个名字的账号，请检查写法。",
+
   security_title: "安全",
   security_password: "修改密码…",
   security_password_title: "修改密码",
@@ -578,6 +591,7 @@ export const zh = {
   problem_too_many: "{field}超过了 {max} 个，请去掉一些。",
   problem_password_short: "密码太短，至少要 {min} 个字符。",
   problem_password_wrong: "现在的密码不对，请再试一次。",
+  problem_recovery_wrong: "名字或恢复码不对，或者恢复码已经用过、过期了。请再向站长要一个。",
   problem_password_none: "这个账号没有密码：开着服务器的应用会自己登录。",
   problem_password_long: "密码太长了，请换一个短些的。",
   problem_too_often: "太频繁了，请 {seconds} 秒后再试。",
