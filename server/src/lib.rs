@@ -7,6 +7,7 @@ pub mod absence;
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod ballot;
 pub mod clock;
 pub mod config;

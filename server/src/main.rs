@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use mujian_protocol::WallTime;
 use mujian_protocol::api::RecoveryCode;
+use mujian_server::backup;
 use mujian_server::config::Config;
 use mujian_server::store::Store;
 use mujian_server::{Server, StartError};
@@ -40,13 +41,26 @@ struct Options {
     log_format: LogFormat,
 }
 
-/// What to do instead of serving. Each works while the server runs.
+/// What to do instead of serving.
 #[derive(Subcommand)]
 enum Order {
     /// Make a code with which who lost their password sets a new one; it goes to stdout
     Recover {
         /// The account's name
         name: String,
+    },
+    /// Back the data folder up: the database and all recordings and placeholders, as they are at one moment
+    Backup {
+        /// The backup, a folder that is made; or a folder that is there, in which it is named by the time
+        target: PathBuf,
+    },
+    /// Put a backup into a data folder that is empty or not there, and that no server uses
+    Restore {
+        /// The backup
+        backup: PathBuf,
+        /// Put what is in the data folder aside, into a folder of its own inside it
+        #[arg(long)]
+        replace: bool,
     },
 }
 
@@ -69,6 +83,10 @@ const EXAMPLES: &str = "Examples:
       any free ports; the line \"ready ...\" tells which
   mujian-server recover Anna --data /var/lib/mujian
       a code with which Anna sets a new password, once, within a day
+  mujian-server backup /mnt/backups --data /var/lib/mujian
+      /mnt/backups/mujian-backup-DATE-TIME, also while the server runs
+  mujian-server restore /mnt/backups/mujian-backup-20260401-040000 --data new
+      the server as it was then; start it with --data new
 
 While the server has no operator, it prints a set-up code when it starts. Who
 enters it on the account page becomes its operator.
@@ -122,8 +140,11 @@ async fn run(options: Options) -> Result<ExitCode, StartError> {
         None => Config::default(),
     };
     config.data = options.data.unwrap_or(config.data);
-    if let Some(Order::Recover { name }) = &options.command {
-        return recover(&config.data, name).await;
+    match &options.command {
+        None => {}
+        Some(Order::Recover { name }) => return recover(&config.data, name).await,
+        Some(Order::Backup { target }) => return Ok(back_up(&config.data, target)),
+        Some(Order::Restore { backup, replace }) => return Ok(restore(backup, &config.data, *replace)),
     }
     config.http = options.http.unwrap_or(config.http);
     config.rtmp = options.rtmp.unwrap_or(config.rtmp);
@@ -176,6 +197,34 @@ async fn recover(data: &Path, name: &str) -> Result<ExitCode, StartError> {
     );
     println!("{code}");
     Ok(ExitCode::SUCCESS)
+}
+
+fn back_up(data: &Path, target: &Path) -> ExitCode {
+    told(backup::make(data, target, WallTime::now()).map(|made| {
+        let backup::Made { path, files, bytes, schema } = made;
+        println!("backup={} files={files} bytes={bytes} format={schema}", path.display());
+    }))
+}
+
+fn restore(backup: &Path, data: &Path, replace: bool) -> ExitCode {
+    told(backup::restore(backup, data, replace, WallTime::now()).map(|restored| {
+        let backup::Restored { made_at, files, bytes, aside } = restored;
+        if let Some(aside) = aside {
+            eprintln!("What was in the folder before is in {} now.", aside.display());
+        }
+        eprintln!("{} is as it was on {}. Start the server with it.", data.display(), moment(made_at));
+        println!("restored={} files={files} bytes={bytes}", data.display());
+    }))
+}
+
+fn told(done: Result<(), backup::BackupError>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mujian-server: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 /// A time as operators read it, to the minute.

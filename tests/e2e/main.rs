@@ -5,6 +5,7 @@ mod accessible;
 mod account;
 mod app;
 mod away;
+mod backup;
 mod cli;
 mod corpus;
 mod evening;

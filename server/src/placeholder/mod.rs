@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use job::run as run_worker;
 pub use shelf::{NewPlaceholder, Placeholders, RoomShelf, ShelfError};
+pub(crate) use shelf::{POSTER, is_kept};
 pub use sniff::HEAD;
 
 /// Why a file cannot be a placeholder.

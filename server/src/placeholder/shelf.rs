@@ -31,7 +31,12 @@ const DANMAKU: u32 = 60;
 /// Names of files beside a placeholder's forms.
 const FILE: &str = "file";
 const SOUND: &str = "sound";
-const POSTER: &str = "poster.jpg";
+pub(crate) const POSTER: &str = "poster.jpg";
+
+/// Whether a file in a placeholder's folder belongs to it, and is not one that is being made.
+pub(crate) fn is_kept(name: &str) -> bool {
+    [FILE, SOUND, POSTER].contains(&name) || (name.ends_with(".tape") && !name.starts_with('.'))
+}
 
 /// Something could not be done with a shelf.
 #[derive(Debug, thiserror::Error)]

@@ -20,6 +20,9 @@ pub(super) struct Migration {
 /// The version that this program writes.
 pub const LATEST: u32 = 6;
 
+/// The version that brought recordings.
+pub(super) const RECORDINGS: u32 = 3;
+
 /// The version that brought placeholders.
 pub(super) const PLACEHOLDERS: u32 = 4;
 

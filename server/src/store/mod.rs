@@ -17,6 +17,7 @@ mod recordings;
 mod recoveries;
 mod rooms;
 mod sessions;
+pub mod snapshot;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,9 @@ pub use sessions::SessionRow;
 pub use streams::StreamRow;
 
 /// Name of the database in the data folder.
-const FILE: &str = "mujian.db";
+pub const FILE: &str = "mujian.db";
 /// Name of the file whose lock says that a server uses the folder.
-const LOCK: &str = "server.lock";
+pub const LOCK: &str = "server.lock";
 
 /// The store; cheap to clone.
 #[derive(Clone)]

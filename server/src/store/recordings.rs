@@ -9,7 +9,7 @@ use super::migrations::Migration;
 use super::{Store, StoreError, events};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 3,
+    version: super::migrations::RECORDINGS,
     sql: "
         CREATE TABLE recordings (
             -- The stream's id.
