@@ -10,7 +10,7 @@ use mujian_protocol::WallTime;
 use mujian_protocol::api::RecoveryCode;
 use mujian_server::backup;
 use mujian_server::config::Config;
-use mujian_server::store::Store;
+use mujian_server::store::{Hand, Store};
 use mujian_server::{Server, StartError};
 
 /// Mujian's server: takes streams by RTMP, shows them to viewers in the app, in browsers and in
@@ -182,8 +182,9 @@ async fn run(options: Options) -> Result<ExitCode, StartError> {
 /// Makes a recovery code: alone on stdout, what it is for on stderr.
 async fn recover(data: &Path, name: &str) -> Result<ExitCode, StartError> {
     let store = Store::open_beside(data)?;
+    let hand = Hand { by: None, at: WallTime::now() };
     let code = match store.account_by_name(mujian_server::text::name_key(name)).await? {
-        Some(row) => mujian_server::account::make_recovery(&store, &row.account.id, WallTime::now()).await?,
+        Some(row) => mujian_server::account::make_recovery(&store, &row.account.id, hand).await?,
         None => None,
     };
     store.close().await;

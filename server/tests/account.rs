@@ -167,7 +167,8 @@ async fn a_code_is_not_found_by_trying() {
     let token = site.person("Anna").await;
     let id = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
     let app = site.server.as_ref().unwrap().app();
-    let made = mujian_server::account::make_recovery(&app.store, &id, app.clock.wall()).await.unwrap().unwrap();
+    let hand = mujian_server::store::Hand { by: None, at: app.clock.wall() };
+    let made = mujian_server::account::make_recovery(&app.store, &id, hand).await.unwrap().unwrap();
     for _ in 0..10 {
         assert_eq!(recover(&site, "Anna", "WRNG-WRNG-WRNG-WRNG", NEW).await.0, 401);
     }
@@ -194,4 +195,53 @@ async fn no_session_is_begun_with_a_password_that_was_changed_meanwhile() {
     assert!(app.store.session([7; 32], now).await.unwrap().is_none());
     let stands = app.store.password(id.clone()).await.unwrap().unwrap();
     assert!(app.store.create_session_by(stands, [7; 32], id, now, later).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_operators_and_moderators_do_is_in_the_log_for_the_operator() {
+    let site = site_with(|c| c.print_setup_code = true).await;
+    let (host, anna) = (site.person("host").await, site.person("Anna").await);
+    let id = site.get("/me", Some(&anna)).await.1["id"].as_str().unwrap().to_owned();
+    let setup = site.server.as_ref().unwrap().setup_code().unwrap();
+    assert_eq!(site.post("/setup", Some(&host), json!({"code": setup})).await.0, 200);
+    let call = async |method: Method, path: String, token: &str, body: Value| {
+        site.call(method, &path, Some(token), Some(body)).await.0.as_u16()
+    };
+    assert_eq!(call(Method::PATCH, format!("/accounts/{id}"), &host, json!({"role": "moderator"})).await, 200);
+    assert_eq!(call(Method::PUT, format!("/accounts/{id}/trust"), &host, json!({"trusted": true})).await, 204);
+    assert_eq!(call(Method::POST, format!("/accounts/{id}/recovery"), &host, json!({})).await, 201);
+    let room = site.room(&anna).await["id"].as_str().unwrap().to_owned();
+    // Of one's own room nothing is told, nor of looking; what is done to another's room is, also what fails.
+    assert_eq!(call(Method::PATCH, format!("/rooms/{room}"), &anna, json!({"title": "mine"})).await, 200);
+    assert_eq!(site.get(&format!("/rooms/{room}/publishers"), Some(&host)).await.0, 200);
+    assert_eq!(site.get(&format!("/rooms/{room}/owner"), Some(&host)).await.0, 200);
+    assert_eq!(call(Method::PATCH, format!("/rooms/{room}"), &host, json!({"title": "theirs"})).await, 200);
+    assert_eq!(call(Method::POST, format!("/rooms/{room}/end"), &host, json!({})).await, 409);
+    // Who may not do something leaves nothing behind.
+    assert_eq!(call(Method::POST, format!("/accounts/{id}/recovery"), &anna, json!({})).await, 403);
+
+    assert_eq!(site.get("/audit", None).await.0, 401);
+    assert_eq!(site.get("/audit", Some(&anna)).await.0, 403);
+    let (status, page) = site.get("/audit", Some(&host)).await;
+    assert_eq!((status.as_u16(), &page["more"]), (200, &json!(false)));
+    let entries = page["entries"].as_array().unwrap();
+    let told: Vec<(&str, &str)> = entries
+        .iter()
+        .map(|e| (e["action"]["action"].as_str().unwrap(), e["action"]["call"].as_str().unwrap_or_default()))
+        .collect();
+    let expected = [
+        ("room_called", "POST /rooms/{room}/end"),
+        ("room_called", "PATCH /rooms/{room}"),
+        ("room_called", "GET /rooms/{room}/owner"),
+        ("recovery_made", ""),
+        ("trust_changed", ""),
+        ("role_changed", ""),
+        ("became_operator", ""),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((&entries[0]["by"]["name"], &entries[0]["account"]["name"]), (&json!("host"), &json!("Anna")));
+    assert_eq!((&entries[0]["room"], &entries[0]["number"]), (&json!(room), &json!(7)));
+    assert_eq!(entries[5]["action"], json!({"action": "role_changed", "from": "viewer", "to": "moderator"}));
+    let (_, page) = site.get("/audit?before=2", Some(&host)).await;
+    assert_eq!(page["entries"].as_array().unwrap().len(), 1);
 }

@@ -320,7 +320,7 @@ async fn rooms_can_be_for_streamers_only() {
     assert_eq!((status.as_u16(), code(&body)), (403, "forbidden"));
     let app = site.server.as_ref().unwrap().app();
     let id = site.call(Method::GET, "/me", Some(&viewer), None).await.1["id"].as_str().unwrap().parse().unwrap();
-    app.store.set_role(id, mujian_protocol::api::Role::Streamer).await.unwrap();
+    app.store.set_role(id, mujian_protocol::api::Role::Streamer, None).await.unwrap();
     assert_eq!(site.post("/rooms", Some(&viewer), json!({"title": "t"})).await.0, 201);
 }
 

@@ -25,7 +25,7 @@ async fn stand() -> (Site, String, String) {
     let room = site.room(&token).await["id"].as_str().unwrap().to_owned();
     let account = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
     // Trusted: what these tests are about is not who judges.
-    assert!(site.server.as_ref().unwrap().app().store.set_trusted(account, true).await.unwrap());
+    assert!(site.server.as_ref().unwrap().app().store.set_trusted(account, true, None).await.unwrap());
     (site, token, room)
 }
 
@@ -276,7 +276,7 @@ async fn words_and_people_judge_and_the_default_stands_in() {
     let store = &site.server.as_ref().unwrap().app().store;
     let id = |view: &Value| view["id"].as_str().unwrap().to_owned();
     let judge_id = id(&site.get("/me", Some(&judge)).await.1);
-    store.set_role(judge_id.parse().unwrap(), mujian_protocol::api::Role::Moderator).await.unwrap();
+    store.set_role(judge_id.parse().unwrap(), mujian_protocol::api::Role::Moderator, None).await.unwrap();
 
     // Words alone are judged by the list, wherever they stand.
     let (_, good) = upload(&site, &other, &room, "name=n&text=Back%20soon", "", Vec::new()).await;
@@ -387,7 +387,7 @@ async fn a_moderator_looks_at_other_words_anew_and_may_take_down_the_old_ones() 
     let room = site.room(&other).await["id"].as_str().unwrap().to_owned();
     let judge_id = site.get("/me", Some(&judge)).await.1["id"].as_str().unwrap().parse().unwrap();
     let store = &site.server.as_ref().unwrap().app().store;
-    store.set_role(judge_id, mujian_protocol::api::Role::Moderator).await.unwrap();
+    store.set_role(judge_id, mujian_protocol::api::Role::Moderator, None).await.unwrap();
     let (_, view) = upload(&site, &other, &room, "name=n", "image/svg+xml", SVG.to_vec()).await;
     let id = view["id"].as_str().unwrap().to_owned();
     let verdict = format!("/review/placeholders/{id}/verdict");

@@ -282,7 +282,7 @@ async fn who_leaves_is_replaced_by_the_placeholder_that_is_seen_and_heard() {
     let id = room["id"].as_str().unwrap();
     let app = site.server.as_ref().unwrap().app();
     let account = site.get("/me", Some(&owner)).await.1["id"].as_str().unwrap().parse().unwrap();
-    app.store.set_trusted(account, true).await.unwrap();
+    app.store.set_trusted(account, true, None).await.unwrap();
     // A blue picture with a tone.
     let file = site.data.path().join("blue.mp4");
     let made = Command::new("ffmpeg")

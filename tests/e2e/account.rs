@@ -119,6 +119,10 @@ async fn the_operator_lets_somebody_set_a_new_password_who_lost_theirs() -> Resu
     browser.visible(anna, "role=heading[name='Anna']", SOON).await?;
     assert_eq!(asks_who(&mut browser, anna).await?, 200);
     assert_eq!(server.call("GET", "/me", Some(&lost), None).await?.0, 401, "whoever was logged in is not any more");
+    // The operator finds it in the log.
+    browser.click(olga, "role=button[name='Show the log']").await?;
+    browser.visible(olga, "text=Olga made a recovery code for Anna.", SOON).await?;
+    browser.visible(olga, "text=Olga became the operator with the set-up code.", SOON).await?;
     let again = json!({"name": "Anna", "code": code, "password": OLD});
     assert_eq!(server.call("POST", "/recovery", None, Some(again)).await?.0, 401, "it is good once");
     Ok(())

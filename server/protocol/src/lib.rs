@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod ballot;
 pub mod error;
 pub mod ids;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, ballot, error, placeholder, replay, room, studio};
+use crate::{api, app, audit, ballot, error, placeholder, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -81,6 +81,7 @@ pub fn declarations() -> String {
     all.add::<placeholder::ReviewItem>();
     all.add::<placeholder::VerdictRequest>();
     all.add::<placeholder::TrustRequest>();
+    all.add::<audit::AuditPage>();
     // The room socket.
     all.add::<room::ClientMessage>();
     all.add::<room::ServerMessage>();

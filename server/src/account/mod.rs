@@ -19,7 +19,7 @@ pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
 
 use crate::clock::Clock;
-use crate::store::{Account, AccountRow, NewAccount, NewRecovery, Store, StoreError};
+use crate::store::{Account, AccountRow, Hand, NewAccount, NewRecovery, Store, StoreError};
 use crate::text;
 
 /// A session ends so long after it was last used.
@@ -290,19 +290,19 @@ impl Accounts {
     }
 }
 
-/// Makes a code that sets an account's password once; an older one ends. None: there is no such account.
+/// Makes a code that sets an account's password once; an older one ends. `hand`: who makes it. None: there is no such account.
 ///
 /// # Errors
 /// The database failed.
 pub async fn make_recovery(
     store: &Store,
     account: &AccountId,
-    at: WallTime,
+    hand: Hand,
 ) -> Result<Option<RecoveryCode>, StoreError> {
     let code = code::Recovery::new();
-    let expires_at = after(at, RECOVERY_LIFE);
+    let expires_at = after(hand.at, RECOVERY_LIFE);
     let (account, code_hash) = (account.clone(), code.hash(account));
-    let new = NewRecovery { account, code_hash, at, expires_at, tries: RECOVERY_TRIES };
+    let new = NewRecovery { account, code_hash, hand, expires_at, tries: RECOVERY_TRIES };
     let kept = store.keep_recovery(new).await?;
     Ok(kept.then(|| RecoveryCode { code: code.reveal(), expires_at }))
 }

@@ -10,6 +10,7 @@ use mujian_protocol::api::{
     AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest, SessionView,
     SetupRequest,
 };
+use mujian_protocol::audit::{AuditAction, AuditPage};
 use mujian_protocol::{AccountId, ApiError, ErrorCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +19,7 @@ use super::extract::{Asked, Body, Caller, InPath, Peer, bearer};
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::limit::address_key;
-use crate::store::RoleChange;
+use crate::store::{Account, Concerned, Hand, RoleChange};
 use crate::text;
 
 /// Makes an account, and a session for it.
@@ -36,7 +37,9 @@ pub(super) async fn sign_up(
     Body(ask): Body<Credentials>,
 ) -> Answer<(StatusCode, Json<SessionView>)> {
     // The first account may always be made: it becomes the operator's, who makes those of others from then on.
-    if !app.config.registration_open && app.setup.code().is_none() && !by_operator(&app, &headers).await? {
+    let closed = !app.config.registration_open && app.setup.code().is_none();
+    let operator = if closed { operator_of(&app, &headers).await? } else { None };
+    if closed && operator.is_none() {
         return Err(Failure::new(
             ErrorCode::RegistrationClosed,
             "New accounts are closed on this server. Ask its operator for one.",
@@ -48,14 +51,19 @@ pub(super) async fn sign_up(
         .map_err(|wait| Failure::too_often("Too many accounts were made from this address.", wait))?;
     let session = app.accounts.sign_up(&app.store, &app.clock, &ask).await?;
     tracing::info!(account = %session.account.id, "An account was made.");
+    if let Some(operator) = operator {
+        let hand = Hand { by: Some(operator.id), at: app.clock.wall() };
+        let on = Concerned { account: Some(session.account.id.clone()), room: None };
+        app.store.note_audit(hand, AuditAction::AccountMade, on).await?;
+    }
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-/// Whether an operator calls.
-async fn by_operator(app: &App, headers: &HeaderMap) -> Answer<bool> {
-    let Some(token) = bearer(headers) else { return Ok(false) };
+/// The operator, if one calls.
+async fn operator_of(app: &App, headers: &HeaderMap) -> Answer<Option<Account>> {
+    let Some(token) = bearer(headers) else { return Ok(None) };
     let session = app.accounts.session(&app.store, &app.clock, token).await?;
-    Ok(session.is_some_and(|(account, _)| account.role == Role::Operator))
+    Ok(session.map(|(account, _)| account).filter(|account| account.role == Role::Operator))
 }
 
 /// Begins a session.
@@ -217,7 +225,7 @@ pub(super) async fn change(
     operators_only(&caller)?;
     let unknown = || Failure::new(ErrorCode::NotFound, "There is no such account.");
     let id: AccountId = account.parse().map_err(|_| unknown())?;
-    match app.store.set_role(id, patch.role).await? {
+    match app.store.set_role(id, patch.role, Some(caller.hand(&app))).await? {
         RoleChange::Done(account) => {
             tracing::info!(account = %account.id, role = ?account.role, by = %caller.account.id, "A role was changed.");
             Ok(Json(account.view()))
@@ -227,6 +235,32 @@ pub(super) async fn change(
             Err(Failure::new(ErrorCode::Conflict, "This is the only operator. Make another account operator first."))
         }
     }
+}
+
+/// Entries of one answer.
+const AUDIT_PAGE: u32 = 100;
+
+/// Where to go on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditQuery {
+    /// Only entries of a smaller number.
+    before: Option<u64>,
+}
+
+/// What moderators and operators did, newest first, for the operator.
+#[utoipa::path(get, path = "/audit", tag = "server", params(AuditQuery), security(("session" = [])), responses(
+    (status = 200, description = "The entries", body = AuditPage),
+    (status = 403, description = "The caller is not the operator", body = ApiError),
+))]
+pub(super) async fn audit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Asked(query): Asked<AuditQuery>,
+) -> Answer<Json<AuditPage>> {
+    operators_only(&caller)?;
+    Ok(Json(app.store.audit(query.before, AUDIT_PAGE).await?))
 }
 
 /// Makes a code with which who lost their password sets a new one. Codes that were made before for the account end.
@@ -244,7 +278,7 @@ pub(super) async fn make_recovery(
     operators_only(&caller)?;
     let unknown = || Failure::new(ErrorCode::NotFound, "There is no such account.");
     let id: AccountId = account.parse().map_err(|_| unknown())?;
-    let code = crate::account::make_recovery(&app.store, &id, app.clock.wall()).await?.ok_or_else(unknown)?;
+    let code = crate::account::make_recovery(&app.store, &id, caller.hand(&app)).await?.ok_or_else(unknown)?;
     tracing::info!(account = %id, by = %caller.account.id, "A recovery code was made.");
     Ok((StatusCode::CREATED, Json(code)))
 }
@@ -294,7 +328,7 @@ pub(super) async fn set_up(
     if !app.setup.matches(&ask.code) {
         return Err(wrong());
     }
-    let operator = app.store.make_first_operator(caller.account.id.clone()).await?;
+    let operator = app.store.make_first_operator(caller.account.id.clone(), app.clock.wall()).await?;
     app.setup.disarm();
     match operator {
         Some(operator) if operator.id == caller.account.id => {

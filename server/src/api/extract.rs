@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use mujian_protocol::api::Role;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::Failure;
 use crate::account::TokenHash;
 use crate::app::App;
-use crate::store::Account;
+use crate::store::{Account, Hand};
 
 /// A body of JSON.
 pub struct Body<T>(pub T);
@@ -109,6 +109,8 @@ pub struct Caller {
     pub account: Account,
     /// Of which session.
     pub session: TokenHash,
+    /// What: method and path, as the description of the calls has them.
+    pub call: String,
 }
 
 impl Caller {
@@ -116,6 +118,18 @@ impl Caller {
     #[must_use]
     pub fn is_operator(&self) -> bool {
         self.account.role == Role::Operator
+    }
+
+    /// As whose act the log knows what this call does.
+    #[must_use]
+    pub fn hand(&self, app: &App) -> Hand {
+        Hand { by: Some(self.account.id.clone()), at: app.clock.wall() }
+    }
+
+    /// Whether the call only looks.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        self.call.starts_with("GET ")
     }
 }
 
@@ -134,7 +148,9 @@ impl FromRequestParts<Arc<App>> for Caller {
         let token = bearer(&parts.headers).ok_or_else(Failure::unauthenticated)?;
         let session = app.accounts.session(&app.store, &app.clock, token).await?;
         let (account, session) = session.ok_or_else(Failure::unauthenticated)?;
-        Ok(Self { account, session })
+        let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        Ok(Self { account, session, call: format!("{} {path}", parts.method) })
     }
 }
 

@@ -47,6 +47,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/accounts", post(accounts::sign_up).get(accounts::find))
         .route("/accounts/{account}", patch(accounts::change))
         .route("/accounts/{account}/recovery", post(accounts::make_recovery))
+        .route("/audit", get(accounts::audit))
         .route("/recovery", post(accounts::recover))
         .route("/sessions", post(accounts::log_in))
         .route("/sessions/others", delete(accounts::log_out_elsewhere))

@@ -15,6 +15,7 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         accounts::find,
         accounts::change,
         accounts::log_in,
+        accounts::audit,
         accounts::make_recovery,
         accounts::recover,
         accounts::log_out,

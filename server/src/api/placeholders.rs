@@ -32,7 +32,6 @@ use crate::placeholder::{NewPlaceholder, ShelfError, check_upload, said};
 use crate::rooms::Room;
 use crate::slate::tape::{self, Tape};
 use crate::slate::{SOUND_RATE, SlateLoop, Theme};
-use crate::store::BY_MODERATOR;
 use crate::text;
 
 /// An upload that sends nothing for so long is given up.
@@ -504,7 +503,7 @@ pub(super) async fn verdict(
     JsonBody(verdict): JsonBody<VerdictRequest>,
 ) -> Answer<StatusCode> {
     reviewer(&caller)?;
-    let item = app.store.placeholder(placeholder.clone()).await?.ok_or(ShelfError::Unknown)?;
+    let item = app.store.placeholder(placeholder).await?.ok_or(ShelfError::Unknown)?;
     let can = match &item.placeholder.state {
         PlaceholderState::Waiting | PlaceholderState::Ready => true,
         PlaceholderState::Refused { code, .. } => *code == RefusalCode::Moderator,
@@ -519,17 +518,15 @@ pub(super) async fn verdict(
     }
     let reason = text::line(verdict.reason.as_deref().unwrap_or_default(), 0, 200)
         .map_err(|e| invalid(Field::Reason, "reason", e))?;
-    let refusal = (!verdict.allow).then(|| {
-        let why = if reason.is_empty() { "A moderator refused it.".into() } else { format!("{BY_MODERATOR}{reason}") };
-        (RefusalCode::Moderator, why)
-    });
-    if !app.store.judge_placeholder(placeholder, verdict.digest, refusal).await? {
+    let (id, room) = (item.placeholder.id.clone(), item.room.clone());
+    let refused = (!verdict.allow).then_some(reason);
+    if !app.store.review_placeholder(item, verdict.digest, refused, caller.hand(&app)).await? {
         return Err(Failure::new(ErrorCode::Conflict, "It was changed since you looked at it. Look at it again.")
             .about(Problem::Outdated));
     }
-    tracing::info!(placeholder = %item.placeholder.id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
-    if let Some(room) = app.rooms.held(&item.room) {
-        room.shelf.renewed(&item.placeholder.id).await?;
+    tracing::info!(placeholder = %id, by = %caller.account.id, allow = verdict.allow, "A placeholder was judged.");
+    if let Some(room) = app.rooms.held(&room) {
+        room.shelf.renewed(&id).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -550,7 +547,7 @@ pub(super) async fn trust(
     if !caller.is_operator() {
         return Err(Failure::new(ErrorCode::Forbidden, "Only the operator says whom the server trusts."));
     }
-    if app.store.set_trusted(account, ask.trusted).await? {
+    if app.store.set_trusted(account, ask.trusted, Some(caller.hand(&app))).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Failure::new(ErrorCode::NotFound, "There is no such account."))

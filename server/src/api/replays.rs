@@ -16,6 +16,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Caller, InPath, RoomPath, bearer};
+use super::rooms::note_call;
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::replay::plan::{Plan, Span};
@@ -168,6 +169,9 @@ pub(super) async fn delete(
     }
     if row.ended_at.is_none() {
         return Err(serve::still_made());
+    }
+    if row.owner != caller.account.id {
+        note_call(&app, &row.room, row.owner.clone(), &caller).await?;
     }
     app.keeper.delete(&row).await?;
     app.shelf.forget(&row.id);

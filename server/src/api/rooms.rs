@@ -14,9 +14,10 @@ use mujian_protocol::api::{
     CATEGORY_MAX, NewRoom, OwnedRoom, RefusedPublisher, Role, RoomPatch, RoomView, TAG_MAX, TAGS_MAX, TITLE_MAX,
     WaitingPublisher, WatchToken,
 };
+use mujian_protocol::audit::AuditAction;
 use mujian_protocol::ballot::BallotSettings;
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, EventId, Stage};
-use mujian_protocol::{ApiError, ErrorCode, Field, Problem, RoomId};
+use mujian_protocol::{AccountId, ApiError, ErrorCode, Field, Problem, RoomId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -26,7 +27,7 @@ use super::{Answer, Failure, layers};
 use crate::app::App;
 use crate::room::socket;
 use crate::rooms::{Room, owned};
-use crate::store::{RoomRow, RoomUpdate};
+use crate::store::{Concerned, RoomRow, RoomUpdate};
 use crate::text::{self, TextError};
 
 /// Most rooms in one answer.
@@ -110,11 +111,26 @@ pub(super) async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {
 /// The room, if the caller owns it or runs the server.
 pub(super) async fn find_own(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
     let room = find(app, id).await?;
-    if room.row().owner.id == caller.account.id || caller.is_operator() {
+    let owner = room.row().owner.id;
+    if owner == caller.account.id {
+        Ok(room)
+    } else if caller.is_operator() {
+        note_call(app, id, owner, caller).await?;
         Ok(room)
     } else {
         Err(Failure::new(ErrorCode::Forbidden, "This room belongs to somebody else.").about(Problem::NotYours))
     }
+}
+
+/// Puts into the log that the operator calls something on another's room. What only looks is left out, unless it is the
+/// stream key that is looked at.
+pub(super) async fn note_call(app: &App, room: &RoomId, owner: AccountId, caller: &Caller) -> Answer<()> {
+    if caller.only_looks() && !caller.call.ends_with("/owner") {
+        return Ok(());
+    }
+    let on = Concerned { account: Some(owner), room: Some(room.clone()) };
+    let action = AuditAction::RoomCalled { call: caller.call.clone() };
+    Ok(app.store.note_audit(caller.hand(app), action, on).await?)
 }
 
 /// A room of the caller's own, named in the address.
@@ -180,7 +196,7 @@ pub(super) async fn create(
     })?;
     if caller.account.role == Role::Viewer {
         // Who has a room is a streamer from then on, also where rooms are closed later.
-        app.store.set_role(caller.account.id.clone(), Role::Streamer).await?;
+        app.store.set_role(caller.account.id.clone(), Role::Streamer, None).await?;
     }
     tracing::info!(room = %row.id, owner = %row.owner.id, "A room was made.");
     Ok((StatusCode::CREATED, Json(as_owner(&app, &way, &row))))

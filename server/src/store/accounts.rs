@@ -1,11 +1,12 @@
 //! Accounts.
 
 use mujian_protocol::api::{AccountView, Person, Role};
+use mujian_protocol::audit::AuditAction;
 use mujian_protocol::{AccountId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::migrations::Migration;
-use super::{Store, StoreError, sessions};
+use super::{Concerned, Hand, Store, StoreError, audit, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -226,11 +227,12 @@ impl Store {
         self.read(first_operator).await
     }
 
-    /// Changes what an account may do. There is always an operator, once there is one.
+    /// Changes what an account may do. There is always an operator, once there is one. `hand`: who did it, where
+    /// somebody did.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn set_role(&self, id: AccountId, role: Role) -> Result<RoleChange, StoreError> {
+    pub async fn set_role(&self, id: AccountId, role: Role, hand: Option<Hand>) -> Result<RoleChange, StoreError> {
         self.write(move |c| {
             let Some(mut account) = by_id(c, &id)? else { return Ok(RoleChange::Unknown) };
             if account.role == Role::Operator && role != Role::Operator {
@@ -241,7 +243,11 @@ impl Store {
                 }
             }
             c.execute("UPDATE accounts SET role = ?2 WHERE id = ?1", params![id.as_str(), role_name(role)])?;
-            account.role = role;
+            let from = std::mem::replace(&mut account.role, role);
+            if let Some(hand) = hand.filter(|_| from != role) {
+                let on = Concerned { account: Some(id), room: None };
+                audit::note(c, &hand, &AuditAction::RoleChanged { from, to: role }, &on)?;
+            }
             Ok(RoleChange::Done(account))
         })
         .await
@@ -266,12 +272,14 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn make_first_operator(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+    pub async fn make_first_operator(&self, id: AccountId, at: WallTime) -> Result<Option<Account>, StoreError> {
         self.write(move |c| {
             if first_operator(c)?.is_some() {
                 return Ok(None);
             }
             c.execute("UPDATE accounts SET role = 'operator' WHERE id = ?1", [id.as_str()])?;
+            let on = Concerned { account: Some(id.clone()), room: None };
+            audit::note(c, &Hand { by: Some(id), at }, &AuditAction::BecameOperator, &on)?;
             first_operator(c)
         })
         .await

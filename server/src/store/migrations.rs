@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, away, ballots, events, placeholders, recordings, recoveries, rooms, sessions, streams};
+use super::{OpenError, accounts, audit, away, ballots, events, placeholders, recordings, recoveries, rooms, sessions, streams};
 
 /// One step of one table.
 pub(super) struct Migration {
@@ -18,7 +18,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 6;
+pub const LATEST: u32 = 7;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -31,6 +31,9 @@ pub(super) const SHELF_COPIES: u32 = 5;
 
 /// The version that brought recovery codes.
 pub(super) const RECOVERIES: u32 = 6;
+
+/// The version that brought the audit log.
+pub(super) const AUDIT: u32 = 7;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
@@ -48,6 +51,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         recordings::MIGRATIONS,
         placeholders::MIGRATIONS,
         recoveries::MIGRATIONS,
+        audit::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

@@ -6,6 +6,7 @@
 //! writes as wait sharing one commit.
 
 mod accounts;
+mod audit;
 mod away;
 mod ballots;
 mod error;
@@ -29,11 +30,12 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub use accounts::{Account, AccountRow, NewAccount, RoleChange};
+pub use audit::{Concerned, Hand};
 pub use ballots::{BallotRow, Settled};
 pub use error::{OpenError, StoreError};
 pub use events::{Appended, EventPage, NewEvent};
 pub use migrations::LATEST;
-pub use placeholders::{Added, BY_MODERATOR, Changed, Picks};
+pub use placeholders::{Added, Changed, Picks};
 pub use recordings::{Problem, RecordingProgress, RecordingRow};
 pub use recoveries::NewRecovery;
 pub use rooms::{RoomRow, RoomUpdate};

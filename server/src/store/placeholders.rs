@@ -1,6 +1,7 @@
 //! Placeholders on rooms' shelves, what was picked, and whom the operator trusts.
 
 use mujian_protocol::api::Person;
+use mujian_protocol::audit::AuditAction;
 use mujian_protocol::placeholder::{
     PlaceholderKind, PlaceholderPatch, PlaceholderState, PlaceholderView, RefusalCode, RemovedView, ReviewItem,
 };
@@ -10,10 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::accounts::parsed;
 use super::migrations::Migration;
-use super::{Store, StoreError};
+use super::{Concerned, Hand, Store, StoreError, audit};
 
 /// How the reason that a moderator gave is kept, with their own words after it.
-pub const BY_MODERATOR: &str = "A moderator refused it: ";
+const BY_MODERATOR: &str = "A moderator refused it: ";
 /// Titles of past streams that are kept for a room.
 const TITLES_KEPT: u32 = 20;
 /// Deletions that are remembered for a room.
@@ -196,6 +197,22 @@ fn item(r: &Row<'_>) -> rusqlite::Result<ReviewItem> {
         owner: Person { id: parsed(r, 15)?, name: r.get(16)? },
         placeholder: view(r)?,
     })
+}
+
+fn judge(
+    c: &Connection,
+    id: &str,
+    digest: &str,
+    refused: Option<(RefusalCode, String)>,
+) -> rusqlite::Result<bool> {
+    let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
+    let changed = c.execute(
+        "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5,
+         shown_digest = iif(?4 = ?6 OR (?4 IS NULL AND made = 1), NULL, shown_digest)
+         WHERE id = ?1 AND digest = ?2",
+        params![id, digest, code.is_none(), code, message, name_of(&RefusalCode::Moderator)],
+    )?;
+    Ok(changed > 0)
 }
 
 fn renumber(c: &Connection, room: &str, order: &[String]) -> rusqlite::Result<()> {
@@ -393,15 +410,35 @@ impl Store {
         digest: String,
         refused: Option<(RefusalCode, String)>,
     ) -> Result<bool, StoreError> {
+        self.write(move |c| judge(c, &id, &digest, refused)).await
+    }
+
+    /// The same by a moderator, in their words, which may be empty.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn review_placeholder(
+        &self,
+        item: ReviewItem,
+        digest: String,
+        refused: Option<String>,
+        hand: Hand,
+    ) -> Result<bool, StoreError> {
         self.write(move |c| {
-            let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
-            let changed = c.execute(
-                "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5,
-                 shown_digest = iif(?4 = ?6 OR (?4 IS NULL AND made = 1), NULL, shown_digest)
-                 WHERE id = ?1 AND digest = ?2",
-                params![id, digest, code.is_none(), code, message, name_of(&RefusalCode::Moderator)],
-            )?;
-            Ok(changed > 0)
+            let PlaceholderView { id, name, .. } = item.placeholder;
+            let message = refused.as_deref().map(|reason| match reason {
+                "" => "A moderator refused it.".to_owned(),
+                reason => format!("{BY_MODERATOR}{reason}"),
+            });
+            let judged = judge(c, &id, &digest, message.map(|m| (RefusalCode::Moderator, m)))?;
+            if judged {
+                let action = match refused {
+                    None => AuditAction::PlaceholderAllowed { name },
+                    Some(reason) => AuditAction::PlaceholderRefused { name, reason },
+                };
+                audit::note(c, &hand, &action, &Concerned { account: Some(item.owner.id), room: Some(item.room) })?;
+            }
+            Ok(judged)
         })
         .await
     }
@@ -594,9 +631,20 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn set_trusted(&self, account: AccountId, trusted: bool) -> Result<bool, StoreError> {
+    pub async fn set_trusted(
+        &self,
+        account: AccountId,
+        trusted: bool,
+        hand: Option<Hand>,
+    ) -> Result<bool, StoreError> {
         self.write(move |c| {
-            Ok(c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1", params![account.as_str(), trusted])? > 0)
+            let changed =
+                c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1", params![account.as_str(), trusted])?;
+            if let Some(hand) = hand.filter(|_| changed > 0) {
+                let on = Concerned { account: Some(account), room: None };
+                audit::note(c, &hand, &AuditAction::TrustChanged { trusted }, &on)?;
+            }
+            Ok(changed > 0)
         })
         .await
     }

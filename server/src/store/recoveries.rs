@@ -1,11 +1,12 @@
 //! Codes with which who lost a password sets a new one: one at a time for each account, and only its hash.
 
+use mujian_protocol::audit::AuditAction;
 use mujian_protocol::{AccountId, WallTime};
 use rusqlite::{OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
 use super::migrations::{Migration, RECOVERIES};
-use super::{Store, StoreError, sessions};
+use super::{Concerned, Hand, Store, StoreError, audit, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: RECOVERIES,
@@ -27,8 +28,8 @@ pub struct NewRecovery {
     pub account: AccountId,
     /// Its hash.
     pub code_hash: [u8; 32],
-    /// When it is made.
-    pub at: WallTime,
+    /// Who makes it, and when.
+    pub hand: Hand,
     /// When it ends.
     pub expires_at: WallTime,
     /// How often a wrong code may be tried before it ends.
@@ -42,7 +43,7 @@ impl Store {
     /// The database failed.
     pub async fn keep_recovery(&self, new: NewRecovery) -> Result<bool, StoreError> {
         self.write(move |c| {
-            c.execute("DELETE FROM recoveries WHERE expires_at <= ?1", [new.at.millis()])?;
+            c.execute("DELETE FROM recoveries WHERE expires_at <= ?1", [new.hand.at.millis()])?;
             let kept = c.execute(
                 "INSERT INTO recoveries (account_id, code_hash, made_at, expires_at, tries)
                  SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1
@@ -51,11 +52,15 @@ impl Store {
                 params![
                     new.account.as_str(),
                     new.code_hash,
-                    new.at.millis(),
+                    new.hand.at.millis(),
                     new.expires_at.millis(),
                     new.tries
                 ],
             )?;
+            if kept == 1 {
+                let on = Concerned { account: Some(new.account), room: None };
+                audit::note(c, &new.hand, &AuditAction::RecoveryMade, &on)?;
+            }
             Ok(kept == 1)
         })
         .await

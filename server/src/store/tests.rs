@@ -150,8 +150,8 @@ async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
     let store = Store::open(folder.path()).unwrap();
     let a = person(&store, "a").await;
     let keep = |account: &AccountId, hash: u8, tries| {
-        let (at, expires_at) = (WallTime(10), WallTime(20));
-        store.keep_recovery(NewRecovery { account: account.clone(), code_hash: [hash; 32], at, expires_at, tries })
+        let (hand, expires_at) = (Hand { by: None, at: WallTime(10) }, WallTime(20));
+        store.keep_recovery(NewRecovery { account: account.clone(), code_hash: [hash; 32], hand, expires_at, tries })
     };
     let recover = |hash: u8, at| store.recover(a.id.clone(), [hash; 32], format!("new {hash}"), WallTime(at));
     assert!(!keep(&AccountId::new(), 1, 3).await.unwrap(), "nobody's");
@@ -181,8 +181,8 @@ async fn a_store_is_opened_beside_a_running_server() {
     let server = Store::open(folder.path()).unwrap();
     let a = person(&server, "a").await;
     let beside = Store::open_beside(folder.path()).unwrap();
-    let (at, expires_at) = (WallTime(10), WallTime(20));
-    let new = NewRecovery { account: a.id.clone(), code_hash: [1; 32], at, expires_at, tries: 1 };
+    let (hand, expires_at) = (Hand { by: None, at: WallTime(10) }, WallTime(20));
+    let new = NewRecovery { account: a.id.clone(), code_hash: [1; 32], hand, expires_at, tries: 1 };
     assert!(beside.keep_recovery(new).await.unwrap());
     beside.close().await;
     assert!(server.recover(a.id, [1; 32], "new".into(), WallTime(11)).await.unwrap());
@@ -192,6 +192,49 @@ async fn a_store_is_opened_beside_a_running_server() {
     drop(connection);
     let older = Store::open_beside(folder.path()).unwrap_err();
     assert!(matches!(older, OpenError::Older { .. }), "{older}");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_written_with_what_it_tells_of_and_only_grows() {
+    use mujian_protocol::audit::AuditAction;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (a, b) = (person(&store, "a").await, person(&store, "b").await);
+    let hand = |at| Hand { by: Some(a.id.clone()), at: WallTime(at) };
+    assert!(store.make_first_operator(a.id.clone(), WallTime(1)).await.unwrap().is_some());
+    assert!(store.make_first_operator(b.id.clone(), WallTime(2)).await.unwrap().is_none());
+    let refused = store.set_role(a.id.clone(), Role::Viewer, Some(hand(3))).await.unwrap();
+    assert_eq!(refused, RoleChange::LastOperator);
+    store.set_role(b.id.clone(), Role::Moderator, Some(hand(4))).await.unwrap();
+    // Nothing was changed, and nobody did it.
+    store.set_role(b.id.clone(), Role::Moderator, Some(hand(5))).await.unwrap();
+    store.set_role(b.id.clone(), Role::Streamer, None).await.unwrap();
+    assert!(store.set_trusted(b.id.clone(), true, Some(hand(6))).await.unwrap());
+    assert!(!store.set_trusted(AccountId::new(), true, Some(hand(7))).await.unwrap());
+    let room: RoomId = "room".parse().unwrap();
+    let (call, terminal) = ("POST /rooms/{room}/end".to_owned(), Hand { by: None, at: WallTime(8) });
+    let on = Concerned { account: Some(AccountId::new()), room: Some(room.clone()) };
+    store.note_audit(terminal, AuditAction::RoomCalled { call: call.clone() }, on).await.unwrap();
+
+    let page = store.audit(None, 3).await.unwrap();
+    let told: Vec<_> = page.entries.iter().map(|e| (e.number, e.at.millis(), e.action.clone())).collect();
+    let expected = [
+        (4, 8, AuditAction::RoomCalled { call }),
+        (3, 6, AuditAction::TrustChanged { trusted: true }),
+        (2, 4, AuditAction::RoleChanged { from: Role::Viewer, to: Role::Moderator }),
+    ];
+    assert_eq!((told.as_slice(), page.more), (expected.as_slice(), true));
+    assert_eq!((page.entries[0].by.as_ref(), page.entries[0].room.as_ref()), (None, Some(&room)));
+    assert_eq!(page.entries[0].account.as_ref().map(|p| p.name.as_str()), Some(""), "whoever it was");
+    assert_eq!((page.entries[2].by.as_ref(), page.entries[2].account.as_ref()), (Some(&a), Some(&b)));
+    let page = store.audit(Some(2), 3).await.unwrap();
+    assert_eq!((page.entries.len(), &page.entries[0].action, page.more), (1, &AuditAction::BecameOperator, false));
+
+    let connection = Connection::open(folder.path().join(FILE)).unwrap();
+    for sql in ["DELETE FROM audit", "UPDATE audit SET by_id = NULL WHERE number = 2"] {
+        let refused = connection.execute_batch(sql).unwrap_err();
+        assert!(refused.to_string().contains("the audit log only grows"), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -381,6 +424,8 @@ async fn every_older_version_migrates() {
         let recovered = store.recover(owner.clone(), [1; 32], "new".into(), at).await.unwrap();
         let password = store.password(owner).await.unwrap();
         assert_eq!((recovered, password.as_deref() == Some("new")), (version >= 6, version >= 6));
+        let log = store.audit(None, 9).await.unwrap();
+        assert_eq!(log.entries.len(), usize::from(version >= 7));
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

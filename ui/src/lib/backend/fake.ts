@@ -407,6 +407,7 @@ export class FakeBackend implements Backend {
     let answer: unknown = {};
     if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
     else if (path.endsWith("/replays")) answer = REPLAYS;
+    else if (path.startsWith("/audit")) answer = { entries: [], more: false };
     else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
     else if (path.endsWith("/interactions")) {
       answer = {
