@@ -7,7 +7,7 @@ use std::time::Duration;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{OwnedRoom, Person, RefusedPublisher, RoomView, WaitingPublisher};
 use mujian_protocol::room::{Away, EventId, Stage};
-use mujian_protocol::{LeaveId, RoomId, WallTime};
+use mujian_protocol::{AccountId, LeaveId, RoomId, WallTime};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast::error::RecvError;
@@ -62,6 +62,8 @@ pub struct Room {
     refused: Mutex<VecDeque<RefusedPublisher>>,
     /// Changes whenever the stream key does.
     key_renewed: watch::Sender<()>,
+    /// Cancelled when the room is deleted.
+    deleted: CancellationToken,
 }
 
 impl std::fmt::Debug for Room {
@@ -121,6 +123,11 @@ impl Room {
             self.key_renewed.send_replace(());
         }
         Ok(())
+    }
+
+    /// Waits until the room is deleted.
+    pub async fn deleted(&self) {
+        self.deleted.cancelled().await;
     }
 
     /// Whether this is the stream key now.
@@ -335,6 +342,26 @@ impl Rooms {
         }
     }
 
+    /// An account was deleted: rooms that are in memory show its name no more.
+    pub async fn forgotten(&self, account: &AccountId) {
+        let held: Vec<Arc<Room>> = self.held.lock().values().cloned().collect();
+        for room in held {
+            room.hub.forgotten(account.clone()).await;
+        }
+    }
+
+    /// A room is not on the disk any more: whoever is in it is sent away, and nobody comes.
+    pub async fn remove(&self, id: &RoomId) {
+        // One that is just being loaded was read before; it is there when this has its turn.
+        let _turn = self.loading.lock().await;
+        let Some(room) = self.held.lock().remove(id) else { return };
+        room.deleted.cancel();
+        room.key_renewed.send_replace(());
+        room.grants.revoke(|_| true);
+        // A stage that has gone by itself has ended too.
+        let _ = room.stage.end().await;
+    }
+
     fn start(&self, row: RoomRow, past: Past) -> Arc<Room> {
         let mut config = StageConfig::new(row.id.clone());
         config.grace = self.config.grace();
@@ -376,6 +403,7 @@ impl Rooms {
             waiting: Mutex::default(),
             refused: Mutex::default(),
             key_renewed: watch::Sender::new(()),
+            deleted: CancellationToken::new(),
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
         self.tasks.spawn(absence::follow(Arc::downgrade(&room), self.stop.clone()));

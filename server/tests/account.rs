@@ -245,3 +245,120 @@ async fn what_operators_and_moderators_do_is_in_the_log_for_the_operator() {
     let (_, page) = site.get("/audit?before=2", Some(&host)).await;
     assert_eq!(page["entries"].as_array().unwrap().len(), 1);
 }
+
+fn id_of(body: &Value) -> String {
+    body["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_the_server_holds_of_an_account_is_taken_along() {
+    let site = site().await;
+    let (anna, other) = (site.person("Anna").await, site.person("zzyzx").await);
+    let me = site.get("/me", Some(&anna)).await.1;
+    let (mine, theirs) = (id_of(&site.room(&anna).await), id_of(&site.room(&other).await));
+    let mut socket = site.socket(&theirs).await;
+    socket.hello(Some(&anna), None).await;
+    socket.danmaku("a", "hello 你好").await;
+    socket.next_of("event").await;
+    let app = site.server.as_ref().unwrap().app();
+    let at = app.clock.wall();
+    app.store.begin_recording(mujian_protocol::StreamId::new(), mine.parse().unwrap(), at).await.unwrap();
+    assert_eq!(site.get("/me/export", None).await.0, 401);
+    let (status, export) = site.get("/me/export", Some(&anna)).await;
+    assert_eq!((status.as_u16(), &export["format"], &export["complete"]), (200, &json!(1), &json!(true)));
+    assert_eq!((&export["account"], &export["trusted"]), (&me, &json!(false)));
+    assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&export["rooms"][0]["id"], &export["rooms"][0]["title"]), (&json!(mine), &json!("a room")));
+    assert_eq!(export["rooms"][0]["recordings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(export["rooms"][0]["placeholders"], json!([]));
+    assert_eq!((&export["danmaku"][0]["text"], &export["danmaku"][0]["room"]), (&json!("hello 你好"), &json!(theirs)));
+    assert_eq!(export["votes"], json!([]));
+    // Nothing of somebody else, and no secret.
+    let key = site.get(&format!("/rooms/{mine}/owner"), Some(&anna)).await.1["stream_key"].as_str().unwrap().to_owned();
+    let text = export.to_string();
+    assert!(!text.contains(&key) && !text.contains("argon2") && !text.contains("zzyzx"), "{text}");
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_nothing_but_what_others_need() {
+    let site = site().await;
+    let (anna, other) = (site.person("Anna").await, site.person("other").await);
+    let me = site.get("/me", Some(&anna)).await.1;
+    let (mine, theirs) = (id_of(&site.room(&anna).await), id_of(&site.room(&other).await));
+    let recordings = site.data.path().join("recordings").join(&mine);
+    let app = site.server.as_ref().unwrap().app();
+    let stream = mujian_protocol::StreamId::new();
+    app.store.begin_recording(stream.clone(), mine.parse().unwrap(), app.clock.wall()).await.unwrap();
+    let shelf = site.data.path().join("placeholders").join(&mine).join("one");
+    for folder in [&recordings.join(stream.as_str()), &shelf] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("media.m4s"), "x").unwrap();
+    }
+    let [mut in_mine, mut in_theirs] = [site.socket(&mine).await, site.socket(&theirs).await];
+    in_mine.hello(Some(&other), None).await;
+    in_theirs.hello(Some(&anna), None).await;
+    in_theirs.danmaku("a", "hello").await;
+    in_theirs.next_of("event").await;
+
+    let delete = async |token: &str, password: &str| {
+        let (status, body) = site.call(Method::DELETE, "/me", Some(token), Some(json!({"password": password}))).await;
+        (status.as_u16(), body)
+    };
+    let (status, body) = delete(&anna, "wrong horse").await;
+    assert_eq!((status, code(&body)), (401, ("wrong_credentials", "password_wrong")));
+    assert_eq!(site.get("/me", Some(&anna)).await.0, 200, "nothing was done");
+    assert_eq!(delete(&anna, OLD).await.0, 204);
+
+    assert_eq!(site.get("/me", Some(&anna)).await.0, 401);
+    assert_eq!(log_in(&site, "Anna", OLD).await, None);
+    assert_eq!(in_theirs.closed().await, 4401);
+    assert_eq!(in_mine.closed().await, 4404);
+    assert_eq!(site.get(&format!("/rooms/{mine}"), None).await.0, 404);
+    assert!(!recordings.exists() && !shelf.exists());
+    // What was written elsewhere is there, in its place, and nobody's.
+    let nameless = async |site: &Site| {
+        let mut guest = site.socket(&theirs).await;
+        let welcome = guest.hello(None, None).await;
+        let said = &welcome["events"][0]["body"];
+        assert_eq!((&said["text"], &said["author"]["name"]), (&json!("hello"), &json!("")), "{welcome}");
+    };
+    nameless(&site).await;
+    // The name is free, and whoever takes it is somebody else.
+    let again = site.person("Anna").await;
+    assert_ne!(site.get("/me", Some(&again)).await.1["id"], me["id"]);
+    let site = site.restart().await;
+    nameless(&site).await;
+}
+
+#[tokio::test]
+async fn who_is_needed_or_on_air_is_not_deleted() {
+    let site = site_with(|c| c.print_setup_code = true).await;
+    let (host, anna) = (site.person("host").await, site.person("Anna").await);
+    let setup = site.server.as_ref().unwrap().setup_code().unwrap();
+    assert_eq!(site.post("/setup", Some(&host), json!({"code": setup})).await.0, 200);
+    let delete = async |token: &str| {
+        let (status, body) = site.call(Method::DELETE, "/me", Some(token), Some(json!({"password": OLD}))).await;
+        (status.as_u16(), body)
+    };
+    let (status, body) = delete(&host).await;
+    assert_eq!((status, code(&body)), (409, ("conflict", "last_operator")));
+    // On air, as far as the room was told.
+    let room: mujian_protocol::RoomId = id_of(&site.room(&anna).await).parse().unwrap();
+    let app = site.server.as_ref().unwrap().app();
+    let stream = mujian_protocol::StreamId::new();
+    let event = |body| mujian_server::store::NewEvent { at: app.clock.wall(), author: None, client_ref: None, body };
+    use mujian_protocol::room::RoomEventBody::{StreamEnded, StreamStarted};
+    app.store.append_events(room.clone(), vec![event(StreamStarted { stream: stream.clone() })]).await.unwrap();
+    let (status, body) = delete(&anna).await;
+    assert_eq!((status, code(&body)), (409, ("conflict", "on_air")));
+    app.store.append_events(room, vec![event(StreamEnded { stream })]).await.unwrap();
+    // With another operator the first may go; what they did stays in the log.
+    let id = id_of(&site.get("/me", Some(&anna)).await.1);
+    let role = Some(json!({"role": "operator"}));
+    assert_eq!(site.call(Method::PATCH, &format!("/accounts/{id}"), Some(&host), role).await.0, 200);
+    assert_eq!(delete(&host).await.0, 204);
+    let (_, log) = site.get("/audit", Some(&anna)).await;
+    assert_eq!(log["entries"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&log["entries"][0]["by"]["name"], &log["entries"][0]["account"]["name"]), (&json!(""), &json!("Anna")));
+    assert_eq!(delete(&anna).await.0, 409, "now Anna is the last one");
+}

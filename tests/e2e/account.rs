@@ -127,3 +127,47 @@ async fn the_operator_lets_somebody_set_a_new_password_who_lost_theirs() -> Resu
     assert_eq!(server.call("POST", "/recovery", None, Some(again)).await?.0, 401, "it is good once");
     Ok(())
 }
+
+#[tokio::test]
+async fn who_leaves_takes_their_data_along_and_is_gone() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("Anna", "Rain").await?;
+    let mut browser = Browser::start(false).await?;
+    let anna = log_in(&mut browser, &server, "Anna", OLD).await?;
+    let guest = browser.page(&Look::default()).await?;
+    browser.goto(guest, &server.watch_url(&room)).await?;
+    browser.visible(guest, "role=heading[name='Rain']", SOON).await?;
+    // What is saved is kept for the test: the browser's own folder is not ours.
+    let keep = "(globalThis.kept = { names: [], texts: [] }, \
+        HTMLAnchorElement.prototype.click = function () { globalThis.kept.names.push(this.download); }, \
+        ((make) => { URL.createObjectURL = (blob) => (globalThis.kept.texts.push(blob.text()), make.call(URL, blob)); })\
+        (URL.createObjectURL), true)";
+    browser.eval(anna, keep).await?;
+    browser.click(anna, "role=button[name='Delete my account…']").await?;
+    browser.fill(anna, "role=dialog >> input[name=password]", "not the one").await?;
+    browser.visible(anna, "role=dialog >> text=Download your data first.", SOON).await?;
+    let submit = "role=dialog >> role=button[name='Delete my account for good']";
+    let locked = "document.querySelector('dialog button[type=submit]').disabled";
+    assert_eq!(browser.eval(anna, locked).await?, true, "first the data");
+    browser.click(anna, "role=dialog >> role=button[name='Download my data']").await?;
+    browser.visible(anna, "role=dialog >> text=Your data was downloaded.", SOON).await?;
+    let name = browser.eval(anna, "globalThis.kept.names[0]").await?;
+    ensure!(name.as_str().is_some_and(|n| n.starts_with("mujian-Anna-20") && n.ends_with(".json")), "{name}");
+    let text = browser.eval(anna, "globalThis.kept.texts[0]").await?;
+    let data: serde_json::Value = serde_json::from_str(text.as_str().context("no text")?)?;
+    assert_eq!((&data["account"]["name"], &data["rooms"][0]["title"]), (&json!("Anna"), &json!("Rain")));
+
+    browser.click(anna, submit).await?;
+    browser.visible(anna, "role=dialog >> text=The present password is wrong.", SOON).await?;
+    browser.fill(anna, "role=dialog >> input[name=password]", OLD).await?;
+    browser.click(anna, submit).await?;
+    browser.visible(anna, LOGGED_OUT, SOON).await?;
+    // Whoever is in a room that is gone is told.
+    browser.visible(guest, "text=There is no such room", SOON).await?;
+    assert_eq!(browser.eval(anna, "localStorage.getItem('mujian.token')").await?, serde_json::Value::Null);
+    assert_eq!(server.call("GET", "/me", Some(&room.token), None).await?.0, 401);
+    assert_eq!(server.call("GET", &format!("/rooms/{}", room.id), None, None).await?.0, 404);
+    let credentials = json!({"name": "Anna", "password": OLD});
+    assert_eq!(server.call("POST", "/sessions", None, Some(credentials)).await?.0, 401);
+    Ok(())
+}

@@ -143,6 +143,20 @@ impl std::fmt::Debug for RecoveryRequest {
     }
 }
 
+/// `DELETE /me`: the account is deleted for good.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountDeletion {
+    /// The account's password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for AccountDeletion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountDeletion").finish_non_exhaustive()
+    }
+}
+
 /// `POST /setup`: makes the account that calls an operator.
 #[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct SetupRequest {

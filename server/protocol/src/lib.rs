@@ -9,6 +9,7 @@ pub mod app;
 pub mod audit;
 pub mod ballot;
 pub mod error;
+pub mod export;
 pub mod ids;
 pub mod placeholder;
 pub mod problem;

@@ -398,6 +398,8 @@ pub enum Problem {
     RecoveryWrong,
     /// The account has no password.
     PasswordNone,
+    /// The account is the only operator's.
+    LastOperator,
     /// Too often.
     TooOften {
         /// How long to wait.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, audit, ballot, error, placeholder, replay, room, studio};
+use crate::{api, app, audit, ballot, error, export, placeholder, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -82,6 +82,8 @@ pub fn declarations() -> String {
     all.add::<placeholder::VerdictRequest>();
     all.add::<placeholder::TrustRequest>();
     all.add::<audit::AuditPage>();
+    all.add::<export::AccountExport>();
+    all.add::<api::AccountDeletion>();
     // The room socket.
     all.add::<room::ClientMessage>();
     all.add::<room::ServerMessage>();

@@ -19,7 +19,7 @@ pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
 
 use crate::clock::Clock;
-use crate::store::{Account, AccountRow, Hand, NewAccount, NewRecovery, Store, StoreError};
+use crate::store::{Account, AccountRow, Deletion, Hand, NewAccount, NewRecovery, Store, StoreError};
 use crate::text;
 
 /// A session ends so long after it was last used.
@@ -216,6 +216,25 @@ impl Accounts {
         }
         let sentence = "The name or the recovery code is wrong, or the code was used or is too old. Ask the operator for another one.";
         Err(ApiError::new(ErrorCode::WrongCredentials, sentence).about(Problem::RecoveryWrong).into())
+    }
+
+    /// Deletes an account for who knows its password.
+    ///
+    /// # Errors
+    /// The password is wrong, the account has none, too many ask at once, or the database failed.
+    pub async fn delete(
+        &self,
+        store: &Store,
+        clock: &Clock,
+        account: &Account,
+        password: &str,
+    ) -> Result<Deletion, AccountError> {
+        let known = self.confirm(store, account, password).await?;
+        let deletion = store.delete_account(account.id.clone(), known, clock.wall()).await?;
+        if matches!(deletion, Deletion::Done { .. }) {
+            self.endings.tell(Ending::All(account.id.clone(), None));
+        }
+        Ok(deletion)
     }
 
     /// Ends one session.

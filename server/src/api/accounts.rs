@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::Role;
 use mujian_protocol::api::{
-    AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest, SessionView,
+    AccountDeletion, AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest, SessionView,
     SetupRequest,
 };
 use mujian_protocol::audit::{AuditAction, AuditPage};
-use mujian_protocol::{AccountId, ApiError, ErrorCode};
+use mujian_protocol::export::AccountExport;
+use mujian_protocol::{AccountId, ApiError, ErrorCode, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,7 +20,7 @@ use super::extract::{Asked, Body, Caller, InPath, Peer, bearer};
 use super::{Answer, Failure};
 use crate::app::App;
 use crate::limit::address_key;
-use crate::store::{Account, Concerned, Hand, RoleChange};
+use crate::store::{Account, Concerned, Deletion, Hand, RoleChange};
 use crate::text;
 
 /// Makes an account, and a session for it.
@@ -133,6 +134,66 @@ pub(super) async fn change_password(
     app.accounts.change_password(&app.store, (&caller.account, caller.session), &ask).await?;
     app.watch_tokens.revoke(&caller.account.id);
     tracing::info!(account = %caller.account.id, "A password was changed.");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the server holds of the account that calls, to take along.
+#[utoipa::path(get, path = "/me/export", tag = "accounts", security(("session" = [])), responses(
+    (status = 200, description = "Profile, rooms, placeholders, recordings, danmaku and votes", body = AccountExport),
+    (status = 401, description = "Nobody is logged in", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn export(State(app): State<Arc<App>>, caller: Caller) -> Answer<Json<AccountExport>> {
+    app.limits
+        .exports
+        .take(caller.account.id.clone(), app.clock.now())
+        .map_err(|wait| Failure::too_often("The data was downloaded too often.", wait))?;
+    let export = app.store.export(caller.account.id, app.clock.wall()).await?;
+    export.map(Json).ok_or_else(Failure::unauthenticated)
+}
+
+/// Deletes the account that calls, for good: its rooms with all that is in them, its sessions, and its name wherever it
+/// stands. What it wrote in rooms of others stays without its name.
+#[utoipa::path(delete, path = "/me", tag = "accounts", request_body = AccountDeletion, security(("session" = [])), responses(
+    (status = 204, description = "The account is deleted"),
+    (status = 401, description = "Nobody is logged in, or the password is wrong", body = ApiError),
+    (status = 409, description = "It is the only operator's, has no password, or one of its rooms is on air", body = ApiError),
+    (status = 429, description = "Too often", body = ApiError),
+))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(ask): Body<AccountDeletion>,
+) -> Answer<StatusCode> {
+    take_password_try(&app, &caller)?;
+    let id = caller.account.id.clone();
+    let on_air = || {
+        Failure::new(ErrorCode::Conflict, "One of your rooms is on air. End the stream first.").about(Problem::OnAir)
+    };
+    if app.rooms.on_air().iter().any(|room| room.row().owner.id == id) {
+        return Err(on_air());
+    }
+    let deleted = app.accounts.delete(&app.store, &app.clock, &caller.account, &ask.password).await?;
+    let (rooms, recordings) = match deleted {
+        Deletion::Done { rooms, recordings } => (rooms, recordings),
+        Deletion::OnAir => return Err(on_air()),
+        Deletion::Unknown => return Err(Failure::unauthenticated()),
+        Deletion::LastOperator => {
+            let sentence = "You are the only operator. Make another account operator first.";
+            return Err(Failure::new(ErrorCode::Conflict, sentence).about(Problem::LastOperator));
+        }
+    };
+    app.watch_tokens.revoke(&id);
+    app.rooms.forgotten(&id).await;
+    for room in &rooms {
+        app.rooms.remove(room).await;
+        app.placeholders.forget_room(room).await;
+    }
+    for recording in &recordings {
+        app.shelf.forget(&recording.id);
+        app.keeper.remove_files(recording).await;
+    }
+    tracing::info!(account = %id, rooms = rooms.len(), "An account was deleted.");
     Ok(StatusCode::NO_CONTENT)
 }
 

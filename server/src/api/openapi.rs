@@ -16,6 +16,8 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         accounts::change,
         accounts::log_in,
         accounts::audit,
+        accounts::export,
+        accounts::delete,
         accounts::make_recovery,
         accounts::recover,
         accounts::log_out,

@@ -296,6 +296,16 @@ impl Placeholders {
         forms(&self.place(&item.room, &item.placeholder.id), &item.placeholder.digest).into_iter().next()
     }
 
+    /// Removes the files of a room that is not there any more.
+    pub async fn forget_room(&self, room: &RoomId) {
+        let folder = self.inner.folder.join(room.as_str());
+        if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, %room, "The placeholders of a deleted room could not be removed.");
+        }
+    }
+
     /// Takes a placeholder off its shelf, with its files.
     ///
     /// # Errors

@@ -92,6 +92,12 @@ impl Keeper {
     /// The database failed.
     pub async fn delete(&self, row: &RecordingRow) -> Result<(), StoreError> {
         self.store.delete_recording(row.id.clone()).await?;
+        self.remove_files(row).await;
+        Ok(())
+    }
+
+    /// Removes the files of a recording that nothing tells of any more.
+    pub async fn remove_files(&self, row: &RecordingRow) {
         let folder = self.folder_of(row);
         if let Err(error) = tokio::fs::remove_dir_all(&folder).await
             && error.kind() != std::io::ErrorKind::NotFound
@@ -103,7 +109,6 @@ impl Keeper {
         if let Some(room) = folder.parent() {
             let _ = tokio::fs::remove_dir(room).await;
         }
-        Ok(())
     }
 
     /// Deletes what is too old or too much, and files that nothing tells of.

@@ -135,6 +135,7 @@ enum Command {
     KeyFrames(bool),
     ToOwner(ServerMessage),
     Renamed(Person),
+    Forgotten(AccountId),
 }
 
 /// A room's sequence of events, for everybody else. Cheap to clone; it ends when the last one is dropped.
@@ -265,6 +266,11 @@ impl Hub {
     /// Tells everybody that somebody has another name.
     pub async fn renamed(&self, person: Person) {
         let _ = self.commands.send(Command::Renamed(person)).await;
+    }
+
+    /// An account was deleted: what it wrote is shown without its name from now on.
+    pub async fn forgotten(&self, account: AccountId) {
+        let _ = self.commands.send(Command::Forgotten(account)).await;
     }
 
     /// Tells the owner that the publisher's key frames are too far apart, or no longer are.
@@ -431,6 +437,7 @@ impl Task {
                 let message = ServerMessage::Renamed { person: person.clone() };
                 self.send(Outgoing { renamed: Some(person), ..Outgoing::new(&message) });
             }
+            Command::Forgotten(account) => self.log.forget(&account),
             Command::ToOwner(message) => self.tell_owner(&message),
         }
     }

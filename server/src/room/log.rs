@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mujian_protocol::room::{EventId, RoomEvent};
+use mujian_protocol::AccountId;
+use mujian_protocol::room::{EventId, RoomEvent, RoomEventBody};
 
 /// Events that somebody new is shown.
 pub(super) const SNAPSHOT: usize = 50;
@@ -58,6 +59,19 @@ impl Log {
             self.tail.pop_front();
         }
         Some(event)
+    }
+
+    /// Takes an author's name out of what is kept.
+    pub(super) fn forget(&mut self, account: &AccountId) {
+        for event in &mut self.tail {
+            if matches!(&event.body, RoomEventBody::Danmaku(d) if d.author.id == *account) {
+                let mut nameless = event.as_ref().clone();
+                if let RoomEventBody::Danmaku(danmaku) = &mut nameless.body {
+                    danmaku.author.name.clear();
+                }
+                *event = Arc::new(nameless);
+            }
+        }
     }
 
     /// What somebody is told who has everything up to `after`, or nothing.

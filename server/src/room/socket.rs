@@ -48,6 +48,8 @@ mod close {
     pub(super) const BAD_MESSAGE: u16 = 4400;
     /// The token is not good.
     pub(super) const UNAUTHENTICATED: u16 = 4401;
+    /// The room was deleted.
+    pub(super) const DELETED: u16 = 4404;
     /// No hello in time, or silence.
     pub(super) const TIMED_OUT: u16 = 4408;
     /// Too many messages.
@@ -78,10 +80,11 @@ impl End {
 
 /// Speaks with one person until they leave.
 pub(crate) async fn serve(mut socket: WebSocket, app: Arc<App>, room: Arc<Room>, address: IpAddr) {
-    let stop = app.stop.clone();
+    let (stop, of) = (app.stop.clone(), Arc::clone(&room));
     let end = tokio::select! {
         end = converse(&mut socket, &app, &room, address) => end,
         () = stop.cancelled() => End::silent(close::GOING_AWAY),
+        () = of.deleted() => End::told(close::DELETED, ErrorCode::NotFound, "There is no such room any more."),
     };
     let Some(end) = end else { return };
     if let Some(error) = end.error

@@ -159,7 +159,7 @@ impl Store {
     /// The database failed.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.read(move |c| {
-            c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1")?
+            c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1 AND deleted_at IS NULL")?
                 .query_row([id.as_str()], |r| account_at(r, 0))
                 .optional()
         })
@@ -260,7 +260,7 @@ impl Store {
     pub async fn rename(&self, id: AccountId, name: String, name_key: String) -> Result<Option<Account>, StoreError> {
         self.write(move |c| {
             let changed = c.execute(
-                "UPDATE OR IGNORE accounts SET name = ?2, name_key = ?3 WHERE id = ?1",
+                "UPDATE OR IGNORE accounts SET name = ?2, name_key = ?3 WHERE id = ?1 AND deleted_at IS NULL",
                 params![id.as_str(), name, name_key],
             )?;
             if changed == 1 { by_id(c, &id) } else { Ok(None) }
@@ -287,7 +287,7 @@ impl Store {
 }
 
 fn by_id(c: &Connection, id: &AccountId) -> rusqlite::Result<Option<Account>> {
-    c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1")?
+    c.prepare_cached("SELECT id, name, role, created_at FROM accounts WHERE id = ?1 AND deleted_at IS NULL")?
         .query_row([id.as_str()], |r| account_at(r, 0))
         .optional()
 }

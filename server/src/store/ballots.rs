@@ -68,7 +68,7 @@ pub enum Settled {
     Unknown,
 }
 
-fn options(r: &Row<'_>, index: usize) -> rusqlite::Result<Vec<Interaction>> {
+pub(super) fn options(r: &Row<'_>, index: usize) -> rusqlite::Result<Vec<Interaction>> {
     serde_json::from_str(r.get_ref(index)?.as_str()?)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, Box::new(e)))
 }

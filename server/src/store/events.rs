@@ -5,7 +5,7 @@ use mujian_protocol::{AccountId, RoomId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::migrations::Migration;
-use super::{Store, StoreError, ballots, rooms, streams};
+use super::{Store, StoreError, ballots, goodbye, rooms, streams};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -90,11 +90,17 @@ pub(super) fn append(c: &Connection, room: &RoomId, new: NewEvent) -> rusqlite::
             return Ok(Appended { event, fresh: false });
         }
     }
+    let mut body = new.body;
+    if let (Some(author), RoomEventBody::Danmaku(danmaku)) = (&new.author, &mut body)
+        && goodbye::is_gone(c, author)?
+    {
+        danmaku.author.name.clear();
+    }
     // Fails if there is no such room.
     let id = c
         .prepare_cached("UPDATE rooms SET last_number = last_number + 1 WHERE id = ?1 RETURNING epoch, last_number")?
         .query_row([room.as_str()], |r| id_at(r, 0))?;
-    let body = serde_json::to_string(&new.body).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    let text = serde_json::to_string(&body).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
     c.prepare_cached(
         "INSERT INTO room_events (room_id, epoch, number, at, author_id, client_ref, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
@@ -105,9 +111,9 @@ pub(super) fn append(c: &Connection, room: &RoomId, new: NewEvent) -> rusqlite::
         new.at.millis(),
         new.author.as_ref().map(AccountId::as_str),
         new.client_ref,
-        body
+        text
     ])?;
-    match &new.body {
+    match &body {
         RoomEventBody::StreamStarted { stream } => streams::start(c, room, stream, new.at)?,
         RoomEventBody::StreamEnded { stream } => streams::end(c, stream, new.at)?,
         RoomEventBody::StageChanged { stage, .. } => {
@@ -122,7 +128,7 @@ pub(super) fn append(c: &Connection, room: &RoomId, new: NewEvent) -> rusqlite::
         // What is owed is the closed ballot's own winner.
         RoomEventBody::Danmaku(_) | RoomEventBody::RoomChanged { .. } | RoomEventBody::OwedAdded { .. } => {}
     }
-    Ok(Appended { event: RoomEvent { id, at: new.at, body: new.body }, fresh: true })
+    Ok(Appended { event: RoomEvent { id, at: new.at, body }, fresh: true })
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, audit, away, ballots, events, placeholders, recordings, recoveries, rooms, sessions, streams};
+use super::{OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, sessions, streams};
 
 /// One step of one table.
 pub(super) struct Migration {
@@ -18,7 +18,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 7;
+pub const LATEST: u32 = 8;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -34,6 +34,9 @@ pub(super) const RECOVERIES: u32 = 6;
 
 /// The version that brought the audit log.
 pub(super) const AUDIT: u32 = 7;
+
+/// The version that let accounts be deleted.
+pub(super) const GOODBYES: u32 = 8;
 
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
@@ -52,6 +55,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         placeholders::MIGRATIONS,
         recoveries::MIGRATIONS,
         audit::MIGRATIONS,
+        goodbye::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

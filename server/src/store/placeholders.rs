@@ -223,6 +223,13 @@ fn renumber(c: &Connection, room: &str, order: &[String]) -> rusqlite::Result<()
     Ok(())
 }
 
+/// A room's placeholders, in their order.
+pub(super) fn of_room(c: &Connection, room: &RoomId) -> rusqlite::Result<Vec<PlaceholderView>> {
+    c.prepare_cached(&format!("{SELECT} WHERE p.room_id = ?1 ORDER BY p.position, p.id"))?
+        .query_map([room.as_str()], view)?
+        .collect()
+}
+
 fn order(c: &Connection, room: &str) -> rusqlite::Result<Vec<String>> {
     c.prepare_cached("SELECT id FROM placeholders WHERE room_id = ?1 ORDER BY position, id")?
         .query_map([room], |r| r.get(0))?
@@ -329,12 +336,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn placeholders(&self, room: RoomId) -> Result<Vec<PlaceholderView>, StoreError> {
-        self.read(move |c| {
-            c.prepare_cached(&format!("{SELECT} WHERE p.room_id = ?1 ORDER BY p.position, p.id"))?
-                .query_map([room.as_str()], view)?
-                .collect()
-        })
-        .await
+        self.read(move |c| of_room(c, &room)).await
     }
 
     /// A placeholder with its room and owner.
@@ -639,7 +641,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.write(move |c| {
             let changed =
-                c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1", params![account.as_str(), trusted])?;
+                c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1 AND deleted_at IS NULL", params![account.as_str(), trusted])?;
             if let Some(hand) = hand.filter(|_| changed > 0) {
                 let on = Concerned { account: Some(account), room: None };
                 audit::note(c, &hand, &AuditAction::TrustChanged { trusted }, &on)?;

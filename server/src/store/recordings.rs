@@ -126,6 +126,13 @@ fn by_id(c: &Connection, id: &StreamId) -> rusqlite::Result<Option<RecordingRow>
     c.prepare_cached(&format!("{SELECT} WHERE v.id = ?1"))?.query_row([id.as_str()], row).optional()
 }
 
+/// The recordings of a room, newest first.
+pub(super) fn of_room(c: &Connection, room: &RoomId, limit: u32) -> rusqlite::Result<Vec<RecordingRow>> {
+    c.prepare_cached(&format!("{SELECT} WHERE v.room_id = ?1 ORDER BY v.started_at DESC, v.id DESC LIMIT ?2"))?
+        .query_map(params![room.as_str(), limit], row)?
+        .collect()
+}
+
 impl Store {
     /// Notes that a stream is being recorded.
     ///
@@ -177,12 +184,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn recordings(&self, room: RoomId, limit: u32) -> Result<Vec<RecordingRow>, StoreError> {
-        self.read(move |c| {
-            c.prepare_cached(&format!("{SELECT} WHERE v.room_id = ?1 ORDER BY v.started_at DESC, v.id DESC LIMIT ?2"))?
-                .query_map(params![room.as_str(), limit], row)?
-                .collect()
-        })
-        .await
+        self.read(move |c| of_room(c, &room, limit)).await
     }
 
     /// All recordings, oldest first.

@@ -46,7 +46,7 @@ impl Store {
             c.execute("DELETE FROM recoveries WHERE expires_at <= ?1", [new.hand.at.millis()])?;
             let kept = c.execute(
                 "INSERT INTO recoveries (account_id, code_hash, made_at, expires_at, tries)
-                 SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1
+                 SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1 AND deleted_at IS NULL
                  ON CONFLICT (account_id) DO UPDATE SET code_hash = excluded.code_hash, made_at = excluded.made_at,
                      expires_at = excluded.expires_at, tries = excluded.tries",
                 params![

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::accounts::{self, parsed};
 use super::events::{self, NewEvent};
 use super::migrations::Migration;
-use super::{Appended, Store, StoreError, away};
+use super::{Appended, Store, StoreError, away, goodbye};
 
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -151,6 +151,13 @@ fn by_id(c: &Connection, id: &RoomId) -> rusqlite::Result<Option<RoomRow>> {
     c.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id.as_str()], row).optional()
 }
 
+/// An account's rooms, newest first.
+pub(super) fn owned(c: &Connection, owner: &AccountId) -> rusqlite::Result<Vec<RoomRow>> {
+    c.prepare_cached(&format!("{SELECT} WHERE r.owner_id = ?1 ORDER BY r.created_at DESC, r.id"))?
+        .query_map([owner.as_str()], row)?
+        .collect()
+}
+
 fn json(tags: &[String]) -> String {
     serde_json::Value::from(tags).to_string()
 }
@@ -162,6 +169,9 @@ impl Store {
     /// The database failed.
     pub async fn create_room(&self, new: RoomRow, most: u32) -> Result<Option<RoomRow>, StoreError> {
         self.write(move |c| {
+            if goodbye::is_gone(c, &new.owner.id)? {
+                return Err(rusqlite::Error::QueryReturnedNoRows);
+            }
             let owned: u32 =
                 c.query_row("SELECT count(*) FROM rooms WHERE owner_id = ?1", [new.owner.id.as_str()], |r| r.get(0))?;
             if owned >= most {

@@ -424,6 +424,8 @@ async fn every_older_version_migrates() {
         let recovered = store.recover(owner.clone(), [1; 32], "new".into(), at).await.unwrap();
         let password = store.password(owner).await.unwrap();
         assert_eq!((recovered, password.as_deref() == Some("new")), (version >= 6, version >= 6));
+        let gone = "018f0000-0000-7000-8000-000000000002".parse().unwrap();
+        assert_eq!(store.account(gone).await.unwrap(), None);
         let log = store.audit(None, 9).await.unwrap();
         assert_eq!(log.entries.len(), usize::from(version >= 7));
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();

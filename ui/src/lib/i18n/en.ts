@@ -237,6 +237,22 @@ export const en: Catalogue = {
   recovery_made: "{name} sets a new password with this code, once, until {date}, {time}. It is shown only now.",
   recovery_nobody: "There is no account of this name. Check how it is written.",
 
+  account_gone: "Deleted account",
+
+  data_title: "Your data",
+  data_text:
+    "What this server holds of you, as a JSON file: your profile, your rooms with their placeholders and recordings, what you wrote and what you voted for.",
+  data_download: "Download my data",
+  data_downloaded: "Your data was downloaded.",
+  data_delete: "Delete my account…",
+  data_delete_title: "Delete my account for good",
+  data_delete_rooms: "Your rooms are deleted, with all comments, recordings and placeholders in them.",
+  data_delete_comments: "What you wrote in other rooms, and your votes there, stay without your name.",
+  data_delete_name: "Your name is free for somebody else. Nobody can undo this.",
+  data_delete_first: "Download your data first.",
+  data_deleted: "Your account is deleted",
+  data_elsewhere: "You can download your data, or delete your account, on the server's own page in a browser:",
+
   audit_title: "What was done here",
   audit_text: "What moderators and operators did. Nothing is ever taken out of this log.",
   audit_show: "Show the log",
@@ -664,6 +680,7 @@ export const en: Catalogue = {
   problem_password_wrong: "The present password is wrong. Try again.",
   problem_recovery_wrong:
     "The name or the recovery code is wrong, or the code was used or is too old. Ask the operator for another one.",
+  problem_last_operator: "You are the only operator. Make another account operator first.",
   problem_password_none: "This account has no password: the app that hosts the server is logged in by itself.",
   problem_password_long: "The password is too long. Take a shorter one.",
   problem_too_often: "That was too often. Try again in {seconds} s.",

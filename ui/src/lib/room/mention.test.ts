@@ -22,6 +22,7 @@ describe("who was seen", () => {
       said("2", "Bo"),
       { kind: "gap", key: "g" } as const,
       said("1", "Anna B"),
+      said("gone", ""),
       said("me", "I", true),
     ];
     const people = peopleSeen(lines, { id: "o", name: "Owner" }, "me");

@@ -23,6 +23,8 @@ export function peopleSeen(lines: readonly Line[], owner: Seen | undefined, you:
   for (let i = lines.length - 1; i >= 0 && seen.size < SEEN_MAX; i--) {
     const line = lines[i];
     if (line?.kind !== "danmaku" || line.own || line.by === "" || seen.has(line.by)) continue;
+    // An account that was deleted has no name, and is there no more.
+    if (line.author === "") continue;
     seen.set(line.by, { id: line.by, name: line.author });
   }
   if (owner && !seen.has(owner.id)) seen.set(owner.id, { id: owner.id, name: owner.name });
