@@ -186,8 +186,7 @@ async fn no_session_is_begun_with_a_password_that_was_changed_meanwhile() {
     let site = site().await;
     let token = site.person("owner").await;
     let app = site.server.as_ref().unwrap().app();
-    let id: mujian_protocol::AccountId =
-        site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
+    let id: mujian_protocol::AccountId = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
     let checked = app.store.password(id.clone()).await.unwrap().unwrap();
     assert_eq!(change(&site, &token, OLD, NEW).await.0, 204);
     let (now, later) = (app.clock.wall(), mujian_protocol::WallTime(i64::MAX));

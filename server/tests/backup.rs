@@ -103,7 +103,8 @@ async fn a_server_that_is_written_to_is_backed_up_as_it_was_at_one_moment() {
     for name in ["first", "second"] {
         let before = *counted.wait_for(|n| *n >= 1).await.unwrap();
         let (data, target) = (site.data.path().to_owned(), folder.path().join(name));
-        let made = tokio::task::spawn_blocking(move || run(&["backup", target.to_str().unwrap()], &data)).await.unwrap();
+        let made =
+            tokio::task::spawn_blocking(move || run(&["backup", target.to_str().unwrap()], &data)).await.unwrap();
         assert!(made.status.success(), "{made:?}");
         backups.push((folder.path().join(name), before, *counted.borrow()));
     }

@@ -78,7 +78,8 @@ async fn a_streaming_server_is_backed_up_and_another_one_goes_on_with_what_it_ha
     let (_, list) = server.call("GET", &format!("/rooms/{}/replays", room.id), None, None).await?;
     assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
     ensure!(list[0]["whole_ms"].as_u64().context("no length")? > 3500 && !list[0]["ended_at"].is_null(), "{list}");
-    let (_, replay) = server.call("GET", &format!("/replays/{}", list[0]["id"].as_str().context("no id")?), None, None).await?;
+    let (_, replay) =
+        server.call("GET", &format!("/replays/{}", list[0]["id"].as_str().context("no id")?), None, None).await?;
     let url = format!("{}{}", server.url(), replay["replay"]["downloads"][0]["url"].as_str().context("no file")?);
     let file = folder.path().join("replay.mp4");
     std::fs::write(&file, reqwest::get(url).await?.bytes().await?)?;

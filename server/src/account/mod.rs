@@ -313,11 +313,7 @@ impl Accounts {
 ///
 /// # Errors
 /// The database failed.
-pub async fn make_recovery(
-    store: &Store,
-    account: &AccountId,
-    hand: Hand,
-) -> Result<Option<RecoveryCode>, StoreError> {
+pub async fn make_recovery(store: &Store, account: &AccountId, hand: Hand) -> Result<Option<RecoveryCode>, StoreError> {
     let code = code::Recovery::new();
     let expires_at = after(hand.at, RECOVERY_LIFE);
     let (account, code_hash) = (account.clone(), code.hash(account));

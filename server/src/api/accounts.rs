@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mujian_protocol::api::Role;
 use mujian_protocol::api::{
-    AccountDeletion, AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest, SessionView,
-    SetupRequest,
+    AccountDeletion, AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest,
+    SessionView, SetupRequest,
 };
 use mujian_protocol::audit::{AuditAction, AuditPage};
 use mujian_protocol::export::AccountExport;

@@ -32,8 +32,7 @@ pub struct Made {
 /// # Errors
 /// The data cannot be read, the target cannot be written or is there already, or the disk is full. Then nothing is left.
 pub fn make(data: &Path, target: &Path, at: WallTime) -> Result<Made, BackupError> {
-    let path =
-        if target.is_dir() { target.join(format!("mujian-backup-{}", stamp(at))) } else { target.to_owned() };
+    let path = if target.is_dir() { target.join(format!("mujian-backup-{}", stamp(at))) } else { target.to_owned() };
     if path.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path });
     }
@@ -90,9 +89,7 @@ const WORDS: &str = "words.txt";
 fn take(data: &Path, into: &Path, media: &Media) -> Result<Vec<Entry>, BackupError> {
     let (folder, names) = match media {
         // The index first: what it tells of is in the media file by then.
-        Media::Recording(room, id) => {
-            (format!("recordings/{room}/{id}"), vec![INDEX.to_owned(), MEDIA.to_owned()])
-        }
+        Media::Recording(room, id) => (format!("recordings/{room}/{id}"), vec![INDEX.to_owned(), MEDIA.to_owned()]),
         Media::Placeholder(room, id) => {
             let folder = format!("placeholders/{room}/{id}");
             let names = names_in(&data.join(&folder));
@@ -111,8 +108,11 @@ fn take(data: &Path, into: &Path, media: &Media) -> Result<Vec<Entry>, BackupErr
 fn names_in(folder: &Path) -> Vec<String> {
     // A folder that is not there is one of a placeholder that was deleted.
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.filter_map(Result::ok).filter_map(|e| e.file_name().into_string().ok()).filter(|n| is_kept(n)).collect();
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|n| is_kept(n))
+        .collect();
     // The poster is the one file that is written in its place: last, it is done.
     names.sort_unstable_by_key(|name| (name == POSTER, name.clone()));
     names

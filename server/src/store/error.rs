@@ -96,7 +96,9 @@ impl OpenError {
             Self::Newer { path, found, known } => {
                 Problem::NewerData { path: shown(path), found: *found, known: *known }
             }
-            Self::Nothing { path } | Self::Older { path } | Self::NotOurs { path } => Problem::ForeignData { path: shown(path) },
+            Self::Nothing { path } | Self::Older { path } | Self::NotOurs { path } => {
+                Problem::ForeignData { path: shown(path) }
+            }
             Self::Database { path, detail } => Problem::DataFailed { path: shown(path), reason: detail.clone() },
             Self::Io { path, source } => Problem::DataFailed { path: shown(path), reason: source.to_string() },
         }

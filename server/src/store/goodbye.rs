@@ -44,7 +44,9 @@ pub enum Deletion {
 
 fn export(c: &Connection, id: &AccountId, at: WallTime) -> rusqlite::Result<Option<AccountExport>> {
     let found = c
-        .prepare_cached("SELECT id, name, role, created_at, trusted FROM accounts WHERE id = ?1 AND deleted_at IS NULL")?
+        .prepare_cached(
+            "SELECT id, name, role, created_at, trusted FROM accounts WHERE id = ?1 AND deleted_at IS NULL",
+        )?
         .query_row([id.as_str()], |r| Ok((account_at(r, 0)?, r.get::<_, bool>(4)?)))
         .optional()?;
     let Some((account, trusted)) = found else { return Ok(None) };
@@ -158,10 +160,7 @@ fn delete(c: &Connection, id: &AccountId, password: &str, at: WallTime) -> rusql
     }
     // With all that is in them: what others wrote there belongs to the room.
     c.execute("DELETE FROM rooms WHERE owner_id = ?1", [id.as_str()])?;
-    c.execute(
-        "UPDATE room_events SET body = json_set(body, '$.author.name', '') WHERE author_id = ?1",
-        [id.as_str()],
-    )?;
+    c.execute("UPDATE room_events SET body = json_set(body, '$.author.name', '') WHERE author_id = ?1", [id.as_str()])?;
     sessions::delete_all(c, id, None)?;
     c.execute("DELETE FROM recoveries WHERE account_id = ?1", [id.as_str()])?;
     // Longer than a name can be, so nobody's; the name itself is free for somebody else.

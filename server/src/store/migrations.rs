@@ -7,7 +7,10 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, sessions, streams};
+use super::{
+    OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, sessions,
+    streams,
+};
 
 /// One step of one table.
 pub(super) struct Migration {

@@ -199,12 +199,7 @@ fn item(r: &Row<'_>) -> rusqlite::Result<ReviewItem> {
     })
 }
 
-fn judge(
-    c: &Connection,
-    id: &str,
-    digest: &str,
-    refused: Option<(RefusalCode, String)>,
-) -> rusqlite::Result<bool> {
+fn judge(c: &Connection, id: &str, digest: &str, refused: Option<(RefusalCode, String)>) -> rusqlite::Result<bool> {
     let (code, message) = refused.map(|(c, m)| (name_of(&c), m)).unzip();
     let changed = c.execute(
         "UPDATE placeholders SET allowed = ?3, refused_code = ?4, refused_message = ?5,
@@ -633,15 +628,12 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn set_trusted(
-        &self,
-        account: AccountId,
-        trusted: bool,
-        hand: Option<Hand>,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_trusted(&self, account: AccountId, trusted: bool, hand: Option<Hand>) -> Result<bool, StoreError> {
         self.write(move |c| {
-            let changed =
-                c.execute("UPDATE accounts SET trusted = ?2 WHERE id = ?1 AND deleted_at IS NULL", params![account.as_str(), trusted])?;
+            let changed = c.execute(
+                "UPDATE accounts SET trusted = ?2 WHERE id = ?1 AND deleted_at IS NULL",
+                params![account.as_str(), trusted],
+            )?;
             if let Some(hand) = hand.filter(|_| changed > 0) {
                 let on = Concerned { account: Some(account), room: None };
                 audit::note(c, &hand, &AuditAction::TrustChanged { trusted }, &on)?;

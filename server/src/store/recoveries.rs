@@ -49,13 +49,7 @@ impl Store {
                  SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1 AND deleted_at IS NULL
                  ON CONFLICT (account_id) DO UPDATE SET code_hash = excluded.code_hash, made_at = excluded.made_at,
                      expires_at = excluded.expires_at, tries = excluded.tries",
-                params![
-                    new.account.as_str(),
-                    new.code_hash,
-                    new.hand.at.millis(),
-                    new.expires_at.millis(),
-                    new.tries
-                ],
+                params![new.account.as_str(), new.code_hash, new.hand.at.millis(), new.expires_at.millis(), new.tries],
             )?;
             if kept == 1 {
                 let on = Concerned { account: Some(new.account), room: None };

@@ -98,7 +98,8 @@ impl Snapshot {
                 all.extend(rows.collect::<Result<Vec<_>, _>>()?);
             }
             if self.version >= PLACEHOLDERS {
-                let mut rows = self.copy.prepare("SELECT room_id, id FROM placeholders ORDER BY room_id, position, id")?;
+                let mut rows =
+                    self.copy.prepare("SELECT room_id, id FROM placeholders ORDER BY room_id, position, id")?;
                 let rows = rows.query_map([], |r| Ok(Media::Placeholder(parsed(r, 0)?, r.get(1)?)))?;
                 all.extend(rows.collect::<Result<Vec<_>, _>>()?);
             }
@@ -133,7 +134,8 @@ impl Snapshot {
                 .copy
                 .execute("DELETE FROM placeholders WHERE id = ?1", [id])
                 .and_then(|_| {
-                    let clear = "UPDATE shelves SET next = nullif(next, ?2), shown = nullif(shown, ?2) WHERE room_id = ?1";
+                    let clear =
+                        "UPDATE shelves SET next = nullif(next, ?2), shown = nullif(shown, ?2) WHERE room_id = ?1";
                     self.copy.execute(clear, params![room.as_str(), id])
                 })
                 .map(drop),
