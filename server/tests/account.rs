@@ -253,8 +253,8 @@ fn id_of(body: &Value) -> String {
 async fn what_the_server_holds_of_an_account_is_taken_along() {
     let site = site().await;
     let (anna, other) = (site.person("Anna").await, site.person("zzyzx").await);
-    let me = site.get("/me", Some(&anna)).await.1;
     let (mine, theirs) = (id_of(&site.room(&anna).await), id_of(&site.room(&other).await));
+    let me = site.get("/me", Some(&anna)).await.1;
     let mut socket = site.socket(&theirs).await;
     socket.hello(Some(&anna), None).await;
     socket.danmaku("a", "hello 你好").await;

@@ -43,6 +43,56 @@ export const INTERACTION_MAX = 40;
 export const BALLOT_SECONDS_MAX = 3600;
 
 /**
+ * `DELETE /me`: the account is deleted for good.
+ */
+export type AccountDeletion = {
+/**
+ * The account's password.
+ */
+password: string, };
+
+/**
+ * `GET /me/export`. Passwords, session tokens and stream keys are left out: they are secrets, not data.
+ */
+export type AccountExport = {
+/**
+ * Version of this form.
+ */
+format: number,
+/**
+ * When it was made.
+ */
+made_at: WallTime,
+/**
+ * The account.
+ */
+account: AccountView,
+/**
+ * Its uploads are shown without a moderator's word.
+ */
+trusted: boolean,
+/**
+ * Where it is logged in.
+ */
+sessions: Array<ExportedSession>,
+/**
+ * Its rooms, the oldest first.
+ */
+rooms: Array<ExportedRoom>,
+/**
+ * What it wrote, in whatever room, the newest first.
+ */
+danmaku: Array<ExportedDanmaku>,
+/**
+ * What it voted for, the newest first.
+ */
+votes: Array<ExportedVote>,
+/**
+ * False: there are more danmaku or votes than are taken along.
+ */
+complete: boolean, };
+
+/**
  * An account: a UUID.
  */
 export type AccountId = string;
@@ -152,6 +202,81 @@ version: string,
  * The broadcast goes on that ran when the app was last ended by a crash.
  */
 resumed: boolean, };
+
+/**
+ * What was done.
+ */
+export type AuditAction = { "action": "became_operator" } | { "action": "account_made" } | { "action": "role_changed",
+/**
+ * What it might do before.
+ */
+from: Role,
+/**
+ * What it may do from then on.
+ */
+to: Role, } | { "action": "trust_changed",
+/**
+ * They are.
+ */
+trusted: boolean, } | { "action": "recovery_made" } | { "action": "placeholder_allowed",
+/**
+ * Its name.
+ */
+name: string, } | { "action": "placeholder_refused",
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * The moderator's words; may be empty.
+ */
+reason: string, } | { "action": "room_called",
+/**
+ * Method and path, as the description of the calls has them: `POST /rooms/{room}/end`.
+ */
+call: string, };
+
+/**
+ * An entry of the log.
+ */
+export type AuditEntry = {
+/**
+ * Entries are numbered from 1, without holes.
+ */
+number: number,
+/**
+ * When.
+ */
+at: WallTime,
+/**
+ * Who, by their name now; none: somebody at the server's own terminal.
+ */
+by: Person | null,
+/**
+ * What.
+ */
+action: AuditAction,
+/**
+ * To whom, or whose the thing was.
+ */
+account: Person | null,
+/**
+ * In which room.
+ */
+room: RoomId | null, };
+
+/**
+ * `GET /audit`: entries, newest first.
+ */
+export type AuditPage = {
+/**
+ * At most 100.
+ */
+entries: Array<AuditEntry>,
+/**
+ * There are older ones: ask with `before` and the last number.
+ */
+more: boolean, };
 
 /**
  * The streamer is away.
@@ -642,6 +767,148 @@ epoch: number,
 number: number, };
 
 /**
+ * A danmaku.
+ */
+export type ExportedDanmaku = {
+/**
+ * In which room.
+ */
+room: RoomId,
+/**
+ * When.
+ */
+at: WallTime,
+/**
+ * Its words.
+ */
+text: string,
+/**
+ * How it moves.
+ */
+mode: DanmakuMode,
+/**
+ * Its colour.
+ */
+color: string, };
+
+/**
+ * A recording.
+ */
+export type ExportedRecording = {
+/**
+ * Its stream's id.
+ */
+id: StreamId,
+/**
+ * As the room was called then.
+ */
+title: string,
+/**
+ * When it began.
+ */
+started_at: WallTime,
+/**
+ * How long it is, in milliseconds.
+ */
+whole_ms: number,
+/**
+ * Its bytes on the server's disk.
+ */
+bytes: number, };
+
+/**
+ * A room.
+ */
+export type ExportedRoom = {
+/**
+ * Its id.
+ */
+id: RoomId,
+/**
+ * Its title.
+ */
+title: string,
+/**
+ * Its category.
+ */
+category: string,
+/**
+ * Its tags.
+ */
+tags: Array<string>,
+/**
+ * When it was made.
+ */
+created_at: WallTime,
+/**
+ * What viewers can vote for.
+ */
+ballot: BallotSettings,
+/**
+ * Its streams, the oldest first.
+ */
+streams: Array<ExportedStream>,
+/**
+ * What is kept of them, the oldest first. The files are downloaded from the room's page.
+ */
+recordings: Array<ExportedRecording>,
+/**
+ * Its shelf. The files are downloaded from there.
+ */
+placeholders: Array<PlaceholderView>, };
+
+/**
+ * A session.
+ */
+export type ExportedSession = {
+/**
+ * When it began.
+ */
+created_at: WallTime,
+/**
+ * When it ends, unless it is used before.
+ */
+expires_at: WallTime, };
+
+/**
+ * A stream.
+ */
+export type ExportedStream = {
+/**
+ * Its id.
+ */
+id: StreamId,
+/**
+ * When it began.
+ */
+started_at: WallTime,
+/**
+ * When it ended, if it has.
+ */
+ended_at: WallTime | null, };
+
+/**
+ * A vote.
+ */
+export type ExportedVote = {
+/**
+ * In which ballot.
+ */
+ballot: BallotId,
+/**
+ * Of which room.
+ */
+room: RoomId,
+/**
+ * When the ballot was opened.
+ */
+opened_at: WallTime,
+/**
+ * For what.
+ */
+choice: Interaction, };
+
+/**
  * A text that a person writes.
  */
 export type Field = "name" | "title" | "category" | "tag" | "comment" | "placeholder_name" | "keyword" | "words" | "interaction" | "reason";
@@ -882,6 +1149,19 @@ problem: RecordingProblem | null, };
  * A kind of device.
  */
 export type Part = "camera" | "screen" | "microphone";
+
+/**
+ * `PUT /me/password`.
+ */
+export type PasswordChange = {
+/**
+ * The password up to now.
+ */
+old: string,
+/**
+ * The password from now on, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+ */
+new: string, };
 
 /**
  * An account as others see it.
@@ -1249,7 +1529,7 @@ max: number, } | { "kind": "password_short",
 /**
  * The least, in characters.
  */
-min: number, } | { "kind": "password_long" } | { "kind": "too_often",
+min: number, } | { "kind": "password_long" } | { "kind": "password_wrong" } | { "kind": "recovery_wrong" } | { "kind": "password_none" } | { "kind": "last_operator" } | { "kind": "too_often",
 /**
  * How long to wait.
  */
@@ -1296,6 +1576,36 @@ words: Array<string>, };
  * Why a recording is not complete.
  */
 export type RecordingProblem = "disk_full" | "disk_failed" | "too_slow";
+
+/**
+ * The answer to `POST /accounts/ID/recovery`, by the operator: 201.
+ */
+export type RecoveryCode = {
+/**
+ * Sets a new password once. Shown once; the server keeps only its hash.
+ */
+code: string,
+/**
+ * When it ends.
+ */
+expires_at: WallTime, };
+
+/**
+ * `POST /recovery`: a new password for who lost theirs and has a code of the operator's.
+ */
+export type RecoveryRequest = {
+/**
+ * The account's name.
+ */
+name: string,
+/**
+ * The code. Hyphens, blanks and case make no difference.
+ */
+code: string,
+/**
+ * The password from now on, [`PASSWORD_MIN`] characters to [`PASSWORD_MAX`] bytes.
+ */
+password: string, };
 
 /**
  * Why a placeholder is not shown.

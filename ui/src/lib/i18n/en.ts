@@ -234,7 +234,8 @@ export const en: Catalogue = {
     "Make a code for their account and give it to them on a way that you trust. Make sure that it is really them: with it the account is theirs.",
   recovery_name: "Name of the account",
   recovery_make: "Make a recovery code",
-  recovery_made: "{name} sets a new password with this code, once, until {date}, {time}. It is shown only now.",
+  recovery_made:
+    "{name} sets a new password with this code, once, until {date}, {time}. It is shown only now.",
   recovery_nobody: "There is no account of this name. Check how it is written.",
 
   account_gone: "Deleted account",
@@ -251,7 +252,8 @@ export const en: Catalogue = {
   data_delete_name: "Your name is free for somebody else. Nobody can undo this.",
   data_delete_first: "Download your data first.",
   data_deleted: "Your account is deleted",
-  data_elsewhere: "You can download your data, or delete your account, on the server's own page in a browser:",
+  data_elsewhere:
+    "You can download your data, or delete your account, on the server's own page in a browser:",
 
   audit_title: "What was done here",
   audit_text: "What moderators and operators did. Nothing is ever taken out of this log.",
@@ -681,7 +683,8 @@ export const en: Catalogue = {
   problem_recovery_wrong:
     "The name or the recovery code is wrong, or the code was used or is too old. Ask the operator for another one.",
   problem_last_operator: "You are the only operator. Make another account operator first.",
-  problem_password_none: "This account has no password: the app that hosts the server is logged in by itself.",
+  problem_password_none:
+    "This account has no password: the app that hosts the server is logged in by itself.",
   problem_password_long: "The password is too long. Take a shorter one.",
   problem_too_often: "That was too often. Try again in {seconds} s.",
   problem_crowded: "Too many people are doing this right now. Try again in a few seconds.",

@@ -237,7 +237,8 @@ export const zh = {
   account_gone: "已注销的账号",
 
   data_title: "你的数据",
-  data_text: "这台服务器上属于你的数据，保存为 JSON 文件：个人资料、房间和其中的离场画面与录像、发过的弹幕、投过的票。",
+  data_text:
+    "这台服务器上属于你的数据，保存为 JSON 文件：个人资料、房间和其中的离场画面与录像、发过的弹幕、投过的票。",
   data_download: "下载我的数据",
   data_downloaded: "数据已下载。",
   data_delete: "注销账号…",
@@ -284,7 +285,8 @@ export const zh = {
   security_again: "再输一次新密码",
   security_everywhere: "在所有设备上退出登录…",
   security_everywhere_title: "全部退出登录",
-  security_everywhere_text: "所有设备都会退出登录，包括这一台。正在进行的直播不受影响，推流软件用的是推流码。",
+  security_everywhere_text:
+    "所有设备都会退出登录，包括这一台。正在进行的直播不受影响，推流软件用的是推流码。",
   security_everywhere_done: "已在所有设备上退出登录",
 
   rooms_title: "我的房间",
