@@ -145,6 +145,7 @@ impl App {
             self.setup.arm();
         }
         self.keeper.recover().await?;
+        self.placeholders.sweep().await?;
         self.tasks.spawn(self.keeper.clone().run(self.stop.clone()));
         self.tasks.spawn(Arc::clone(&self.rooms).sweep());
         let (rooms, store, stop) = (Arc::clone(&self.rooms), self.store.clone(), self.stop.clone());

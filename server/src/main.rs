@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use mujian_protocol::WallTime;
 use mujian_protocol::api::RecoveryCode;
+use mujian_server::account::{Recovery, make_recovery};
 use mujian_server::backup;
 use mujian_server::config::Config;
 use mujian_server::store::{Hand, Store};
@@ -183,14 +184,23 @@ async fn run(options: Options) -> Result<ExitCode, StartError> {
 async fn recover(data: &Path, name: &str) -> Result<ExitCode, StartError> {
     let store = Store::open_beside(data)?;
     let hand = Hand { by: None, at: WallTime::now() };
-    let code = match store.account_by_name(mujian_server::text::name_key(name)).await? {
-        Some(row) => mujian_server::account::make_recovery(&store, &row.account.id, hand).await?,
-        None => None,
+    let made = match store.account_by_name(mujian_server::text::name_key(name)).await? {
+        Some(row) => make_recovery(&store, &row.account.id, hand).await?,
+        None => Recovery::Unknown,
     };
     store.close().await;
-    let Some(RecoveryCode { code, expires_at }) = code else {
-        eprintln!("mujian-server: There is no account \"{name}\" in {}. Check the name.", data.display());
-        return Ok(ExitCode::FAILURE);
+    let RecoveryCode { code, expires_at } = match made {
+        Recovery::Made(code) => code,
+        Recovery::Unknown => {
+            eprintln!("mujian-server: There is no account \"{name}\" in {}. Check the name.", data.display());
+            return Ok(ExitCode::FAILURE);
+        }
+        Recovery::NoPassword => {
+            eprintln!(
+                "mujian-server: \"{name}\" has no password to lose: the app that hosts this server is logged in by itself. Log in there."
+            );
+            return Ok(ExitCode::FAILURE);
+        }
     };
     eprintln!(
         "With this code {name} sets a new password, once, until {}: on the server's page, under Log in, \"Forgot the password?\".",
@@ -202,7 +212,10 @@ async fn recover(data: &Path, name: &str) -> Result<ExitCode, StartError> {
 
 fn back_up(data: &Path, target: &Path) -> ExitCode {
     told(backup::make(data, target, WallTime::now()).map(|made| {
-        let backup::Made { path, files, bytes, schema } = made;
+        let backup::Made { path, files, bytes, schema, unnoted } = made;
+        if let Some(why) = unnoted {
+            eprintln!("mujian-server: The backup is made, but the server's audit log could not tell of it. {why}");
+        }
         println!("backup={} files={files} bytes={bytes} format={schema}", path.display());
     }))
 }

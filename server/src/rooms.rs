@@ -354,7 +354,13 @@ impl Rooms {
     pub async fn remove(&self, id: &RoomId) {
         // One that is just being loaded was read before; it is there when this has its turn.
         let _turn = self.loading.lock().await;
-        let Some(room) = self.held.lock().remove(id) else { return };
+        let room = {
+            let mut held = self.held.lock();
+            let room = held.remove(id);
+            metrics::gauge!("mujian_rooms_active").set(held.len() as f64);
+            room
+        };
+        let Some(room) = room else { return };
         room.deleted.cancel();
         room.key_renewed.send_replace(());
         room.grants.revoke(|_| true);

@@ -133,6 +133,10 @@ async fn the_operator_makes_a_code_with_which_a_new_password_is_set_once() {
     for nobody in ["nobody".to_owned(), mujian_protocol::AccountId::new().to_string()] {
         assert_eq!(site.post(&format!("/accounts/{nobody}/recovery"), Some(&operator), json!({})).await.0, 404);
     }
+    // The app that hosts the server would be logged out of it.
+    let hosting = id_of(&site.get("/me", Some(&operator)).await.1);
+    let (status, body) = site.post(&format!("/accounts/{hosting}/recovery"), Some(&operator), json!({})).await;
+    assert_eq!((status.as_u16(), code(&body)), (409, ("conflict", "password_none")));
     assert_eq!(code(&recover(&site, "Anna", "", NEW).await.1), ("wrong_credentials", "recovery_wrong"));
     let (status, made) = site.post(&path, Some(&operator), json!({})).await;
     assert_eq!(status, 201);
@@ -168,7 +172,8 @@ async fn a_code_is_not_found_by_trying() {
     let id = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
     let app = site.server.as_ref().unwrap().app();
     let hand = mujian_server::store::Hand { by: None, at: app.clock.wall() };
-    let made = mujian_server::account::make_recovery(&app.store, &id, hand).await.unwrap().unwrap();
+    let made = mujian_server::account::make_recovery(&app.store, &id, hand).await.unwrap();
+    let mujian_server::account::Recovery::Made(made) = made else { panic!("no code") };
     for _ in 0..10 {
         assert_eq!(recover(&site, "Anna", "WRNG-WRNG-WRNG-WRNG", NEW).await.0, 401);
     }
@@ -327,6 +332,58 @@ async fn a_deleted_account_leaves_nothing_but_what_others_need() {
     assert_ne!(site.get("/me", Some(&again)).await.1["id"], me["id"]);
     let site = site.restart().await;
     nameless(&site).await;
+}
+
+/// A server that is killed between the database and the files leaves files that nothing tells of.
+#[tokio::test]
+async fn what_is_left_of_deleted_placeholders_goes_at_the_next_start() {
+    let site = site().await;
+    let token = site.person("Anna").await;
+    let room = id_of(&site.room(&token).await);
+    let shelf = site.data.path().join("placeholders");
+    let path = format!("/rooms/{room}/placeholders?name=n&text=Back");
+    let (status, view) = site.call(Method::POST, &path, Some(&token), None).await;
+    assert!(status.is_success(), "{view}");
+    let kept = shelf.join(&room).join(id_of(&view));
+    let left =
+        [shelf.join(&room), shelf.join("gone-room")].map(|room| room.join(mujian_protocol::StreamId::new().as_str()));
+    let foreign = shelf.join("notes").join("mine");
+    for folder in left.iter().chain([&kept, &foreign]) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("file"), "x").unwrap();
+    }
+    let _site = site.restart().await;
+    assert!(kept.exists() && foreign.exists());
+    assert!(left.iter().all(|folder| !folder.exists()) && !shelf.join("gone-room").exists());
+}
+
+/// Who became somebody's operator a moment after their account was deleted is none.
+#[tokio::test]
+async fn nobody_becomes_operator_of_a_deleted_account() {
+    let site = site_with(|c| c.print_setup_code = true).await;
+    let token = site.person("Anna").await;
+    let id: mujian_protocol::AccountId = id_of(&site.get("/me", Some(&token)).await.1).parse().unwrap();
+    let (status, _) = site.call(Method::DELETE, "/me", Some(&token), Some(json!({"password": OLD}))).await;
+    assert_eq!(status, 204);
+    let app = site.server.as_ref().unwrap().app();
+    assert!(app.store.make_first_operator(id, app.clock.wall()).await.unwrap().is_none());
+    assert!(app.store.first_operator().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_account_that_the_operator_makes_is_in_the_log() {
+    let site = site_with(|c| c.registration_open = false).await;
+    let app = site.server.as_ref().unwrap().app();
+    let operator = app.accounts.operator_session(&app.store, &app.clock, "host").await.unwrap().token;
+    let ask = json!({"name": "Anna", "password": OLD});
+    assert_eq!(site.post("/accounts", None, ask.clone()).await.0, 403);
+    let (status, made) = site.post("/accounts", Some(&operator), ask.clone()).await;
+    assert_eq!(status, 201);
+    assert_eq!(site.post("/accounts", Some(&operator), ask).await.0, 409, "nothing was made");
+    let (_, log) = site.get("/audit", Some(&operator)).await;
+    assert_eq!(log["entries"].as_array().map(Vec::len), Some(1), "{log}");
+    assert_eq!(log["entries"][0]["action"], json!({"action": "account_made"}));
+    assert_eq!(log["entries"][0]["account"]["id"], made["account"]["id"]);
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@ use std::process::Output;
 
 use common::{Site, site};
 use mujian_protocol::api::Person;
+use mujian_protocol::audit::AuditAction;
 use mujian_protocol::room::{Danmaku, DanmakuMode, RoomEventBody};
 use mujian_protocol::{RoomId, StreamId, WallTime};
+use mujian_server::account::{Recovery, make_recovery};
 use mujian_server::config::Config;
-use mujian_server::store::{FILE, LATEST, NewEvent, Store};
+use mujian_server::store::{FILE, Hand, LATEST, NewEvent, Store};
 use serde_json::{Value, json};
 
 fn run(args: &[&str], data: &Path) -> Output {
@@ -44,6 +46,17 @@ fn names(folder: &Path) -> Vec<String> {
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// Nobody but the owner reads a folder or anything in it.
+#[cfg(unix)]
+fn assert_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{path:?}: {mode:o}");
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
+    }
 }
 
 fn danmaku(author: &Person, n: u32) -> NewEvent {
@@ -120,10 +133,14 @@ async fn a_server_that_is_written_to_is_backed_up_as_it_was_at_one_moment() {
         let of = |name: &str| format!("recordings/{room}/{stream}/{name}");
         assert_eq!(files, [&of("index.jsonl"), &of("media.m4s"), "words.txt", FILE]);
 
+        assert_private(&backup);
         let data = tempfile::tempdir().unwrap();
         let target = data.path().join("restored");
         let done = run(&["restore", backup.to_str().unwrap()], &target);
         assert!(done.status.success(), "{done:?}");
+        for name in [FILE, "recordings", "words.txt"] {
+            assert_private(&target.join(name));
+        }
         assert_eq!(names(&target), ["mujian.db", "recordings", "server.lock", "words.txt"]);
         let media = std::fs::read(target.join(format!("recordings/{room}/{stream}/media.m4s"))).unwrap();
         assert_eq!(media, vec![7; 700_000]);
@@ -143,9 +160,11 @@ async fn a_server_that_is_written_to_is_backed_up_as_it_was_at_one_moment() {
         assert_eq!(again.get("/me", Some(&token)).await.1["name"], "owner");
         assert_eq!(said(&again, &room).await.last(), Some(&(kept - 1).to_string()));
         let mut socket = again.socket(&room).await;
-        socket.hello(Some(&token), None).await;
+        // Who was here before it was restored may have seen other events of the numbers that come next.
+        let welcome = socket.hello(Some(&token), Some(json!({"epoch": 1, "number": kept + 1}))).await;
+        assert_eq!((&welcome["resumed"], &welcome["last"]), (&json!(false), &json!({"epoch": 2, "number": kept})));
         socket.danmaku("new", "after").await;
-        assert_eq!(socket.next_of("event").await["event"]["id"]["number"], kept + 1);
+        assert_eq!(socket.next_of("event").await["event"]["id"], json!({"epoch": 2, "number": kept + 1}));
     }
 }
 
@@ -217,6 +236,35 @@ async fn what_cannot_be_backed_up_or_restored_is_told_and_nothing_is_changed() {
     assert_eq!(std::fs::read_to_string(full.join(aside).join("letter")).unwrap(), "mine");
     let store = Store::open(&full).unwrap();
     assert!(store.account_by_name("owner".into()).await.unwrap().is_some());
+    // Both are in the logs: the backup in the server's, that it was restored in that of what was restored.
+    let made_at = serde_json::from_str::<Value>(&manifest).unwrap()["made_at"].as_i64().unwrap();
+    let log = site.server.as_ref().unwrap().app().store.audit(None, 9).await.unwrap().entries;
+    let told: Vec<_> = log.iter().map(|e| (&e.action, e.at.millis(), e.by.is_none())).collect();
+    assert_eq!(told, [(&AuditAction::BackedUp, made_at, true)], "one backup was made");
+    let log = store.audit(None, 9).await.unwrap().entries;
+    let told: Vec<_> = log.iter().map(|e| (&e.action, e.by.is_none())).collect();
+    assert_eq!(told, [(&AuditAction::Restored { made_at: WallTime(made_at) }, true)]);
+}
+
+/// A code that was used after the backup is not good once more when that is restored.
+#[tokio::test]
+async fn recovery_codes_are_not_restored() {
+    let site = site().await;
+    let token = site.person("Anna").await;
+    let id: mujian_protocol::AccountId = site.get("/me", Some(&token)).await.1["id"].as_str().unwrap().parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let app = site.server.as_ref().unwrap().app();
+    let hand = Hand { by: None, at: app.clock.wall() };
+    let Recovery::Made(made) = make_recovery(&app.store, &id, hand).await.unwrap() else { panic!("no code") };
+    let backup = back_up(site.data.path(), folder.path());
+    let target = folder.path().join("new");
+    assert!(run(&["restore", backup.to_str().unwrap()], &target).status.success());
+    let server = mujian_server::Server::start(Config::local(&target)).await.unwrap();
+    let base = format!("http://{}", server.http);
+    let again = Site { server: Some(server), base, client: reqwest::Client::new(), data: folder };
+    let ask = json!({"name": "Anna", "code": made.code, "password": "battery staple"});
+    assert_eq!(again.post("/recovery", None, ask.clone()).await.0, 401);
+    assert_eq!(site.post("/recovery", None, ask).await.0, 204, "here it was good");
 }
 
 /// A backup of an older format is restored as it is; the server that starts with it brings it up to date.

@@ -161,14 +161,17 @@ impl App {
     /// # Errors
     /// As [`Api::pass`].
     pub async fn request(&self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
-        // Sessions go through their own commands, which keep the token here.
-        if request.path.starts_with("/sessions") || request.path.starts_with("/accounts") {
+        if is_about_the_token(request) {
             return Err(ApiError::new(ErrorCode::InvalidRequest, "Logging in has a command of its own."));
         }
         if let Some(answer) = self.shelf.request(request).await {
             return answer;
         }
+        let token = self.api.token();
         let answer = self.api.pass(request).await?;
+        if answer.status == 401 && answer.body["code"] == serde_json::json!(ErrorCode::Unauthenticated) {
+            self.expired(token)?;
+        }
         if (request.method.as_str(), request.path.as_str()) == ("PATCH", "/me")
             && let Ok(account) = serde_json::from_value::<AccountView>(answer.body.clone())
         {
@@ -203,6 +206,17 @@ impl App {
             Some(answer) => answer,
             None => self.api.media(path).await,
         }
+    }
+
+    /// The server does not know this session any more: it was ended elsewhere.
+    fn expired(&self, token: Option<Zeroizing<String>>) -> Result<(), ApiError> {
+        // Somebody may have logged in again meanwhile; and the hosted server's owner has no other way in.
+        if token.is_none() || self.api.token() != token || self.hosted.is_some() {
+            return Ok(());
+        }
+        self.api.set_session(None, None);
+        self.shelf.session_changed();
+        Ok(self.cache.set_session(&self.server, None)?)
     }
 
     /// What was known of the account is known by its new name.
@@ -561,9 +575,44 @@ fn locale(var: impl Fn(&str) -> Option<String>) -> String {
     if plain.is_empty() || plain == "C" || plain == "POSIX" { "en".into() } else { plain.replace('_', "-") }
 }
 
+/// Whether a call gives or ends the session's token, which this process keeps: such calls have commands of their own.
+fn is_about_the_token(request: &ApiRequest) -> bool {
+    let path = request.path.split(['?', '#']).next().unwrap_or_default();
+    match path.trim_end_matches('/') {
+        "/sessions" | "/sessions/current" => true,
+        "/accounts" => request.method != "GET",
+        // What is not written plainly might be one of them.
+        path => path.contains("..") || path.contains("//") || path.contains('%'),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_never_gets_the_sessions_token() {
+        let kept = |method: &str, path: &str| {
+            let body = serde_json::Value::Null;
+            is_about_the_token(&ApiRequest { method: method.into(), path: path.into(), body })
+        };
+        for path in
+            ["/sessions", "/accounts", "/sessions?a=b", "/accounts/", "/x/../sessions", "//sessions", "/%73essions"]
+        {
+            assert!(kept("POST", path), "{path}");
+        }
+        assert!(kept("DELETE", "/sessions/current"));
+        // What the operator does to others, and logging out elsewhere, give no token.
+        for (method, path) in [
+            ("GET", "/accounts?name=%E5%B0%8F"),
+            ("POST", "/accounts/018f/recovery"),
+            ("DELETE", "/sessions/others"),
+            ("PUT", "/me/password"),
+            ("POST", "/recovery"),
+        ] {
+            assert!(!kept(method, path), "{method} {path}");
+        }
+    }
 
     #[test]
     fn locales_become_tags() {

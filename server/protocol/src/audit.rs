@@ -42,6 +42,13 @@ pub enum AuditAction {
         /// The moderator's words; may be empty.
         reason: String,
     },
+    /// All of the server's data was backed up.
+    BackedUp,
+    /// All of the server's data was replaced by a backup.
+    Restored {
+        /// When the backup was made.
+        made_at: WallTime,
+    },
     /// A call was made on somebody else's room, whether or not it was carried out.
     RoomCalled {
         /// Method and path, as the description of the calls has them: `POST /rooms/{room}/end`.

@@ -19,7 +19,7 @@ pub use setup::SetupCode;
 pub use token::{SecretToken, TokenHash};
 
 use crate::clock::Clock;
-use crate::store::{Account, AccountRow, Deletion, Hand, NewAccount, NewRecovery, Store, StoreError};
+use crate::store::{Account, AccountRow, Deletion, Hand, KeptRecovery, NewAccount, NewRecovery, Store, StoreError};
 use crate::text;
 
 /// A session ends so long after it was last used.
@@ -95,12 +95,18 @@ impl Accounts {
         Self { passwords: password::Passwords::new(), endings: endings::Endings::new() }
     }
 
-    /// Makes an account and its first session.
+    /// Makes an account and its first session. `operator`: who makes it, where that is not whose it will be.
     ///
     /// # Errors
     /// The name or the password is not taken, the name belongs to somebody, too many ask at once, or
     /// the database failed.
-    pub async fn sign_up(&self, store: &Store, clock: &Clock, ask: &Credentials) -> Result<SessionView, AccountError> {
+    pub async fn sign_up(
+        &self,
+        store: &Store,
+        clock: &Clock,
+        ask: &Credentials,
+        operator: Option<AccountId>,
+    ) -> Result<SessionView, AccountError> {
         let name = check_name(&ask.name)?;
         check_password(&ask.password)?;
         let key = text::name_key(&name);
@@ -110,7 +116,8 @@ impl Accounts {
         }
         let password = Some(self.passwords.hash(&ask.password).await?);
         let new = NewAccount { name, name_key: key, password, role: Role::Viewer, at: clock.wall() };
-        match store.create_account(new).await? {
+        let hand = operator.map(|id| Hand { by: Some(id), at: clock.wall() });
+        match store.create_account_by(new, hand).await? {
             Some(account) => Ok(begin_session(store, clock, &account).await?),
             None => name_taken(),
         }
@@ -309,17 +316,30 @@ impl Accounts {
     }
 }
 
-/// Makes a code that sets an account's password once; an older one ends. `hand`: who makes it. None: there is no such account.
+/// What came of making a recovery code.
+pub enum Recovery {
+    /// It is made.
+    Made(RecoveryCode),
+    /// There is no such account.
+    Unknown,
+    /// The account has no password that could have been lost: the app that hosts the server uses it, and would be logged out.
+    NoPassword,
+}
+
+/// Makes a code that sets an account's password once; an older one ends. `hand`: who makes it.
 ///
 /// # Errors
 /// The database failed.
-pub async fn make_recovery(store: &Store, account: &AccountId, hand: Hand) -> Result<Option<RecoveryCode>, StoreError> {
+pub async fn make_recovery(store: &Store, account: &AccountId, hand: Hand) -> Result<Recovery, StoreError> {
     let code = code::Recovery::new();
     let expires_at = after(hand.at, RECOVERY_LIFE);
     let (account, code_hash) = (account.clone(), code.hash(account));
     let new = NewRecovery { account, code_hash, hand, expires_at, tries: RECOVERY_TRIES };
-    let kept = store.keep_recovery(new).await?;
-    Ok(kept.then(|| RecoveryCode { code: code.reveal(), expires_at }))
+    Ok(match store.keep_recovery(new).await? {
+        KeptRecovery::Done => Recovery::Made(RecoveryCode { code: code.reveal(), expires_at }),
+        KeptRecovery::Unknown => Recovery::Unknown,
+        KeptRecovery::NoPassword => Recovery::NoPassword,
+    })
 }
 
 impl Default for Accounts {

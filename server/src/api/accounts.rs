@@ -10,17 +10,19 @@ use mujian_protocol::api::{
     AccountDeletion, AccountPatch, AccountView, Credentials, NamePatch, PasswordChange, RecoveryCode, RecoveryRequest,
     SessionView, SetupRequest,
 };
-use mujian_protocol::audit::{AuditAction, AuditPage};
+use mujian_protocol::audit::AuditPage;
 use mujian_protocol::export::AccountExport;
 use mujian_protocol::{AccountId, ApiError, ErrorCode, Problem};
 use serde::Deserialize;
+use tokio_util::task::TaskTracker;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Body, Caller, InPath, Peer, bearer};
 use super::{Answer, Failure};
+use crate::account::Recovery;
 use crate::app::App;
 use crate::limit::address_key;
-use crate::store::{Account, Concerned, Deletion, Hand, RoleChange};
+use crate::store::{Account, Deletion, RoleChange};
 use crate::text;
 
 /// Makes an account, and a session for it.
@@ -50,14 +52,19 @@ pub(super) async fn sign_up(
         .accounts
         .take(address_key(peer.address), app.clock.now())
         .map_err(|wait| Failure::too_often("Too many accounts were made from this address.", wait))?;
-    let session = app.accounts.sign_up(&app.store, &app.clock, &ask).await?;
+    let session = app.accounts.sign_up(&app.store, &app.clock, &ask, operator.map(|o| o.id)).await?;
     tracing::info!(account = %session.account.id, "An account was made.");
-    if let Some(operator) = operator {
-        let hand = Hand { by: Some(operator.id), at: app.clock.wall() };
-        let on = Concerned { account: Some(session.account.id.clone()), room: None };
-        app.store.note_audit(hand, AuditAction::AccountMade, on).await?;
-    }
     Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Does something to the end, also when whoever asked for it does not wait for the answer: a call is dropped with its
+/// connection, and who was logged out on the disk must not go on speaking in a room.
+async fn to_the_end<T: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl Future<Output = Answer<T>> + Send + 'static,
+) -> Answer<T> {
+    let broken = || Failure::new(ErrorCode::Internal, "The server has a fault; the call broke off.");
+    tasks.spawn(work).await.unwrap_or_else(|_| Err(broken()))
 }
 
 /// The operator, if one calls.
@@ -101,7 +108,8 @@ fn take_log_in(app: &App, peer: Peer, name: &str) -> Answer<()> {
     (status = 401, description = "Nobody is logged in", body = ApiError),
 ))]
 pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answer<StatusCode> {
-    app.accounts.end_session(&app.store, caller.session).await?;
+    let work = Arc::clone(&app);
+    to_the_end(&app.tasks, async move { Ok(work.accounts.end_session(&work.store, caller.session).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -111,10 +119,15 @@ pub(super) async fn log_out(State(app): State<Arc<App>>, caller: Caller) -> Answ
     (status = 401, description = "Nobody is logged in", body = ApiError),
 ))]
 pub(super) async fn log_out_elsewhere(State(app): State<Arc<App>>, caller: Caller) -> Answer<StatusCode> {
-    app.accounts.end_other_sessions(&app.store, &caller.account.id, caller.session).await?;
-    app.watch_tokens.revoke(&caller.account.id);
-    tracing::info!(account = %caller.account.id, "An account was logged out elsewhere.");
-    Ok(StatusCode::NO_CONTENT)
+    let work = Arc::clone(&app);
+    to_the_end(&app.tasks, async move {
+        let Caller { account, session, .. } = caller;
+        work.accounts.end_other_sessions(&work.store, &account.id, session).await?;
+        work.watch_tokens.revoke(&account.id);
+        tracing::info!(account = %account.id, "An account was logged out elsewhere.");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// Changes the password of the account that calls. The session of this call goes on, the account's others end.
@@ -131,10 +144,15 @@ pub(super) async fn change_password(
     Body(ask): Body<PasswordChange>,
 ) -> Answer<StatusCode> {
     take_password_try(&app, &caller)?;
-    app.accounts.change_password(&app.store, (&caller.account, caller.session), &ask).await?;
-    app.watch_tokens.revoke(&caller.account.id);
-    tracing::info!(account = %caller.account.id, "A password was changed.");
-    Ok(StatusCode::NO_CONTENT)
+    let work = Arc::clone(&app);
+    to_the_end(&app.tasks, async move {
+        let Caller { account, session, .. } = caller;
+        work.accounts.change_password(&work.store, (&account, session), &ask).await?;
+        work.watch_tokens.revoke(&account.id);
+        tracing::info!(account = %account.id, "A password was changed.");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// What the server holds of the account that calls, to take along.
@@ -166,6 +184,13 @@ pub(super) async fn delete(
     Body(ask): Body<AccountDeletion>,
 ) -> Answer<StatusCode> {
     take_password_try(&app, &caller)?;
+    let work = Arc::clone(&app);
+    to_the_end(&app.tasks, async move { delete_whole(&work, &caller, &ask).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The account first, on the disk; then who is in its rooms, and files. What a crash leaves of those goes at the next start.
+async fn delete_whole(app: &App, caller: &Caller, ask: &AccountDeletion) -> Answer<()> {
     let id = caller.account.id.clone();
     let on_air = || {
         Failure::new(ErrorCode::Conflict, "One of your rooms is on air. End the stream first.").about(Problem::OnAir)
@@ -194,7 +219,7 @@ pub(super) async fn delete(
         app.keeper.remove_files(recording).await;
     }
     tracing::info!(account = %id, rooms = rooms.len(), "An account was deleted.");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// Whoever has a session does not find out its password by trying.
@@ -330,6 +355,7 @@ pub(super) async fn audit(
     (status = 201, description = "The code", body = RecoveryCode),
     (status = 403, description = "The caller is not the operator", body = ApiError),
     (status = 404, description = "There is no such account", body = ApiError),
+    (status = 409, description = "The account has no password", body = ApiError),
 ))]
 pub(super) async fn make_recovery(
     State(app): State<Arc<App>>,
@@ -339,9 +365,17 @@ pub(super) async fn make_recovery(
     operators_only(&caller)?;
     let unknown = || Failure::new(ErrorCode::NotFound, "There is no such account.");
     let id: AccountId = account.parse().map_err(|_| unknown())?;
-    let code = crate::account::make_recovery(&app.store, &id, caller.hand(&app)).await?.ok_or_else(unknown)?;
-    tracing::info!(account = %id, by = %caller.account.id, "A recovery code was made.");
-    Ok((StatusCode::CREATED, Json(code)))
+    match crate::account::make_recovery(&app.store, &id, caller.hand(&app)).await? {
+        Recovery::Made(code) => {
+            tracing::info!(account = %id, by = %caller.account.id, "A recovery code was made.");
+            Ok((StatusCode::CREATED, Json(code)))
+        }
+        Recovery::NoPassword => {
+            let sentence = "This account has no password: the app that hosts the server is logged in by itself.";
+            Err(Failure::new(ErrorCode::Conflict, sentence).about(Problem::PasswordNone))
+        }
+        Recovery::Unknown => Err(unknown()),
+    }
 }
 
 /// Sets a new password with a code of the operator's. The account's sessions end; log in with the new password.
@@ -357,10 +391,14 @@ pub(super) async fn recover(
     Body(ask): Body<RecoveryRequest>,
 ) -> Answer<StatusCode> {
     take_log_in(&app, peer, &ask.name)?;
-    let account = app.accounts.recover(&app.store, &app.clock, &ask).await?;
-    app.watch_tokens.revoke(&account);
-    tracing::info!(%account, "A password was set with a recovery code.");
-    Ok(StatusCode::NO_CONTENT)
+    let work = Arc::clone(&app);
+    to_the_end(&app.tasks, async move {
+        let account = work.accounts.recover(&work.store, &work.clock, &ask).await?;
+        work.watch_tokens.revoke(&account);
+        tracing::info!(%account, "A password was set with a recovery code.");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// Makes the account that calls the server's operator, with the code that the server printed.
@@ -397,5 +435,30 @@ pub(super) async fn set_up(
             Ok(Json(operator.view()))
         }
         _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_begun_is_done_though_nobody_waits_for_it() {
+        let tasks = TaskTracker::new();
+        let ((go, wait), (done, is_done)) = (oneshot::channel::<()>(), oneshot::channel());
+        let work = async move {
+            wait.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        };
+        let mut call = Box::pin(to_the_end(&tasks, work));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        drop(call);
+        go.send(()).unwrap();
+        is_done.await.unwrap();
+        let broken = to_the_end(&tasks, async { panic!("a fault") as Answer<()> }).await;
+        assert!(broken.is_err());
     }
 }

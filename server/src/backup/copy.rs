@@ -35,6 +35,18 @@ pub(super) fn entry_of(path: &Path, name: &str) -> Result<Entry, BackupError> {
     Ok(Entry { path: name.to_owned(), bytes, sha256 })
 }
 
+/// A folder to fill that nobody else reads, and that is gone again unless it is kept.
+pub(super) fn growing(prefix: &str, folder: &Path) -> Result<tempfile::TempDir, BackupError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o700));
+    }
+    builder.tempdir_in(folder).map_err(|e| BackupError::disk(folder, e))
+}
+
 /// A folder that nobody else reads.
 pub(super) fn make_folder(folder: &Path) -> Result<(), BackupError> {
     let mut builder = fs::DirBuilder::new();

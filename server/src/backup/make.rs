@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use mujian_protocol::WallTime;
 
-use super::copy::{copy, entry_of, new_file};
-use super::{BackupError, Entry, FORMAT, MANIFEST, Manifest, stamp, sync_folder};
+use super::copy::{copy, entry_of, growing, new_file};
+use super::{BackupError, Entry, FORMAT, MANIFEST, Manifest, stamp, sync_folder, sync_folders};
 use crate::placeholder::{POSTER, is_kept};
 use crate::replay::index::{INDEX, MEDIA};
 use crate::store::FILE;
-use crate::store::snapshot::{Media, Snapshot};
+use crate::store::snapshot::{Media, Snapshot, note_backup};
 
 /// What was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Made {
     pub bytes: u64,
     /// The format of its database.
     pub schema: u32,
+    /// Why the audit log does not tell of it; none: it does, or its format has no log yet.
+    pub unnoted: Option<String>,
 }
 
 /// Backs a data folder up, also while a server uses it. `target`: the backup, or a folder that is there, in which the
@@ -45,20 +47,21 @@ pub fn make(data: &Path, target: &Path, at: WallTime) -> Result<Made, BackupErro
         return Err(BackupError::NoFolder { path: folder.to_owned() });
     }
     // Private from the beginning, and gone if this fails.
-    let growing = tempfile::Builder::new().prefix(".mujian-backup-").tempdir_in(folder);
-    let growing = growing.map_err(|e| BackupError::disk(folder, e))?;
+    let growing = growing(".mujian-backup-", folder)?;
     let manifest = fill(data, growing.path(), at)?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| BackupError::disk(&path, e.into()))?;
     let place = growing.path().join(MANIFEST);
     let mut file = new_file(&place)?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(|e| BackupError::disk(&place, e))?;
-    sync_folder(growing.path())?;
+    sync_folders(growing.path())?;
     fs::rename(growing.path(), &path).map_err(|e| BackupError::disk(&path, e))?;
     // Under its own name it is nobody's to take away.
     let _ = growing.keep();
     sync_folder(folder)?;
     let bytes = manifest.files.iter().map(|f| f.bytes).sum();
-    Ok(Made { path, files: manifest.files.len(), bytes, schema: manifest.schema })
+    // Last: a full disk, for one, takes no entry, and is no reason to go without a backup on another one.
+    let unnoted = note_backup(data, at).err().map(|e| e.to_string());
+    Ok(Made { path, files: manifest.files.len(), bytes, schema: manifest.schema, unnoted })
 }
 
 fn fill(data: &Path, into: &Path, at: WallTime) -> Result<Manifest, BackupError> {

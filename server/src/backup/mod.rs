@@ -7,6 +7,9 @@
 //! made is whole up to its last segment: its index is copied before its media.
 //!
 //! It grows under another name and gets its own last, so what is called a backup is one.
+//!
+//! What is restored is a server that goes on from there: its rooms number their events in a new epoch, since clients may
+//! have others of the old numbers, and recovery codes, which may have been used since, are good no more.
 
 mod copy;
 mod make;
@@ -177,6 +180,18 @@ fn stamp(at: WallTime) -> String {
     let Ok(t) = time::OffsetDateTime::from_unix_timestamp(at.millis().div_euclid(1000)) else { return String::new() };
     let (month, day) = (u8::from(t.month()), t.day());
     format!("{:04}{month:02}{day:02}-{:02}{:02}{:02}", t.year(), t.hour(), t.minute(), t.second())
+}
+
+/// Has the system keep the entries of a folder, and of all folders in it, for good.
+fn sync_folders(folder: &Path) -> Result<(), BackupError> {
+    let failed = |e| BackupError::disk(folder, e);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    sync_folder(folder)
 }
 
 /// Has the system keep a folder's entries for good.

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use mujian_protocol::WallTime;
 
-use super::copy::{copy, make_folder};
-use super::{BackupError, FORMAT, LATEST, MANIFEST, MANIFEST_MAX, Manifest, stamp, sync_folder};
-use crate::store::snapshot::{inspect, reserve};
+use super::copy::{copy, growing, make_folder};
+use super::{BackupError, FORMAT, LATEST, MANIFEST, MANIFEST_MAX, Manifest, stamp, sync_folder, sync_folders};
+use crate::store::snapshot::{inspect, reserve, revive};
 use crate::store::{FILE, LOCK};
 
 /// What was restored.
@@ -110,42 +110,88 @@ fn put(
     if !before.is_empty() && !replace {
         return Err(BackupError::NotEmpty { path: data.to_owned() });
     }
+    check_lengths(backup, manifest)?;
     // Inside the folder, which may be a disk of its own.
-    let growing = tempfile::Builder::new().prefix(".restore-").tempdir_in(data);
-    let growing = growing.map_err(|e| BackupError::disk(data, e))?;
+    let growing = growing(".restore-", data)?;
     for entry in &manifest.files {
         let broken = |what| BackupError::Broken { path: entry.path.clone(), what };
         let name = entry.path().ok_or_else(|| broken("cannot be named so"))?;
         let copied = copy(&backup.join(&name), &growing.path().join(&name), &entry.path)?;
-        let copied = copied.ok_or_else(|| broken("is missing"))?;
-        if copied.bytes != entry.bytes {
-            return Err(broken("is shorter or longer than it was"));
-        }
-        if copied.sha256 != entry.sha256 {
+        if copied.ok_or_else(|| broken("is missing"))?.sha256 != entry.sha256 {
             return Err(broken("has other bytes than it had"));
         }
     }
     if inspect(growing.path())? != manifest.schema {
         return Err(BackupError::Broken { path: FILE.into(), what: "has another format than the backup tells" });
     }
+    revive(growing.path(), manifest.made_at, at)?;
+    sync_folders(growing.path())?;
+
+    let mut moves = Vec::new();
     let aside = if before.is_empty() { None } else { Some(data.join(format!("before-restore-{}", stamp(at)))) };
     if let Some(aside) = &aside {
         if aside.exists() {
             return Err(BackupError::Exists { path: aside.clone() });
         }
         make_folder(aside)?;
-        for path in before {
-            let name = path.file_name().unwrap_or_default();
-            fs::rename(&path, aside.join(name)).map_err(|e| BackupError::disk(&path, e))?;
-        }
+        moves.extend(before.into_iter().map(|path| (aside.join(path.file_name().unwrap_or_default()), path)));
     }
     // The database last: without it the folder is one of a server that never ran.
     let mut tops = others(growing.path())?;
     tops.sort_unstable_by_key(|path| path.ends_with(FILE));
-    for path in tops {
-        let name = path.file_name().unwrap_or_default();
-        fs::rename(&path, data.join(name)).map_err(|e| BackupError::disk(&path, e))?;
+    moves.extend(tops.into_iter().map(|path| (data.join(path.file_name().unwrap_or_default()), path)));
+    if let Err(error) = rename_all(&moves) {
+        let _ = aside.map(fs::remove_dir);
+        return Err(error);
     }
+    aside.iter().try_for_each(|aside| sync_folder(aside))?;
     sync_folder(data)?;
     Ok(aside)
+}
+
+/// Looks at all files' lengths before anything is copied: what is not whole is told at once, and takes no space.
+fn check_lengths(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    for entry in &manifest.files {
+        let broken = |what| Err(BackupError::Broken { path: entry.path.clone(), what });
+        let path = backup.join(&entry.path);
+        match fs::metadata(&path) {
+            Ok(found) if !found.is_file() => return broken("is no file"),
+            Ok(found) if found.len() != entry.bytes => return broken("is shorter or longer than it was"),
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => return broken("is missing"),
+            Err(e) => return Err(BackupError::disk(&path, e)),
+        }
+    }
+    Ok(())
+}
+
+/// Gives all of these (the new name first) their new names, or none of them: a folder in it that is a disk of its own
+/// cannot be moved.
+fn rename_all(moves: &[(PathBuf, PathBuf)]) -> Result<(), BackupError> {
+    for (done, (to, from)) in moves.iter().enumerate() {
+        if let Err(e) = fs::rename(from, to) {
+            for (to, from) in moves.iter().take(done).rev() {
+                // Where even that fails the error that is told names the disk.
+                let _ = fs::rename(to, from);
+            }
+            return Err(BackupError::disk(from, e));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_that_fails_takes_those_before_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a"), "mine").unwrap();
+        let moves = [(at("moved"), at("a")), (at("nothing moved"), at("nothing"))];
+        assert!(matches!(rename_all(&moves), Err(BackupError::Disk { path, .. }) if path == at("nothing")));
+        assert_eq!(fs::read_to_string(at("a")).unwrap(), "mine");
+        assert!(!at("moved").exists());
+    }
 }

@@ -1,5 +1,6 @@
 //! Rooms' shelves: files and what became of them, and what a room shows while its streamer is away.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -306,6 +307,17 @@ impl Placeholders {
         }
     }
 
+    /// Removes files that nothing tells of, which a server that was killed may have left. Before anything is uploaded.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let known = self.inner.store.placeholder_places().await?;
+        let folder = self.inner.folder.clone();
+        let work = move || remove_unknown(&folder, &known);
+        tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Failed("a sweep broke off".into()))
+    }
+
     /// Takes a placeholder off its shelf, with its files.
     ///
     /// # Errors
@@ -317,6 +329,25 @@ impl Placeholders {
         // What is played of it now is played to its end: the file is open.
         let _ = tokio::fs::remove_dir_all(self.place(room, id)).await;
         Ok(())
+    }
+}
+
+/// Removes what no row tells of. What is not named like ours is not ours to delete.
+fn remove_unknown(folder: &Path, known: &HashSet<(RoomId, String)>) {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    for room in entries(folder) {
+        let Some(id) = room.file_name().to_str().and_then(|n| n.parse::<RoomId>().ok()) else { continue };
+        for place in entries(&room.path()) {
+            let name = place.file_name().to_string_lossy().into_owned();
+            if uuid::Uuid::parse_str(&name).is_ok()
+                && !known.contains(&(id.clone(), name))
+                && let Err(error) = std::fs::remove_dir_all(place.path())
+            {
+                tracing::warn!(%error, room = %id, "The files of a deleted placeholder could not be removed.");
+            }
+        }
+        // One with something in it stays.
+        let _ = std::fs::remove_dir(room.path());
     }
 }
 

@@ -138,6 +138,8 @@ impl Keeper {
                         let _ = tokio::fs::remove_file(folder.path().join(name)).await;
                     }
                     let _ = tokio::fs::remove_dir(folder.path()).await;
+                    // That of a room with other recordings is not empty, and stays.
+                    let _ = tokio::fs::remove_dir(room.path()).await;
                 }
             }
         }

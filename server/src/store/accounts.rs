@@ -134,6 +134,14 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn create_account(&self, new: NewAccount) -> Result<Option<Account>, StoreError> {
+        self.create_account_by(new, None).await
+    }
+
+    /// The same, and who made it where that is not whose it is. None: the name is taken.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn create_account_by(&self, new: NewAccount, hand: Option<Hand>) -> Result<Option<Account>, StoreError> {
         let account = Account { id: AccountId::new(), name: new.name, role: new.role, created_at: new.at };
         self.write(move |c| {
             let made = c.execute(
@@ -148,6 +156,10 @@ impl Store {
                     account.created_at.millis()
                 ],
             )?;
+            if let Some(hand) = hand.filter(|_| made == 1) {
+                let on = Concerned { account: Some(account.id.clone()), room: None };
+                audit::note(c, &hand, &AuditAction::AccountMade, &on)?;
+            }
             Ok((made == 1).then_some(account))
         })
         .await
@@ -277,7 +289,10 @@ impl Store {
             if first_operator(c)?.is_some() {
                 return Ok(None);
             }
-            c.execute("UPDATE accounts SET role = 'operator' WHERE id = ?1", [id.as_str()])?;
+            let sql = "UPDATE accounts SET role = 'operator' WHERE id = ?1 AND deleted_at IS NULL";
+            if c.execute(sql, [id.as_str()])? == 0 {
+                return Ok(None);
+            }
             let on = Concerned { account: Some(id.clone()), room: None };
             audit::note(c, &Hand { by: Some(id), at }, &AuditAction::BecameOperator, &on)?;
             first_operator(c)

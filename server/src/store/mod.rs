@@ -39,7 +39,7 @@ pub use goodbye::Deletion;
 pub use migrations::LATEST;
 pub use placeholders::{Added, Changed, Picks};
 pub use recordings::{Problem, RecordingProgress, RecordingRow};
-pub use recoveries::NewRecovery;
+pub use recoveries::{KeptRecovery, NewRecovery};
 pub use rooms::{RoomRow, RoomUpdate};
 pub use sessions::SessionRow;
 pub use streams::StreamRow;

@@ -1,5 +1,7 @@
 //! Placeholders on rooms' shelves, what was picked, and whom the operator trusts.
 
+use std::collections::HashSet;
+
 use mujian_protocol::api::Person;
 use mujian_protocol::audit::AuditAction;
 use mujian_protocol::placeholder::{
@@ -354,6 +356,19 @@ impl Store {
             ))?
             .query_map([limit], item)?
             .collect()
+        })
+        .await
+    }
+
+    /// Of all that are there: in which room, and which.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn placeholder_places(&self) -> Result<HashSet<(RoomId, String)>, StoreError> {
+        self.read(|c| {
+            c.prepare("SELECT room_id, id FROM placeholders")?
+                .query_map([], |r| Ok((parsed(r, 0)?, r.get(1)?)))?
+                .collect()
         })
         .await
     }

@@ -36,26 +36,46 @@ pub struct NewRecovery {
     pub tries: u32,
 }
 
+/// What became of a code that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptRecovery {
+    /// It is kept.
+    Done,
+    /// There is no such account.
+    Unknown,
+    /// The account has no password.
+    NoPassword,
+}
+
 impl Store {
-    /// Keeps a code in place of an older one. False: there is no such account.
+    /// Keeps a code in place of an older one.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn keep_recovery(&self, new: NewRecovery) -> Result<bool, StoreError> {
+    pub async fn keep_recovery(&self, new: NewRecovery) -> Result<KeptRecovery, StoreError> {
         self.write(move |c| {
             c.execute("DELETE FROM recoveries WHERE expires_at <= ?1", [new.hand.at.millis()])?;
-            let kept = c.execute(
-                "INSERT INTO recoveries (account_id, code_hash, made_at, expires_at, tries)
-                 SELECT id, ?2, ?3, ?4, ?5 FROM accounts WHERE id = ?1 AND deleted_at IS NULL
+            let has_password = c
+                .query_row(
+                    "SELECT password IS NOT NULL FROM accounts WHERE id = ?1 AND deleted_at IS NULL",
+                    [new.account.as_str()],
+                    |r| r.get(0),
+                )
+                .optional()?;
+            match has_password {
+                Some(true) => {}
+                Some(false) => return Ok(KeptRecovery::NoPassword),
+                None => return Ok(KeptRecovery::Unknown),
+            }
+            c.execute(
+                "INSERT INTO recoveries (account_id, code_hash, made_at, expires_at, tries) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (account_id) DO UPDATE SET code_hash = excluded.code_hash, made_at = excluded.made_at,
                      expires_at = excluded.expires_at, tries = excluded.tries",
                 params![new.account.as_str(), new.code_hash, new.hand.at.millis(), new.expires_at.millis(), new.tries],
             )?;
-            if kept == 1 {
-                let on = Concerned { account: Some(new.account), room: None };
-                audit::note(c, &new.hand, &AuditAction::RecoveryMade, &on)?;
-            }
-            Ok(kept == 1)
+            let on = Concerned { account: Some(new.account), room: None };
+            audit::note(c, &new.hand, &AuditAction::RecoveryMade, &on)?;
+            Ok(KeptRecovery::Done)
         })
         .await
     }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use mujian_protocol::{RoomId, StreamId};
+use mujian_protocol::audit::AuditAction;
+use mujian_protocol::{RoomId, StreamId, WallTime};
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::accounts::parsed;
-use super::migrations::{self, PLACEHOLDERS, RECORDINGS};
-use super::{FILE, OpenError, make_private, take_lock};
+use super::migrations::{self, AUDIT, PLACEHOLDERS, RECORDINGS, RECOVERIES};
+use super::{Concerned, FILE, Hand, OpenError, audit, make_private, take_lock};
 
 /// Why a snapshot cannot be taken or used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,10 @@ impl Snapshot {
         // All at once: in pieces it would begin anew whenever the server writes. Beside a WAL, writers go on meanwhile.
         match backup.step(-1).map_err(|e| OpenError::sqlite(&path, &e))? {
             StepResult::Done => {}
-            _ => return Err(damaged(&source, "it was locked for too long")),
+            _ => {
+                let detail = "another program kept it locked for too long".to_owned();
+                return Err(OpenError::Database { path: source, detail }.into());
+            }
         }
         drop(backup);
         let snapshot = Self { live, copy, path, version };
@@ -178,6 +182,52 @@ pub fn inspect(folder: &Path) -> Result<u32, SnapshotError> {
     check(&connection, &path)?;
     connection.close().map_err(|(_, e)| OpenError::sqlite(&path, &e))?;
     Ok(version)
+}
+
+/// Notes in the log of a data folder, which a server may be using, that a backup of it was made. Before there were logs
+/// there is nothing to note.
+///
+/// # Errors
+/// The database cannot be written.
+pub fn note_backup(data: &Path, at: WallTime) -> Result<(), SnapshotError> {
+    change(data, |c, version| {
+        if version >= AUDIT {
+            audit::note(c, &Hand { by: None, at }, &AuditAction::BackedUp, &Concerned::default())?;
+        }
+        Ok(())
+    })
+}
+
+/// Makes the database in a folder, a copy of how things were at `made_at`, one that a server goes on with.
+///
+/// # Errors
+/// It cannot be written.
+pub fn revive(folder: &Path, made_at: WallTime, at: WallTime) -> Result<(), SnapshotError> {
+    change(folder, |c, version| {
+        // Clients may have events of the numbers that come next, which are others than these will be.
+        c.execute("UPDATE rooms SET epoch = epoch + 1", [])?;
+        if version >= RECOVERIES {
+            // One of them may have been used since, and is good once.
+            c.execute("DELETE FROM recoveries", [])?;
+        }
+        if version >= AUDIT {
+            audit::note(c, &Hand { by: None, at }, &AuditAction::Restored { made_at }, &Concerned::default())?;
+        }
+        Ok(())
+    })
+}
+
+/// Changes a database in one transaction, as its format tells.
+fn change(folder: &Path, work: impl FnOnce(&Connection, u32) -> rusqlite::Result<()>) -> Result<(), SnapshotError> {
+    let path = folder.join(FILE);
+    let failed = |e: rusqlite::Error| SnapshotError::Open(OpenError::sqlite(&path, &e));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    let version = migrations::version(&connection).map_err(|e| e.at(&path))?;
+    connection.execute_batch("PRAGMA synchronous = FULL;").map_err(failed)?;
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    work(&step, version).and_then(|()| step.commit()).map_err(failed)?;
+    connection.close().map_err(|(_, e)| failed(e))
 }
 
 /// Keeps servers from a data folder for as long as the answer is held; the folder is made if it is not there.

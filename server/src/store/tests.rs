@@ -14,7 +14,7 @@ async fn person(store: &Store, name: &str) -> Person {
     let new = NewAccount {
         name: name.into(),
         name_key: name.to_lowercase(),
-        password: None,
+        password: Some("kept".into()),
         role: Role::Viewer,
         at: WallTime(1),
     };
@@ -154,10 +154,22 @@ async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
         store.keep_recovery(NewRecovery { account: account.clone(), code_hash: [hash; 32], hand, expires_at, tries })
     };
     let recover = |hash: u8, at| store.recover(a.id.clone(), [hash; 32], format!("new {hash}"), WallTime(at));
-    assert!(!keep(&AccountId::new(), 1, 3).await.unwrap(), "nobody's");
+    assert_eq!(keep(&AccountId::new(), 1, 3).await.unwrap(), KeptRecovery::Unknown);
+    let hosting = NewAccount {
+        name: "host".into(),
+        name_key: "host".into(),
+        password: None,
+        role: Role::Operator,
+        at: WallTime(1),
+    };
+    let hosting = store.create_account(hosting).await.unwrap().unwrap();
+    assert_eq!(keep(&hosting.id, 1, 3).await.unwrap(), KeptRecovery::NoPassword);
+    assert_eq!(store.audit(None, 9).await.unwrap().entries, [], "nothing was done");
     assert!(!recover(1, 11).await.unwrap(), "none was made");
     // A newer one takes the place of the older one.
-    assert!(keep(&a.id, 1, 3).await.unwrap() && keep(&a.id, 2, 3).await.unwrap());
+    for hash in [1, 2] {
+        assert_eq!(keep(&a.id, hash, 3).await.unwrap(), KeptRecovery::Done);
+    }
     assert!(!recover(1, 11).await.unwrap());
     assert!(!recover(2, 20).await.unwrap(), "too old");
     store.create_session([1; 32], a.id.clone(), WallTime(10), WallTime(90)).await.unwrap();
@@ -166,7 +178,7 @@ async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
     assert!(store.session([1; 32], WallTime(19)).await.unwrap().is_none());
     assert!(!recover(2, 19).await.unwrap(), "it was used");
     // Wrong ones use it up.
-    assert!(keep(&a.id, 4, 2).await.unwrap());
+    assert_eq!(keep(&a.id, 4, 2).await.unwrap(), KeptRecovery::Done);
     assert!(!recover(5, 11).await.unwrap() && !recover(5, 11).await.unwrap() && !recover(4, 11).await.unwrap());
     assert_eq!(store.password(a.id).await.unwrap().as_deref(), Some("new 2"));
 }
@@ -183,7 +195,7 @@ async fn a_store_is_opened_beside_a_running_server() {
     let beside = Store::open_beside(folder.path()).unwrap();
     let (hand, expires_at) = (Hand { by: None, at: WallTime(10) }, WallTime(20));
     let new = NewRecovery { account: a.id.clone(), code_hash: [1; 32], hand, expires_at, tries: 1 };
-    assert!(beside.keep_recovery(new).await.unwrap());
+    assert_eq!(beside.keep_recovery(new).await.unwrap(), KeptRecovery::Done);
     beside.close().await;
     assert!(server.recover(a.id, [1; 32], "new".into(), WallTime(11)).await.unwrap());
     // While an older server runs, the database is not brought to a newer format under it.

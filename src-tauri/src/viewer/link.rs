@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mujian_media::time::Now;
+use mujian_protocol::ErrorCode;
 use mujian_protocol::app::LinkState;
 use mujian_protocol::room::{ClientMessage, EventId, ROOM_PROTOCOL, ServerMessage};
 
@@ -46,6 +47,8 @@ pub struct Link {
     backoff: Backoff,
     last: Option<EventId>,
     watching: bool,
+    /// The session has ended: hello without it, until somebody logs in.
+    guest: bool,
     todo: VecDeque<Do>,
 }
 
@@ -54,7 +57,8 @@ impl Link {
     #[must_use]
     pub fn new(now: Now, watching: bool) -> Self {
         let todo = VecDeque::from([Do::State(LinkState::Connecting), Do::Connect]);
-        Self { phase: Phase::Connecting { since: now }, backoff: Backoff::default(), last: None, watching, todo }
+        let phase = Phase::Connecting { since: now };
+        Self { phase, backoff: Backoff::default(), last: None, watching, guest: false, todo }
     }
 
     /// What is to be done next.
@@ -84,7 +88,7 @@ impl Link {
             self.phase = Phase::Greeting { since: now };
             self.todo.push_back(Do::Send(ClientMessage::Hello {
                 version: ROOM_PROTOCOL,
-                token,
+                token: token.filter(|_| !self.guest),
                 after: self.last,
                 watching: self.watching,
             }));
@@ -93,6 +97,10 @@ impl Link {
 
     /// The server said something.
     pub fn message(&mut self, message: ServerMessage, now: Now) {
+        if matches!(&message, ServerMessage::Refused { error, .. } if error.code == ErrorCode::Unauthenticated) {
+            // Else the same token would be refused, and that be told, again and again.
+            self.guest = true;
+        }
         match (&mut self.phase, &message) {
             (Phase::Greeting { .. }, ServerMessage::Welcome { last, .. }) => {
                 self.last = Some(*last);
@@ -135,6 +143,7 @@ impl Link {
 
     /// Says hello again, as whoever is logged in now.
     pub fn renew(&mut self, now: Now) {
+        self.guest = false;
         if !matches!(self.phase, Phase::Waiting { .. }) {
             self.todo.push_back(Do::Close);
         }
@@ -166,7 +175,7 @@ mod tests {
     use super::*;
     use mujian_protocol::api::{Person, RoomView};
     use mujian_protocol::room::{RoomEvent, RoomEventBody, Stage};
-    use mujian_protocol::{AccountId, WallTime};
+    use mujian_protocol::{AccountId, ApiError, WallTime};
     use proptest::prelude::*;
 
     fn id(number: u64) -> EventId {
@@ -235,6 +244,37 @@ mod tests {
         link.opened(None, at(20_600));
         let hello = ClientMessage::Hello { version: 1, token: None, after: Some(id(6)), watching: true };
         assert_eq!(drain(&mut link).last(), Some(&Do::Send(hello)));
+    }
+
+    #[test]
+    fn an_ended_session_is_told_once_and_the_room_watched_without_it() {
+        for joined in [false, true] {
+            let mut link = Link::new(at(0), true);
+            let hello = |link: &mut Link, now| {
+                link.opened(Some("t".into()), at(now));
+                drain(link).into_iter().find_map(|d| match d {
+                    Do::Send(ClientMessage::Hello { token, .. }) => Some(token),
+                    _ => None,
+                })
+            };
+            assert_eq!(hello(&mut link, 1), Some(Some("t".into())));
+            if joined {
+                link.message(welcome(5), at(2));
+            }
+            let error = ApiError::new(ErrorCode::Unauthenticated, "The session has ended.");
+            link.message(ServerMessage::Refused { client_ref: None, error }, at(3));
+            assert!(
+                drain(&mut link)
+                    .iter()
+                    .any(|d| matches!(d, Do::Deliver(m) if matches!(**m, ServerMessage::Refused { .. })))
+            );
+            link.closed(at(4), 0.0);
+            link.tick(link.deadline(), 0.0);
+            assert_eq!(hello(&mut link, 60_000), Some(None));
+            // Somebody logs in.
+            link.renew(at(61_000));
+            assert_eq!(hello(&mut link, 61_001), Some(Some("t".into())));
+        }
     }
 
     #[test]

@@ -26,8 +26,8 @@ function named(say: Say, person: Person | null, nobody: Key): string {
   return person.name === "" ? say("audit_gone") : person.name;
 }
 
-/** One sentence for one entry, without its time. */
-export function auditSentence(say: Say, entry: AuditEntry): string {
+/** One sentence for one entry, without its time. `when`: a time in a person's words. */
+export function auditSentence(say: Say, when: (at: number) => string, entry: AuditEntry): string {
   const { action } = entry;
   const by = named(say, entry.by, "audit_terminal");
   const account = named(say, entry.account, "audit_gone");
@@ -39,6 +39,8 @@ export function auditSentence(say: Say, entry: AuditEntry): string {
         from: say(`role_${action.from}`),
         to: say(`role_${action.to}`),
       });
+    case "restored":
+      return say("audit_restored", { by, date: when(action.made_at) });
     case "trust_changed":
       return say(action.trusted ? "audit_trusted" : "audit_not_trusted", { by, account });
     case "placeholder_allowed":
@@ -56,6 +58,8 @@ export function auditSentence(say: Say, entry: AuditEntry): string {
       return say("audit_became_operator", { by });
     case "account_made":
       return say("audit_account_made", { by, account });
+    case "backed_up":
+      return say("audit_backed_up", { by });
     case "recovery_made":
       return say("audit_recovery_made", { by, account });
   }

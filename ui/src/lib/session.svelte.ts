@@ -44,6 +44,8 @@ class Session {
   /** Sets a new password with a code of the operator's, and logs in with it. */
   async recover(request: RecoveryRequest): Promise<void> {
     await backend.request("POST", "/recovery", request);
+    // The code is used up: if logging in fails now, it is tried again without it.
+    this.asking = "log_in";
     await this.open(false, request.name, request.password);
   }
 

@@ -130,7 +130,10 @@ export class AppBackend implements Backend {
 
   #answer<T>(answer: ApiResponse): T {
     if (answer.status >= 200 && answer.status < 300) return answer.body as T;
-    if (isApiError(answer.body)) throw new Failed(answer.body);
+    if (isApiError(answer.body)) {
+      if (answer.body.code === "unauthenticated") this.onexpired?.();
+      throw new Failed(answer.body);
+    }
     throw new Failed({ code: "internal", message: `The server answered ${String(answer.status)}.` });
   }
 

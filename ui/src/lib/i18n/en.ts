@@ -268,6 +268,8 @@ export const en: Catalogue = {
   audit_trusted: "{by} trusts uploads of {account} from then on.",
   audit_not_trusted: "{by} does not trust uploads of {account} any more.",
   audit_recovery_made: "{by} made a recovery code for {account}.",
+  audit_backed_up: "{by} backed up all data of this server.",
+  audit_restored: "{by} replaced all data of this server by the backup of {date}.",
   audit_placeholder_allowed: "{by} allowed “{name}” by {account}.",
   audit_placeholder_refused: "{by} refused “{name}” by {account}.",
   audit_placeholder_refused_for: "{by} refused “{name}” by {account}: {reason}",

@@ -220,7 +220,7 @@ export const zh = {
   account_setup_done: "你现在是站长了",
   account_registration_closed: "站长关闭了注册。",
 
-  // Own rooms
+  // A lost password, one's data, the log
   account_forgot: "忘记密码？",
   account_recover_title: "设置新密码",
   account_recover_text: "请向站长要一个恢复码。用它可以重设一次密码。",
@@ -263,6 +263,8 @@ export const zh = {
   audit_trusted: "{by} 从此信任 {account} 上传的内容。",
   audit_not_trusted: "{by} 不再信任 {account} 上传的内容。",
   audit_recovery_made: "{by} 为 {account} 生成了恢复码。",
+  audit_backed_up: "{by} 备份了这台服务器的全部数据。",
+  audit_restored: "{by} 用 {date} 的备份替换了这台服务器的全部数据。",
   audit_placeholder_allowed: "{by} 通过了 {account} 的“{name}”。",
   audit_placeholder_refused: "{by} 拒绝了 {account} 的“{name}”。",
   audit_placeholder_refused_for: "{by} 拒绝了 {account} 的“{name}”：{reason}",
@@ -289,6 +291,7 @@ export const zh = {
     "所有设备都会退出登录，包括这一台。正在进行的直播不受影响，推流软件用的是推流码。",
   security_everywhere_done: "已在所有设备上退出登录",
 
+  // Own rooms
   rooms_title: "我的房间",
   rooms_none: "你还没有房间。开一个，就能用 OBS 或 ffmpeg 推流。",
   rooms_new: "新房间",

@@ -111,6 +111,21 @@ describe("the connection to a room", () => {
     expect(hello()).toMatchObject({ token: "old" });
   });
 
+  it("watches as a guest also when the session ends while it stands", () => {
+    const link = joined(5, "old");
+    link.message(
+      { type: "refused", client_ref: null, error: { code: "unauthenticated", message: "ended" } },
+      30,
+    );
+    expect(kinds(link)).toEqual(["deliver"]);
+    link.closed(40);
+    link.tick(link.wakeAt ?? 0);
+    link.opened(1001);
+    const hello = drain(link).flatMap((a) => (a.do === "send" ? [a.message] : []))[0];
+    expect(hello).toMatchObject({ type: "hello" });
+    expect(hello).not.toHaveProperty("token");
+  });
+
   it("hands on each event once", () => {
     const link = joined(5);
     for (const n of [6, 6, 5, 7, 6, 7, 8]) link.message(event(n), 100);

@@ -148,6 +148,7 @@ export class RoomLink {
     }
     if (p.at !== "joined") return;
     this.#phase = { ...p, heard: now };
+    if (message.type === "refused" && message.error.code === "unauthenticated") this.#guest = true;
     if (message.type === "event") {
       const id = message.event.id;
       if (this.#last && !before(this.#last, id)) return; // seen
