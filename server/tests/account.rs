@@ -264,6 +264,12 @@ async fn what_the_server_holds_of_an_account_is_taken_along() {
     socket.hello(Some(&anna), None).await;
     socket.danmaku("a", "hello 你好").await;
     socket.next_of("event").await;
+    for room in [&mine, &theirs] {
+        let mut socket = site.socket(room).await;
+        socket.hello(Some(&other), None).await;
+        socket.danmaku("a", "somebody else's").await;
+        socket.next_of("event").await;
+    }
     let app = site.server.as_ref().unwrap().app();
     let at = app.clock.wall();
     app.store.begin_recording(mujian_protocol::StreamId::new(), mine.parse().unwrap(), at).await.unwrap();
@@ -273,14 +279,17 @@ async fn what_the_server_holds_of_an_account_is_taken_along() {
     assert_eq!((&export["account"], &export["trusted"]), (&me, &json!(false)));
     assert_eq!(export["sessions"].as_array().map(Vec::len), Some(1));
     assert_eq!((&export["rooms"][0]["id"], &export["rooms"][0]["title"]), (&json!(mine), &json!("a room")));
-    assert_eq!(export["rooms"][0]["recordings"].as_array().map(Vec::len), Some(1));
+    for (list, length) in [(&export["rooms"], 1), (&export["rooms"][0]["recordings"], 1), (&export["danmaku"], 1)] {
+        assert_eq!(list.as_array().map(Vec::len), Some(length), "{list}");
+    }
     assert_eq!(export["rooms"][0]["placeholders"], json!([]));
     assert_eq!((&export["danmaku"][0]["text"], &export["danmaku"][0]["room"]), (&json!("hello 你好"), &json!(theirs)));
     assert_eq!(export["votes"], json!([]));
     // Nothing of somebody else, and no secret.
     let key = site.get(&format!("/rooms/{mine}/owner"), Some(&anna)).await.1["stream_key"].as_str().unwrap().to_owned();
     let text = export.to_string();
-    assert!(!text.contains(&key) && !text.contains("argon2") && !text.contains("zzyzx"), "{text}");
+    assert!(!text.contains(&key) && !text.contains("argon2"), "{text}");
+    assert!(!text.contains("zzyzx") && !text.contains("somebody else's"), "{text}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -34,6 +34,9 @@ pub struct Server {
     client: reqwest::Client,
     _folder: TempDir,
 }
+
+/// What a server says when it starts has come by then.
+const SAID: Duration = Duration::from_secs(30);
 
 /// A room, with what its owner knows.
 #[derive(Clone, Debug)]
@@ -202,6 +205,20 @@ impl Server {
             Some(token) if status == 201 => Ok(token.to_owned()),
             _ => bail!("no account: {status} {answer}"),
         }
+    }
+
+    /// Makes an account that runs the server, with the code that the server printed; gives its token.
+    ///
+    /// # Errors
+    ///
+    /// The server printed none, or refused.
+    pub async fn operator(&mut self, name: &str) -> Result<String> {
+        let token = self.account(name).await?;
+        let line = self.program.line("the set-up code", SAID, |l| l.contains("set-up code there")).await?;
+        let code = line.rsplit(' ').next().context("no code")?;
+        let (status, answer) = self.call("POST", "/setup", Some(&token), Some(json!({"code": code}))).await?;
+        ensure!(status == 200, "{answer}");
+        Ok(token)
     }
 
     /// Makes an account with a room of its own.

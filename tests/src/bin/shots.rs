@@ -55,7 +55,8 @@ async fn rooms(server: &Server) -> Result<Room> {
 }
 
 async fn web(out: &Path) -> Result<()> {
-    let server = Server::start().await?;
+    let mut server = Server::start().await?;
+    let operator = server.operator("掌柜 Olga").await?;
     let room = rooms(&server).await?;
     let _live = live::start(&server, &room, &["--test-card"]).await?;
     let guest = server.account("石头").await?;
@@ -82,6 +83,7 @@ async fn web(out: &Path) -> Result<()> {
                 browser.goto(page, &format!("{}/account", server.url())).await?;
                 browser.visible(page, "main, h1", SOON).await?;
                 settled(&mut browser, page, &name("account")).await?;
+                account(&mut browser, page, &operator, &name).await?;
                 browser.goto(page, &format!("{}/watch/nowhere", server.url())).await?;
                 browser.visible(page, "main, h1, h2", SOON).await?;
                 settled(&mut browser, page, &name("missing")).await?;
@@ -129,6 +131,34 @@ async fn watching(browser: &mut Browser, page: Page, me: &str, name: &impl Fn(&s
     browser
         .eval(page, "(localStorage.removeItem('mujian.token'), localStorage.removeItem('mujian.blocked'), true)")
         .await?;
+    Ok(())
+}
+
+/// The account page of who runs the server, and its dialogs. Leaves the page logged out again.
+async fn account(browser: &mut Browser, page: Page, operator: &str, name: &impl Fn(&str) -> PathBuf) -> Result<()> {
+    let section = |n: usize, what: &str| format!(".content > section >> nth={n} >> {what}");
+    let show = |n: usize| format!("(document.querySelectorAll('.content > section')[{n}].scrollIntoView(), true)");
+    browser.click(page, ".content button >> nth=0").await?;
+    browser.click(page, "role=dialog >> form >> button >> nth=1").await?;
+    settled(browser, page, &name("account-recover")).await?;
+    let session = format!("(localStorage.setItem('mujian.token', {operator:?}), location.reload(), true)");
+    browser.eval(page, &session).await?;
+    browser.visible(page, &section(5, "button"), SOON).await?;
+    browser.eval(page, &show(2)).await?;
+    settled(browser, page, &name("account-security")).await?;
+    for (n, button, what) in [(2, 0, "account-password"), (2, 1, "account-everywhere"), (3, 1, "account-delete")] {
+        browser.click(page, &section(n, &format!("button >> nth={button}"))).await?;
+        settled(browser, page, &name(what)).await?;
+        browser.key(page, "Escape").await?;
+    }
+    browser.fill(page, &section(4, "input"), "石头").await?;
+    browser.click(page, &section(4, "button")).await?;
+    browser.visible(page, ".made", SOON).await?;
+    browser.click(page, &section(5, "button")).await?;
+    browser.visible(page, &section(5, "li >> nth=0"), SOON).await?;
+    browser.eval(page, &show(4)).await?;
+    settled(browser, page, &name("account-operator")).await?;
+    browser.eval(page, "(localStorage.removeItem('mujian.token'), true)").await?;
     Ok(())
 }
 
