@@ -458,7 +458,10 @@ mod tests {
         drop(call);
         go.send(()).unwrap();
         is_done.await.unwrap();
-        let broken = to_the_end(&tasks, async { panic!("a fault") as Answer<()> }).await;
-        assert!(broken.is_err());
+        assert!(to_the_end(&tasks, fault()).await.is_err());
+    }
+
+    async fn fault() -> Answer<()> {
+        panic!("as a call with a fault does")
     }
 }
