@@ -164,7 +164,7 @@ async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
     };
     let hosting = store.create_account(hosting).await.unwrap().unwrap();
     assert_eq!(keep(&hosting.id, 1, 3).await.unwrap(), KeptRecovery::NoPassword);
-    assert_eq!(store.audit(None, 9).await.unwrap().entries, [], "nothing was done");
+    assert!(store.audit(None, 9).await.unwrap().entries.is_empty(), "nothing was done");
     assert!(!recover(1, 11).await.unwrap(), "none was made");
     // A newer one takes the place of the older one.
     for hash in [1, 2] {
