@@ -230,7 +230,11 @@ name: string,
 /**
  * The moderator's words; may be empty.
  */
-reason: string, } | { "action": "room_called",
+reason: string, } | { "action": "backed_up" } | { "action": "restored",
+/**
+ * When the backup was made.
+ */
+made_at: WallTime, } | { "action": "room_called",
 /**
  * Method and path, as the description of the calls has them: `POST /rooms/{room}/end`.
  */
