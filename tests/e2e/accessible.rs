@@ -15,14 +15,15 @@ type Step = (&'static str, &'static str);
 
 /// A server with a room on air, one that is not, and who writes in the first.
 async fn theatre() -> Result<(Server, Room, String, mujian_tests::process::Program)> {
-    let server = Server::start().await?;
+    let mut server = Server::start().await?;
     let room = server.room("岚山 Lanshan", "深夜手冲 · 听雨聊天").await?;
     let change = serde_json::json!({"category": "生活", "tags": ["咖啡", "雨声"]});
     server.call("PATCH", &format!("/rooms/{}", room.id), Some(&room.token), Some(change)).await?;
     server.room("Marlow", "Writing an RTMP server").await?;
     let publisher = Publish::default().start(&server.publish_url(&room))?;
     server.wait_stage(&room, "live", SOON).await?;
-    let (guest, me) = (server.account("石头").await?, server.account("阿宁").await?);
+    // Who runs the server sees more of it.
+    let (guest, me) = (server.account("石头").await?, server.operator("阿宁").await?);
     say(&server, &room, &guest, &["晚上好 @岚山 Lanshan", "@阿宁 hello", "and more"]).await?;
     Ok((server, room, me, publisher))
 }
@@ -95,8 +96,23 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
         browser.eval(page, "(document.activeElement?.blur(), true)").await?;
     }
     browser.goto(page, &format!("{}/account", server.url())).await?;
-    browser.visible(page, "h1, h2", SOON).await?;
+    let section = |n: usize, button: usize| format!(".content > section >> nth={n} >> button >> nth={button}");
+    browser.visible(page, &section(5, 0), SOON).await?;
     seen.take(browser, page, "the account").await?;
+    for (n, button, screen) in
+        [(2, 0, "the password"), (2, 1, "logging out everywhere"), (3, 1, "deleting the account")]
+    {
+        browser.click(page, &section(n, button)).await?;
+        browser.visible(page, "dialog", SOON).await?;
+        seen.take(browser, page, screen).await?;
+        browser.key(page, "Escape").await?;
+    }
+    browser.fill(page, ".content > section >> nth=4 >> input", "石头").await?;
+    browser.click(page, &section(4, 0)).await?;
+    browser.visible(page, ".made", SOON).await?;
+    browser.click(page, &section(5, 0)).await?;
+    browser.visible(page, ".content > section >> nth=5 >> li >> nth=0", SOON).await?;
+    seen.take(browser, page, "the log").await?;
     browser.close(page).await
 }
 

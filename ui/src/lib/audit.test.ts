@@ -63,7 +63,11 @@ describe("the audit log", () => {
   });
 
   it("shows a call that it has no words for as it is", () => {
-    const sentence = auditSentence(english, when, entry({ action: "room_called", call: "POST /rooms/{room}/new" }));
+    const sentence = auditSentence(
+      english,
+      when,
+      entry({ action: "room_called", call: "POST /rooms/{room}/new" }),
+    );
     expect(sentence).toBe("Olga in a room of Anna: POST /rooms/{room}/new.");
   });
 });
