@@ -103,6 +103,7 @@ async fn the_operator_lets_somebody_set_a_new_password_who_lost_theirs() -> Resu
     ensure!(code.len() == 19, "{code:?} is no code");
 
     let anna = account_page(&mut browser, &server).await?;
+    browser.visible(anna, LOGGED_OUT, SOON).await?;
     // Who has no account has no such section.
     assert_eq!(browser.eval(anna, "document.body.innerText.includes('lost their password')").await?, false);
     browser.click(anna, "main >> role=button[name='Log in'] >> nth=0").await?;
