@@ -69,6 +69,15 @@ const orders = {
     page.on('pageerror', (error) => complaints.get(id).push(String(error)));
     return id;
   },
+  /** From the next address on the page may keep nothing, as where a person blocks all cookies. */
+  async keep_nothing({ page }) {
+    await pages.get(page).addInitScript(() => {
+      const get = () => {
+        throw new DOMException('The operation is insecure.', 'SecurityError');
+      };
+      Object.defineProperty(window, 'localStorage', { get });
+    });
+  },
   async goto({ page, url }) {
     await pages.get(page).goto(url, { waitUntil: 'commit' });
   },

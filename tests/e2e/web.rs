@@ -172,3 +172,22 @@ async fn the_pages_are_served_with_a_strict_policy() -> Result<()> {
     assert_eq!(missing.json::<serde_json::Value>().await?["code"], "not_found");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_browser_that_keeps_nothing_watches_and_writes_all_the_same() -> Result<()> {
+    let (server, room, _publisher) = on_air().await?;
+    let mut browser = Browser::start(false).await?;
+    let page = browser.page(&Look::default()).await?;
+    browser.keep_nothing(page).await?;
+    browser.goto(page, &server.watch_url(&room)).await?;
+    browser.wait(page, "document.querySelector('video')?.videoWidth === 640", SOON).await?;
+    pictures(&mut browser, page, 5).await?;
+    browser.key(page, "ArrowDown").await?;
+    browser.wait(page, "document.querySelector('video').volume < 0.95", SOON).await?;
+    sign_up(&mut browser, page, "小明").await?;
+    browser.fill(page, "[placeholder='Say something…']", "nothing is kept").await?;
+    browser.key(page, "Enter").await?;
+    browser.wait(page, "document.querySelector('[role=log]').innerText.includes('nothing is kept')", SOON).await?;
+    assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
+    Ok(())
+}

@@ -82,6 +82,15 @@ impl Browser {
         Ok(Page(value.as_u64().context("no page")?))
     }
 
+    /// Lets the page keep nothing from the next address on, as where a person blocks all cookies.
+    ///
+    /// # Errors
+    ///
+    /// The browser is gone.
+    pub async fn keep_nothing(&mut self, page: Page) -> Result<()> {
+        self.order(json!({"op": "keep_nothing", "page": page.0}), Duration::from_secs(20)).await.map(|_| ())
+    }
+
     /// Opens an address.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 /** The browser's backend: the server that the page came from. */
 import type { AccountView, ApiError, ServerMessage, SessionView } from "../generated/protocol";
+import { store, stored } from "../stored";
 import { backoff } from "../room/backoff";
 import { RoomLink } from "../room/link";
 import {
@@ -39,7 +40,7 @@ export class WebBackend implements Backend {
   readonly smallWindow = undefined;
   onexpired: (() => void) | undefined;
 
-  #token = (): string | undefined => localStorage.getItem(TOKEN) ?? undefined;
+  #token = (): string | undefined => stored(TOKEN) ?? undefined;
 
   async request<T>(method: string, path: string, body?: unknown): Promise<T> {
     const json =
@@ -89,7 +90,7 @@ export class WebBackend implements Backend {
       if (isApiError(json)) {
         // Somebody may have logged in again meanwhile.
         if (json.code === "unauthenticated" && token !== undefined && token === this.#token()) {
-          localStorage.removeItem(TOKEN);
+          store(TOKEN, undefined);
           this.onexpired?.();
         }
         throw new Failed(json);
@@ -116,7 +117,7 @@ export class WebBackend implements Backend {
 
   async #open(path: string, name: string, password: string): Promise<AccountView> {
     const session = await this.request<SessionView>("POST", path, { name, password });
-    localStorage.setItem(TOKEN, session.token);
+    store(TOKEN, session.token);
     return session.account;
   }
 
@@ -132,7 +133,7 @@ export class WebBackend implements Backend {
     try {
       await this.request("DELETE", "/sessions/current");
     } finally {
-      localStorage.removeItem(TOKEN);
+      store(TOKEN, undefined);
     }
   }
 

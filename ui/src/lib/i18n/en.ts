@@ -231,7 +231,7 @@ export const en: Catalogue = {
 
   recovery_title: "Somebody lost their password",
   recovery_text:
-    "Make a code for their account and give it to them on a way that you trust. Make sure that it is really them: with it the account is theirs.",
+    "Make a code for their account and give it to them in a way that you trust. Make sure that it is really them: with it the account is theirs.",
   recovery_name: "Name of the account",
   recovery_make: "Make a recovery code",
   recovery_made:
