@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use mujian_tests::flv::Viewer;
 use mujian_tests::link::Roads;
 use mujian_tests::live;
 use mujian_tests::measure::leave;
-use mujian_tests::process::{self, Program};
+use mujian_tests::process::{Program, ours};
 use mujian_tests::server::{Room, Server, Setup};
-use mujian_tests::wait;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(20);
 const AT_LAST: Duration = Duration::from_secs(60);
@@ -98,13 +99,16 @@ async fn with_server_and_publisher_killed_at_once_what_comes_after_them_begins_a
     comes_back(&server, &room, &program).await
 }
 
+/// What is killed closes its pipes; that a worker ends by that, and not because it is done, its exit code tells.
 #[tokio::test]
-async fn a_killed_servers_workers_end_with_it() -> Result<()> {
-    // It begins to make its slates at once.
-    let mut server = Server::start().await?;
-    let pid = server.program.pid().context("it has ended")?;
-    let worker = wait::until("a worker", SOON, || async { Ok(process::children(pid)?.first().copied()) }).await?;
-    server.program.signal(libc::SIGKILL);
-    server.program.ended(SOON).await?;
-    wait::until("its end", SOON, || async { Ok((!process::runs(worker)).then_some(())) }).await
+async fn a_worker_ends_when_who_hired_it_is_gone() -> Result<()> {
+    let mut command = Command::new(ours("mujian-server")?);
+    // A minute of work.
+    command.args(["worker", "slate", "--kind", "moment", "--width", "3840", "--height", "2160", "--fps", "60"]);
+    let (mut worker, mut stdin) = Program::start_with_input(&mut command)?;
+    stdin.write_all(b"\n").await?;
+    drop(stdin);
+    let status = worker.ended(SOON).await?;
+    ensure!(status.code() == Some(1), "{status}");
+    Ok(())
 }

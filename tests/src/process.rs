@@ -262,37 +262,6 @@ async fn listen(pipe: impl AsyncRead + Unpin, words: Arc<Words>) {
     }
 }
 
-/// The state of a process and who started it (proc(5)).
-pub(crate) fn state(pid: i32) -> Option<(char, i32)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before them is in parentheses, and may have any.
-    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
-    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
-}
-
-/// The processes that a process started and that run.
-///
-/// # Errors
-///
-/// `/proc` cannot be read.
-pub fn children(parent: u32) -> Result<Vec<i32>> {
-    let parent = i32::try_from(parent)?;
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse() else { continue };
-        if runs(pid) && state(pid).is_some_and(|(_, of)| of == parent) {
-            found.push(pid);
-        }
-    }
-    Ok(found)
-}
-
-/// Whether a process still runs: one that has ended and was not asked how does not.
-#[must_use]
-pub fn runs(pid: i32) -> bool {
-    state(pid).is_some_and(|(now, _)| now != 'Z' && now != 'X')
-}
-
 /// SIGKILL to a process that one of our programs started.
 pub fn kill(pid: i32) {
     send(pid, libc::SIGKILL);

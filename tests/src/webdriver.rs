@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::process::{Program, state};
+use crate::process::Program;
 use crate::wait;
 
 /// The name under which WebDriver hands out elements (W3C WebDriver, 11.1).
@@ -217,15 +217,21 @@ impl Window {
 
 /// Whether a process has `root` among its ancestors.
 fn descends(pid: i32, root: u32) -> bool {
-    let mut pid = pid;
+    let mut pid = i64::from(pid);
     for _ in 0..32 {
-        if u32::try_from(pid) == Ok(root) {
+        if pid == i64::from(root) {
             return true;
         }
-        match state(pid) {
-            Some((_, parent)) if parent > 1 => pid = parent,
-            _ => return false,
+        // The fourth field is the parent; the second, in brackets, may hold anything.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+        let Some(parent) = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) else {
+            return false;
+        };
+        let Ok(parent) = parent.parse::<i64>() else { return false };
+        if parent <= 1 {
+            return false;
         }
+        pid = parent;
     }
     false
 }
