@@ -103,6 +103,8 @@ enum Item {
     VideoConfig(Arc<VideoConfig>),
     AudioConfig(Arc<AudioConfig>),
     Video(VideoFrame),
+    /// A picture came that was left out: what it refers to did not come in, or it is from an absence that is over.
+    LeftOut,
     Audio(AudioFrame),
     Came,
     Lost,
@@ -280,6 +282,10 @@ impl Engine {
                 let bytes = frame.data.len().max(1);
                 let taken = permitted && whole && self.line.push(Item::Video(frame), bytes, now).is_ok();
                 self.entry_needs_key = !taken;
+                if !taken && self.gate.away().is_none() {
+                    // As bounded as pictures are; nobody misses one of these.
+                    let _ = self.line.push(Item::LeftOut, 1, now);
+                }
             }
         }
     }
@@ -316,7 +322,7 @@ impl Engine {
     /// What a leave does at the exit, where it acts: what waits is discarded.
     fn closed(&mut self, keep_sound: bool) {
         self.line.retain(|item| match item {
-            Item::Video(_) | Item::Back => false,
+            Item::Video(_) | Item::LeftOut | Item::Back => false,
             Item::Audio(_) => keep_sound,
             _ => true,
         });
@@ -489,6 +495,7 @@ impl Engine {
                 frame.pts = self.position(Track::Audio, frame.pts, SOUND_STEP, now);
                 self.sound(frame, now);
             }
+            Item::LeftOut => self.picture_came(now),
             Item::Video(mut frame) => {
                 let composition = frame.pts.saturating_sub(frame.dts);
                 frame.dts = self.position(Track::Video, frame.dts, self.session.cadence.duration(), now);
@@ -568,7 +575,14 @@ impl Engine {
         }
     }
 
+    fn picture_came(&mut self, now: Now) {
+        if self.session.video.is_some() {
+            self.switcher.picture_came(now);
+        }
+    }
+
     fn picture(&mut self, frame: VideoFrame, now: Now) {
+        self.picture_came(now);
         self.session.cadence.picture(frame.dts);
         if !self.switcher.may_go_live() || self.session.video.is_none() {
             self.switcher.break_chain();
@@ -613,7 +627,7 @@ impl Engine {
 
     /// Whether a key frame that is newer by up to `late` already waits behind this picture.
     fn newer_key_waits(&self, dts: MediaTime, late: MediaTime, now: Now) -> bool {
-        let next = self.line.due(now).take_while(|i| matches!(i, Item::Video(_) | Item::Audio(_)));
+        let next = self.line.due(now).take_while(|i| matches!(i, Item::Video(_) | Item::LeftOut | Item::Audio(_)));
         let mut keys = next.filter_map(|i| match i {
             Item::Video(v) if v.key => Some(self.session.clock.ahead(v.dts)),
             _ => None,
@@ -718,8 +732,8 @@ impl Engine {
                     SlateKind::Away => &self.slates.away,
                 };
                 self.timeline.set_stage(shown.stage);
-                // Whoever goes on talking is not talked over.
-                let own_sound = kind == SlateKind::Away && self.gate.away() != Some(true);
+                // Whoever goes on talking is not talked over, nor who talks already when back.
+                let own_sound = kind == SlateKind::Away && !shown.sound && self.gate.away() != Some(true);
                 self.timeline.play(slate, own_sound, now);
             }
         }

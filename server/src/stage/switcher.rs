@@ -60,6 +60,8 @@ pub(super) struct Switcher {
     /// The publisher's next picture cannot be decoded without one that did not go out.
     need_key: bool,
     picture_at: Now,
+    /// When the publisher's last picture came, shown or not.
+    came_at: Option<Now>,
     /// From when on the live picture was awaited, while it is not shown.
     waiting_since: Now,
     sound_at: Option<Now>,
@@ -78,6 +80,7 @@ impl Switcher {
             live: false,
             need_key: true,
             picture_at: Now::default(),
+            came_at: None,
             waiting_since: Now::default(),
             sound_at: None,
             sound_kept: false,
@@ -91,7 +94,7 @@ impl Switcher {
         self.running = true;
         self.present = true;
         self.need_key = true;
-        self.sound_at = None;
+        (self.sound_at, self.came_at) = (None, None);
         self.waiting_since = self.waiting_since.max(now);
     }
 
@@ -100,7 +103,7 @@ impl Switcher {
         self.sound_kept = false;
         self.present = false;
         self.need_key = true;
-        self.sound_at = None;
+        (self.sound_at, self.came_at) = (None, None);
     }
 
     /// The streamer left.
@@ -137,6 +140,11 @@ impl Switcher {
     /// were dropped).
     pub(super) fn break_chain(&mut self) {
         self.need_key = true;
+    }
+
+    /// A picture of the publisher came that viewers could see from some key frame on. It is not asked here whether they do.
+    pub(super) fn picture_came(&mut self, now: Now) {
+        self.came_at = Some(now);
     }
 
     /// Whether the publisher's picture may go out. To be asked for every one that arrives at the exit.
@@ -190,6 +198,10 @@ impl Switcher {
         }
         let waited = now.since(self.waiting_since) >= SLATE_AFTER;
         let sound = self.present && waited && self.sound_at.is_some_and(|at| now.since(at) < SOUND_ALIVE);
+        if waited && self.pictures_come(now) && self.last.picture == Picture::Slate(SlateKind::Away) {
+            // The streamer is back, and a key frame is on its way.
+            return slate(SlateKind::Away, Stage::Away, sound);
+        }
         let kind = if sound { SlateKind::SoundOnly } else { SlateKind::Moment };
         match self.last.stage {
             _ if waited => slate(kind, Stage::Lost, sound),
@@ -201,6 +213,10 @@ impl Switcher {
                 Picture::Nothing | Picture::Live => slate(SlateKind::Moment, shown, false),
             },
         }
+    }
+
+    fn pictures_come(&self, now: Now) -> bool {
+        self.present && self.came_at.is_some_and(|at| now.since(at) < SLATE_AFTER)
     }
 
     fn interrupt(&mut self) {
@@ -254,7 +270,9 @@ impl Switcher {
         } else if self.live {
             Some(self.picture_at.plus(SLATE_AFTER))
         } else {
-            Some(self.waiting_since.plus(SLATE_AFTER))
+            // The placeholder goes on while pictures come.
+            let came = self.came_at.filter(|_| self.last.picture == Picture::Slate(SlateKind::Away));
+            Some(self.waiting_since.max(came.unwrap_or_default()).plus(SLATE_AFTER))
         }
     }
 }
@@ -281,6 +299,125 @@ mod tests {
             assert_eq!((switcher.sound(at(500)), switcher.shown(at(500)).stage), (kept, Stage::Away));
             assert!(switcher.sound(at(1040)), "the sound alone, as from any publisher without a picture");
             assert!(switcher.picture(true, at(1100)) && switcher.sound(at(1100)));
+        }
+    }
+
+    fn slate(stage: Stage, kind: SlateKind, sound: bool) -> Shown {
+        Shown { picture: Picture::Slate(kind), sound, stage }
+    }
+
+    /// One whose streamer is back since 1000 ms from an absence without sound, and whose publisher sends.
+    fn back_since_a_second() -> Switcher {
+        let mut switcher = Switcher::new(None, false);
+        switcher.came(at(0));
+        assert!(switcher.picture(true, at(10)));
+        switcher.leave(false);
+        assert_eq!(switcher.shown(at(20)).stage, Stage::Away);
+        switcher.back(at(1000));
+        switcher
+    }
+
+    /// A picture and sound 30 times a second, no key frame among them; what is shown with each.
+    fn comes(switcher: &mut Switcher, from: u64, to: u64) -> Vec<(u64, Shown)> {
+        let mut all = Vec::new();
+        for ms in (from..to).step_by(33) {
+            switcher.picture_came(at(ms));
+            assert!(!switcher.picture(false, at(ms)), "{ms}");
+            switcher.sound(at(ms));
+            all.push((ms, switcher.shown(at(ms))));
+        }
+        all
+    }
+
+    #[test]
+    fn the_placeholder_goes_on_until_the_key_frame_while_pictures_come() {
+        let mut switcher = back_since_a_second();
+        for (ms, shown) in comes(&mut switcher, 1000, 11_000) {
+            assert_eq!(shown, slate(Stage::Away, SlateKind::Away, ms >= 2000), "{ms}: sound from a second on, as ever");
+        }
+        assert!(switcher.picture(true, at(11_000)));
+        assert_eq!(switcher.shown(at(11_000)), Shown { picture: Picture::Live, sound: true, stage: Stage::Live });
+        // A picture that is missing later is not the return's affair.
+        assert!(switcher.sound(at(12_001)));
+        assert_eq!(switcher.shown(at(12_001)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+        comes(&mut switcher, 12_010, 14_000);
+        assert_eq!(switcher.shown(at(14_000)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+    }
+
+    #[test]
+    fn without_pictures_it_is_the_sound_alone_after_a_second() {
+        // None at all.
+        let mut switcher = back_since_a_second();
+        switcher.sound(at(1990));
+        assert_eq!(switcher.shown(at(1999)), slate(Stage::Away, SlateKind::Away, false));
+        assert_eq!(switcher.next_change(), Some(at(2000)));
+        assert_eq!(switcher.shown(at(2000)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+        // They stop while one waits, and what has gone does not come again.
+        let mut switcher = back_since_a_second();
+        comes(&mut switcher, 1000, 5000);
+        assert_eq!(switcher.next_change(), Some(at(5993)));
+        switcher.sound(at(5992));
+        assert_eq!(switcher.shown(at(5992)), slate(Stage::Away, SlateKind::Away, true));
+        assert_eq!(switcher.shown(at(5993)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+        for (ms, shown) in comes(&mut switcher, 6000, 8000) {
+            assert_eq!(shown, slate(Stage::Lost, SlateKind::SoundOnly, true), "{ms}");
+        }
+        assert!(switcher.picture(true, at(8000)));
+    }
+
+    #[test]
+    fn who_is_lost_or_covered_while_one_waits_is_shown_as_ever() {
+        let waits = || {
+            let mut switcher = back_since_a_second();
+            comes(&mut switcher, 1000, 3000);
+            switcher
+        };
+        let lost = slate(Stage::Lost, SlateKind::Moment, false);
+        let mut switcher = waits();
+        switcher.lost();
+        assert_eq!(switcher.shown(at(3000)), lost);
+        // Another one, without a key frame: not back from anything.
+        switcher.came(at(3500));
+        comes(&mut switcher, 3500, 6000);
+        assert_eq!(switcher.shown(at(6000)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+
+        // It connects anew at once: a second for its first key frame, more while pictures come.
+        let mut switcher = waits();
+        switcher.lost();
+        switcher.came(at(3000));
+        assert_eq!(switcher.shown(at(3999)), slate(Stage::Away, SlateKind::Away, false), "none of it has come yet");
+        assert_eq!(switcher.shown(at(4000)), lost);
+        let mut switcher = waits();
+        switcher.lost();
+        switcher.came(at(3000));
+        comes(&mut switcher, 3100, 6000);
+        assert_eq!(switcher.shown(at(6000)), slate(Stage::Away, SlateKind::Away, true));
+
+        let mut switcher = waits();
+        switcher.cover();
+        let covered = slate(Stage::Covered, SlateKind::Moment, false);
+        assert_eq!(switcher.shown(at(3000)), covered);
+        switcher.restore(at(3500), Duration::ZERO);
+        assert!(comes(&mut switcher, 3500, 4490).iter().all(|(_, shown)| *shown == covered));
+        comes(&mut switcher, 4500, 6000);
+        assert_eq!(switcher.shown(at(6000)), slate(Stage::Lost, SlateKind::SoundOnly, true));
+    }
+
+    #[test]
+    fn who_leaves_again_while_one_waits_is_away_and_nothing_passes() {
+        for kept in [true, false] {
+            let mut switcher = back_since_a_second();
+            comes(&mut switcher, 1000, 3000);
+            switcher.leave(kept);
+            switcher.picture_came(at(3000));
+            assert!(!switcher.picture(true, at(3000)), "not even a key frame");
+            assert_eq!(switcher.sound(at(3000)), kept);
+            assert_eq!(switcher.shown(at(9000)), slate(Stage::Away, SlateKind::Away, kept));
+            switcher.back(at(9000));
+            for (ms, shown) in comes(&mut switcher, 9010, 12_000) {
+                assert_eq!(shown, slate(Stage::Away, SlateKind::Away, kept || ms >= 10_000), "{ms}");
+            }
+            assert!(switcher.picture(true, at(12_000)));
         }
     }
 }

@@ -249,6 +249,12 @@ impl Timeline {
     pub(super) fn play(&mut self, slate: &Arc<SlateLoop>, own_sound: bool, now: Now) {
         self.skip = None;
         let own_sound = own_sound && slate.has_sound();
+        if let Some(player) = &mut self.player
+            && Arc::ptr_eq(&player.slate, slate)
+        {
+            // Its own sound begins with its pictures, but stops anywhere.
+            player.own_sound &= own_sound;
+        }
         let another = self.player.as_ref().is_none_or(|p| !Arc::ptr_eq(&p.slate, slate) || p.own_sound != own_sound);
         if another || self.sound_needs_key() {
             let since = MediaTime::ZERO;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::super::Told;
 use super::super::engine::Out;
 use super::super::programme::ChunkParts;
-use super::model::{CALM, Model, t};
+use super::model::{AWAY_SIZE, CALM, Model, at, t};
 use super::publisher::tag_of;
 
 /// What went out, as far as the checks need it.
@@ -43,6 +43,7 @@ pub(super) struct Seen {
 
 impl Model {
     pub(super) fn check(&mut self) -> Result<(), TestCaseError> {
+        self.returns.pass(self.now, self.seen.stage, !self.engine.hungry(at(self.now)));
         while let Some(out) = self.engine.poll() {
             match out {
                 Out::WantSlate(..) => {}
@@ -50,6 +51,7 @@ impl Model {
                 Out::Told(Told::Back(id)) => self.storing.push_back((self.now + self.store, id)),
                 Out::Stage(stage) => {
                     prop_assert_ne!(self.seen.stage, Some(stage));
+                    self.returns.changes(stage, self.now)?;
                     self.seen.stage = Some(stage);
                     self.seen.running = true;
                 }
@@ -66,6 +68,7 @@ impl Model {
                     if self.engine.away().is_none() {
                         (self.away_since, self.sound_off_since) = (None, None);
                     }
+                    self.returns.ended(self.engine.away().is_some());
                     self.seen = Seen::default();
                     self.disturb();
                 }
@@ -95,6 +98,9 @@ impl Model {
         };
         if let Some(expected) = expected {
             prop_assert_eq!(stage, expected);
+        }
+        if stage == Stage::Away {
+            self.returns.placeholder(self.now)?;
         }
         let (_, audio_config) = self.seen.config.clone().expect("a configuration comes before the first chunk");
         if let Some(frame) = video {
@@ -224,6 +230,7 @@ impl Model {
             }
             (None, Some(slate)) => {
                 prop_assert_eq!(&slate.config, &config);
+                prop_assert_eq!(slate.config.width % 100 == AWAY_SIZE, stage == Stage::Away, "another slate");
                 if self.seen.chain.take().is_some() || self.seen.live_chunks == 0 && self.seen.last_video.is_none() {
                     prop_assert!(frame.key, "a slate begins with its key frame");
                 }

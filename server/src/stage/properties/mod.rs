@@ -11,6 +11,7 @@ mod model;
 mod outcomes;
 mod publisher;
 mod regressions;
+mod returns;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -24,7 +25,8 @@ fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
         4 => Just(Shape::Plain),
         2 => Just(Shape::Wide),
-        3 => Just(Shape::Reordered),
+        2 => Just(Shape::Reordered),
+        2 => Just(Shape::Far),
         1 => Just(Shape::Mute),
         1 => Just(Shape::SoundOnly),
     ]

@@ -15,12 +15,15 @@ use super::super::engine::{Engine, EngineConfig, Slates};
 use super::super::handle::AwayMark;
 use super::checks::Seen;
 use super::publisher::{Shape, Truth, slate, tagged};
+use super::returns::Returns;
 use crate::slate::{SlateKind, SlateLoop};
 
 /// How long a frame is on the road at best.
 const LATENCY: u64 = 40;
 /// A publisher's disturbances are forgotten after this long: then everything must be as new.
 pub(super) const CALM: u64 = 6000;
+/// Placeholders are known by their size: so much over a hundred.
+pub(super) const AWAY_SIZE: u32 = 4;
 
 pub(super) fn at(ms: u64) -> Now {
     Now::from_origin(Duration::from_millis(ms))
@@ -149,12 +152,13 @@ pub(super) struct Model {
     pub(super) secret_sound: Vec<(u64, u64)>,
     pub(super) disturbed: u64,
     pub(super) slates: Vec<Arc<SlateLoop>>,
+    pub(super) returns: Returns,
     pub(super) seen: Seen,
 }
 
 impl Model {
     pub(super) fn new(delay: u64) -> Self {
-        let slates = vec![slate(100, 15, 7), slate(102, 15, 5)];
+        let slates = vec![slate(100, 15, 7), slate(102, 15, 5), slate(100 + AWAY_SIZE, 15, 6)];
         let config = EngineConfig {
             grace: Duration::from_secs(20),
             grace_away: Duration::from_secs(60),
@@ -162,10 +166,9 @@ impl Model {
             away: None,
             covered: false,
         };
-        let away = Arc::clone(&slates[0]);
-        let two = Slates { moment: Arc::clone(&slates[0]), sound_only: Arc::clone(&slates[1]), away };
+        let [moment, sound_only, away] = [0, 1, 2].map(|n| Arc::clone(&slates[n]));
         Self {
-            engine: Engine::new(config, two),
+            engine: Engine::new(config, Slates { moment, sound_only, away }),
             now: 1000,
             delay,
             shape: Shape::Plain,
@@ -202,6 +205,7 @@ impl Model {
             secret_sound: Vec::new(),
             disturbed: 0,
             slates,
+            returns: Returns::new(delay),
             seen: Seen::default(),
         }
     }
@@ -214,7 +218,9 @@ impl Model {
     pub(super) fn come(&mut self, shape: Shape, marks: bool) {
         if self.session.is_some() {
             self.engine.lost(at(self.now));
+            self.returns.lost(self.now);
         }
+        self.returns.came(marks, self.now);
         self.sessions += 1;
         self.session = Some(self.sessions);
         self.road.clear();
@@ -265,6 +271,7 @@ impl Model {
         if self.session.take().is_some() {
             self.road.clear();
             self.engine.lost(at(self.now));
+            self.returns.lost(self.now);
         }
         self.disturb();
     }
@@ -307,14 +314,14 @@ impl Model {
                 let (dts, pts) = (time(slot), time(reordered));
                 key = in_group == 0;
                 let slice = &fixture.frames[(n % 60) as usize].data;
-                let data = if self.shape == Shape::Reordered { tagged(b"", id) } else { tagged(slice, id) };
-                captured = reordered - if self.shape == Shape::Reordered { 1000 / fps } else { 0 };
+                let data = if self.shape.reorders() { tagged(b"", id) } else { tagged(slice, id) };
+                captured = reordered - if self.shape.reorders() { 1000 / fps } else { 0 };
                 theirs = dts;
                 item = FeedItem::Video(VideoFrame { dts, pts, key, data });
                 // A publisher that drops pictures goes on with a key frame.
                 if picture {
                     self.frame += 1;
-                    self.place += if self.shape == Shape::Reordered { 1 } else { self.thin };
+                    self.place += if self.shape.reorders() { 1 } else { self.thin };
                 } else {
                     self.starts_again(due - 1000 / fps);
                 }
@@ -426,6 +433,9 @@ impl Model {
             self.truth[id].came = self.now;
             if is_video {
                 self.truth[id].before = self.last_given.replace(id);
+                if self.away_since.is_none() {
+                    self.returns.picture(self.now);
+                }
             }
         }
         self.engine.feed(item, at(self.now));
@@ -433,6 +443,9 @@ impl Model {
 
     /// The room knows that the streamer is away, since this moment at the latest.
     pub(super) fn is_away(&mut self, keep_sound: bool, since: u64) {
+        if self.away_since.is_none() {
+            self.returns.left(self.marks && self.session.is_some());
+        }
         self.keep_sound = keep_sound && (self.away_since.is_none() || self.keep_sound);
         self.away_since.get_or_insert(since);
         if !self.keep_sound {
@@ -454,6 +467,7 @@ impl Model {
     fn back(&mut self, id: Option<&LeaveId>) {
         let fact = self.engine.away().map(|f| f.leave_id.clone());
         if self.engine.back(id, at(self.now)) {
+            self.returns.back(self.now);
             // What the server cannot know: how long the road is at best, unless the app's mark tells it.
             let end = |best: Option<u64>| self.now.saturating_sub(best.map_or(0, |best| best.saturating_sub(200)));
             // Once it has come back from this one, what it hides is its own word, however often it takes it over again.
@@ -514,6 +528,7 @@ impl Model {
                 if self.session.take().is_some() {
                     self.road.clear();
                     self.engine.goodbye(now);
+                    self.returns.lost(self.now);
                     self.disturb();
                 }
             }
@@ -559,6 +574,7 @@ impl Model {
             Op::Cover => {
                 self.covered = true;
                 self.engine.cover();
+                self.returns.covered();
                 self.disturb();
             }
             Op::Restore => {
@@ -596,7 +612,8 @@ impl Model {
             }
             Op::SlatesReady => {
                 if let Some(request) = self.engine.wanted {
-                    for (kind, size) in [(SlateKind::Moment, 200), (SlateKind::SoundOnly, 202)] {
+                    let away = (SlateKind::Away, 200 + AWAY_SIZE);
+                    for (kind, size) in [(SlateKind::Moment, 200), (SlateKind::SoundOnly, 202), away] {
                         let made = slate(size, request.fps, 9);
                         self.slates.push(Arc::clone(&made));
                         self.engine.slate_ready(kind, request, made);

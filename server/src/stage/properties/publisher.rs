@@ -18,6 +18,8 @@ pub(super) enum Shape {
     Wide,
     /// B pictures, long groups, 44.1 kHz, 25 a second, and nothing that a parser understands.
     Reordered,
+    /// The same with key frames 8 s apart, as OBS has them.
+    Far,
     /// No sound.
     Mute,
     /// No picture.
@@ -37,18 +39,26 @@ impl Shape {
         }
     }
 
+    pub(super) fn reorders(self) -> bool {
+        matches!(self, Self::Reordered | Self::Far)
+    }
+
     pub(super) fn fps(self) -> u64 {
-        if self == Self::Reordered { 25 } else { 30 }
+        if self.reorders() { 25 } else { 30 }
     }
 
     pub(super) fn group(self) -> u64 {
-        if self == Self::Reordered { 61 } else { 30 }
+        match self {
+            Self::Reordered => 61,
+            Self::Far => 199,
+            _ => 30,
+        }
     }
 
     pub(super) fn audio(self) -> AudioConfig {
         match self {
             Self::Wide => aac::make_asc(44_100, 1),
-            Self::Reordered => aac::make_asc(44_100, 2),
+            Self::Reordered | Self::Far => aac::make_asc(44_100, 2),
             _ => aac::make_asc(48_000, 2),
         }
     }
@@ -57,7 +67,7 @@ impl Shape {
         let config = &self.fixture().config;
         match self {
             // Another configuration to the engine, with parameter sets that do not fit the pictures.
-            Self::Reordered => Arc::new(VideoConfig { width: 63, frame_duration: None, ..(**config).clone() }),
+            Self::Reordered | Self::Far => Arc::new(VideoConfig { width: 63, frame_duration: None, ..(**config).clone() }),
             _ => Arc::clone(config),
         }
     }
@@ -65,8 +75,8 @@ impl Shape {
     /// A picture's place in the order of output, relative to its place in the order of decoding, plus 1.
     pub(super) fn composition(self, in_group: u64) -> u64 {
         match self {
-            Self::Reordered if in_group == 0 => 1,
-            Self::Reordered => [3, 0, 0][((in_group - 1) % 3) as usize],
+            Self::Reordered | Self::Far if in_group == 0 => 1,
+            Self::Reordered | Self::Far => [3, 0, 0][((in_group - 1) % 3) as usize],
             _ => 0,
         }
     }
