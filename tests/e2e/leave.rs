@@ -1,6 +1,6 @@
 //! Leaving for a while and coming back (rows B1, B3, B4, B9, B11), seen at the viewers of real programs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mujian_tests::ffmpeg::{self, Publish};
@@ -8,6 +8,7 @@ use mujian_tests::link::{Link, Roads};
 use mujian_tests::measure::figures::percentile;
 use mujian_tests::measure::heard::Heard;
 use mujian_tests::measure::leave::{self, Exits, Press, call};
+use mujian_tests::picture::difference;
 use mujian_tests::process::Program;
 use mujian_tests::server::{Room, Server, Setup};
 use mujian_tests::{flv, live, tone};
@@ -85,7 +86,7 @@ async fn twenty_times(server: &Server, room: &Room, mut program: Program, by_app
     let own = away - leave::in_other_sizes(server, room).await?;
     let shown = slates(&whole);
     ensure!(shown as f64 >= (own - 0.5) * 20.0, "{shown} pictures of a placeholder in {own} s");
-    // The time away is cut out. Where the way back took more than a second, that is shown, as it was.
+    // The time away is cut out. Where no picture came for a second on the way back, that is shown, as it was.
     let rest = slates(&cut);
     ensure!(rest as f64 <= lost * 31.0, "replay: {rest} of {} pictures are no publisher's, {lost} s lost", cut.len());
     Ok(())
@@ -214,7 +215,7 @@ async fn a_killed_publisher_comes_back_with_the_picture_off() -> Result<()> {
     let pictures = ffmpeg::grey(file.path(), 64, 36).await?;
     let theirs = pictures.last().context("no picture")?;
     for (number, picture) in pictures.iter().enumerate().take(after).skip(before) {
-        let difference = mujian_tests::picture::difference(picture, theirs);
+        let difference = difference(picture, theirs);
         ensure!(difference > 0.1, "picture {number} differs by {difference} from the publisher's");
     }
     Ok(())
@@ -242,4 +243,68 @@ async fn players_of_other_makers_play_through_both_switches() -> Result<()> {
         vlc.says("buffers played", sounds + 15, &viewer).await?;
     }
     continuous(&viewer).await
+}
+
+/// The farthest that OBS puts key frames apart. Nobody can ask it for one.
+const FAR: &str = "300";
+/// A pause of the publisher, the server or this program after which the slate for missing pictures is right.
+const HELD_UP: Duration = Duration::from_millis(500);
+/// The placeholder moves so much at most, and is so different from the publisher's picture at least.
+const MOVES: f32 = 0.02;
+const DIFFERS: f32 = 0.1;
+
+#[tokio::test]
+async fn the_placeholder_is_seen_until_a_key_frame_that_is_far_off() -> Result<()> {
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let link = Link::to(server.rtmp).await?;
+    let mut publish = Publish::default();
+    let at = publish.coding.iter().position(|word| word == "-g").context("no -g")?;
+    publish.coding[at + 1] = FAR.into();
+    let _publisher = publish.start(&format!("rtmp://{}/live/{}?key={}", link.at, room.id, room.key))?;
+    server.wait_stage(&room, "live", SOON).await?;
+    let viewer = flv::Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(15, SOON).await?;
+    call(&server, &room, "leave", json!({})).await?;
+    viewer.more_pictures(30, SOON).await?;
+    let back = viewer.pictures();
+    let view = call(&server, &room, "back", json!({})).await?;
+    // The streamer is back, and viewers are shown the placeholder yet.
+    ensure!(view["stage"] == "away" && view["away"].is_null(), "{view}");
+    server.wait_stage(&room, "live", SOON).await?;
+    viewer.more_pictures(45, SOON).await?;
+    continuous(&viewer).await?;
+
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    let tags = viewer.tags();
+    viewer.save(file.path())?;
+    let pictures = ffmpeg::grey(file.path(), 64, 36).await?;
+    let shown: Vec<&flv::Tag> = tags.iter().filter(|tag| tag.is_picture()).collect();
+    let theirs = &pictures[shown.len() - 1];
+    let placeholder = &pictures[back - 15..back];
+    let is_placeholder = |picture: &[u8]| placeholder.iter().any(|p| difference(p, picture) < MOVES);
+    ensure!(placeholder.iter().all(|p| difference(p, theirs) > DIFFERS), "the placeholder is the publisher's picture");
+    let returned = (back..shown.len()).find(|n| !is_placeholder(&pictures[*n])).context("no picture after the return")?;
+    let (from, until) = (shown[back], shown[returned]);
+    let waited = until.dts - from.dts;
+
+    let held_up = |(begin, end): &(Instant, Instant)| *end - *begin > HELD_UP && *end > from.at && *begin < until.at;
+    let gaps = tags.windows(2).map(|pair| (pair[0].at, pair[1].at));
+    if link.pauses().into_iter().chain(gaps).any(|gap| held_up(&gap)) {
+        println!("this machine was held up for more than {HELD_UP:?}: what is seen of that is not judged");
+        return Ok(());
+    }
+    ensure!(waited > 2000, "the key frame was not far off: {waited} ms");
+    ensure!(until.is_key(), "what follows the placeholder after {waited} ms is no key frame");
+    for (n, picture) in pictures.iter().enumerate().take(shown.len()).skip(returned) {
+        let off = difference(picture, theirs);
+        ensure!(off < DIFFERS, "{} ms after the return: neither placeholder nor camera ({off})", shown[n].dts - from.dts);
+    }
+    // The streamer is heard before being seen.
+    let sounds = tags.iter().find(|tag| tag.is_sound()).context("no sound")?.dts;
+    let sample = |dts: u32| (dts.saturating_sub(sounds) as usize) * 48;
+    let samples = ffmpeg::samples(file.path()).await?;
+    let heard = samples.get(sample(from.dts + 1500)..sample(until.dts)).context("no samples")?;
+    ensure!(tone::heard(heard, 48_000.0, 1000.0) > 0.5, "the streamer is not heard while viewers wait");
+    Ok(())
 }

@@ -31,7 +31,8 @@ pub enum Stage {
     Off,
     /// The publisher's picture.
     Live,
-    /// A placeholder, because the streamer left for a while.
+    /// A placeholder, because the streamer left for a while. With no [`Away`] beside it the streamer is back, and the
+    /// placeholder goes on until the publisher's next key frame.
     Away,
     /// A slate, because the publisher's connection is lost, or its picture is missing.
     Lost,

@@ -384,13 +384,13 @@ impl Timeline {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::slate::tape::{TapeWriter, open};
     use crate::slate::{SlateKind, SlateSource};
 
     /// A slate of two seconds with sound whose frames are numbered.
-    fn with_sound(folder: &std::path::Path) -> Arc<SlateLoop> {
+    pub(in crate::stage) fn with_sound(folder: &std::path::Path) -> Arc<SlateLoop> {
         let path = folder.join("slate");
         let mut out = TapeWriter::create(&path).unwrap();
         for i in 0..60u32 {
@@ -445,5 +445,22 @@ mod tests {
         assert!(sound.iter().filter(|(_, what)| *what == silent).count() <= 8, "silence between rounds at most");
         let kept = play(&mut timeline, &slate, false, 8000, 1000);
         assert!(kept.iter().skip(3).all(|(_, what)| *what == silent), "silent where the streamer is heard");
+    }
+
+    /// Whoever is back is heard; the placeholder does not begin anew for that.
+    #[test]
+    fn a_slates_own_sound_stops_in_its_midst() {
+        let folder = tempfile::tempdir().unwrap();
+        let slate = with_sound(folder.path());
+        let mut timeline = Timeline::new();
+        assert!(play(&mut timeline, &slate, true, 1000, 1500).len() > 60);
+        for now in (2500..2900).step_by(10) {
+            timeline.play(&slate, false, Now::from_origin(Duration::from_millis(now)));
+            while let Some(next) = timeline.poll() {
+                if let Out::Chunk(chunk) = next {
+                    assert!(chunk.video.is_some_and(|picture| !picture.key), "it began anew at {now}");
+                }
+            }
+        }
     }
 }

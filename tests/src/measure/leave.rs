@@ -251,7 +251,7 @@ pub async fn recorded(server: &Server, room: &Room) -> Result<[Vec<Option<f64>>;
 }
 
 /// For how many seconds the recordings of a room show a stage. What shows that the publisher is lost is no part of the
-/// time away: a return that takes long begins so.
+/// time away: a return on which no pictures come begins so.
 ///
 /// # Errors
 ///

@@ -1,8 +1,16 @@
 //! Leaving and coming back at odd moments: each has one obvious outcome.
 
-use mujian_protocol::room::Stage;
+use std::sync::Arc;
 
-use super::model::{Api, Model, Op};
+use bytes::Bytes;
+use mujian_media::frame::{AudioFrame, FeedItem, VideoFrame};
+use mujian_protocol::room::Stage;
+use mujian_protocol::{LeaveId, WallTime};
+
+use super::super::engine::{Engine, EngineConfig, Out, Slates};
+use super::super::timeline::tests::with_sound;
+use super::super::{Leave, StageConfig};
+use super::model::{Api, Model, Op, at, t};
 use super::publisher::Shape;
 
 const LEAVE: Op = Op::Leave { keep_sound: false };
@@ -114,4 +122,118 @@ fn the_first_key_frame_behind_the_mark_is_taken() {
         model.pass(120 + store, true, true).unwrap();
         assert!(model.seen.live_chunks > live, "after {store} ms in the store");
     }
+}
+
+/// A second after the return from the publisher whose key frames are 8 s apart, 5 s before its next one.
+fn waits_for_a_key_frame(delay: u64) -> Model {
+    let mut model = Model::new(delay);
+    model.come(Shape::Far, false);
+    model.pass(9000 + delay, true, true).unwrap();
+    assert_eq!(model.seen.stage, Some(Stage::Live));
+    model.apply(&LEAVE).unwrap();
+    model.pass(1000, true, true).unwrap();
+    model.apply(&Op::Back).unwrap();
+    model.pass(1000 + delay, true, true).unwrap();
+    assert_eq!(model.seen.stage, Some(Stage::Away));
+    model
+}
+
+#[test]
+fn the_placeholder_goes_on_until_a_key_frame_that_is_far_off() {
+    for delay in [0, 2000] {
+        let mut model = waits_for_a_key_frame(delay);
+        // Its sound is let in meanwhile.
+        model.pass(200, true, true).unwrap();
+        let (sounds, rest) = (model.seen.sounds, 4700 - delay);
+        model.pass(rest, true, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Away), "{delay}");
+        let heard = model.seen.sounds - sounds;
+        assert!(heard >= (rest - 300) / 24, "{delay}: {heard} sounds in {rest} ms");
+        model.pass(400, true, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Live), "{delay}");
+    }
+}
+
+#[test]
+fn pictures_that_stop_while_one_waits_leave_the_sound_alone() {
+    for delay in [0, 2000] {
+        let mut model = waits_for_a_key_frame(delay);
+        model.pass(900 + delay, false, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Away), "{delay}");
+        model.pass(600, false, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Lost), "{delay}");
+        // When they come again, they begin with a key frame.
+        model.pass(500 + delay, true, true).unwrap();
+        assert_eq!(model.seen.stage, Some(Stage::Live), "{delay}");
+    }
+}
+
+/// Each of these while one waits, and what is shown after it.
+#[test]
+fn a_press_while_one_waits_has_one_outcome() {
+    for (op, stage) in [
+        (LEAVE, Stage::Away),
+        (Op::Cover, Stage::Covered),
+        (Op::Lose, Stage::Lost),
+        (Op::Back, Stage::Away),
+        (Op::Come(Shape::Plain, false), Stage::Live),
+    ] {
+        let mut model = waits_for_a_key_frame(0);
+        model.apply(&op).unwrap();
+        model.pass(1100, true, true).unwrap();
+        assert_eq!(model.seen.stage, Some(stage), "{op:?}");
+        model.settles().unwrap();
+    }
+}
+
+/// A placeholder with music of its own: over who is back none of it is heard.
+#[test]
+fn who_is_back_is_not_talked_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let slate = with_sound(folder.path());
+    let fallback = || Arc::clone(&slate);
+    let slates = Slates { moment: fallback(), sound_only: fallback(), away: fallback() };
+    let mut engine = Engine::new(EngineConfig::from(&StageConfig::new("room-1".parse().unwrap())), slates);
+    let heard = |engine: &mut Engine| {
+        let mut heard = Vec::new();
+        while let Some(out) = engine.poll() {
+            if let Out::Chunk(chunk) = out {
+                heard.extend(chunk.audio.into_iter().map(|frame| frame.data));
+            }
+        }
+        heard
+    };
+    engine.came(1, at(0));
+    engine.feed(FeedItem::VideoConfig(Shape::Plain.video()), at(0));
+    engine.feed(FeedItem::AudioConfig(Arc::new(Shape::Plain.audio())), at(0));
+    let voice = Bytes::from_static(b"voice");
+    let music = |heard: &[Bytes]| heard.iter().filter(|sound| sound.len() == 1).count();
+    let mut sounds = 0;
+    for ms in (0..8000u64).step_by(10) {
+        let now = at(ms);
+        if ms == 1000 {
+            let leave = Leave { leave_id: LeaveId::new(), since: WallTime(0), keep_sound: false, back_at: None };
+            engine.leave(leave, now);
+        }
+        if ms == 3000 {
+            assert!(music(&heard(&mut engine)) > 80, "the music is heard while away");
+            engine.back(None, now);
+        }
+        while sounds * 1024 / 48 <= ms {
+            let pts = t((sounds * 1024 / 48) as i64);
+            engine.feed(FeedItem::Audio(AudioFrame { pts, data: voice.clone() }), now);
+            sounds += 1;
+        }
+        if ms % 40 == 0 {
+            let (pts, data) = (t(ms as i64), Bytes::from_static(b"picture"));
+            engine.feed(FeedItem::Video(VideoFrame { dts: pts, pts, key: ms == 0, data }), now);
+        }
+        engine.run(now);
+        if ms == 4500 {
+            assert!(music(&heard(&mut engine)) > 20, "and for a second more");
+        }
+    }
+    let heard = heard(&mut engine);
+    let voices = heard.iter().filter(|sound| **sound == voice).count();
+    assert!(music(&heard) == 0 && voices > 120, "{} of the music, {voices} of the voice", music(&heard));
 }

@@ -411,7 +411,7 @@ export const en: Catalogue = {
   refused_title: "{program} ({address}) sends what cannot be shown here, and was sent away",
   keys_far_title: "Your program's key frames are more than 4 seconds apart",
   keys_far_text:
-    "When you come back after leaving, viewers wait for the next one, and whoever comes in starts late by as much. Set them 2 seconds apart. In OBS: Settings, Output, Streaming, Keyframe Interval: 2 s.",
+    "When you come back after leaving, viewers see the placeholder until the next one, and whoever comes in starts late by as much. Set them 2 seconds apart. In OBS: Settings, Output, Streaming, Keyframe Interval: 2 s.",
   waiting_admitted: "Let in. It takes over when it connects again.",
   waiting_over: "This program does not wait any more.",
   notice_microphone_silent:
@@ -456,6 +456,7 @@ export const en: Catalogue = {
     "You are on air. When you leave, the picture gives way to the curtain at once, and the camera closes.",
   away_owner_away: "You are away. The audience does not see you.",
   away_owner_obs: "With OBS, close the camera in OBS.",
+  away_owner_back: "You are back. Viewers see you as soon as your program sends its next key frame.",
   away_untold: "The server has not been told yet; trying again. The picture has stopped.",
   tray_open: "Open Mujian",
   tray_quit: "Quit Mujian",

@@ -407,7 +407,7 @@ export const zh = {
   refused_title: "{program}（{address}）推来的内容这里放不了，已被断开",
   keys_far_title: "推流程序的关键帧间隔超过了 4 秒",
   keys_far_text:
-    "离开一会再回来时，观众要等到下一个关键帧才有画面；新进来的观众也会慢这么多。请把间隔设为 2 秒。OBS：设置 → 输出 → 串流 → 关键帧间隔，填 2 秒。",
+    "离开一会再回来时，观众要等到下一个关键帧才看得到你，在那之前看到的是离开时的画面；新进来的观众也会慢这么多。请把间隔设为 2 秒。OBS：设置 → 输出 → 串流 → 关键帧间隔，填 2 秒。",
   waiting_admitted: "已放行。它下次连接时会接替现在的画面。",
   waiting_over: "这个程序已经不在等候。",
   notice_microphone_silent: "麦克风没有声音。请看看它上面有没有开关，再看系统的声音设置。",
@@ -448,6 +448,7 @@ export const zh = {
   away_owner_text: "你在直播。离开后画面立刻换成幕布，摄像头也会关闭。",
   away_owner_away: "你离开了，观众看不到你。",
   away_owner_obs: "用 OBS 推流时，摄像头要在 OBS 里关。",
+  away_owner_back: "你回来了。推流程序的下一个关键帧一到，观众就能看到你。",
   away_untold: "还没有告诉服务器，正在重试。画面已经停了。",
   tray_open: "打开幕间",
   tray_quit: "退出幕间",
