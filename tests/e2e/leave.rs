@@ -280,6 +280,7 @@ async fn the_placeholder_is_seen_until_a_key_frame_that_is_far_off() -> Result<(
     viewer.save(file.path())?;
     let pictures = ffmpeg::grey(file.path(), 64, 36).await?;
     let shown: Vec<&flv::Tag> = tags.iter().filter(|tag| tag.is_picture()).collect();
+    ensure!(pictures.len() >= shown.len(), "{} pictures decoded of {}", pictures.len(), shown.len());
     let theirs = &pictures[shown.len() - 1];
     let placeholder = &pictures[back - 15..back];
     let is_placeholder = |picture: &[u8]| placeholder.iter().any(|p| difference(p, picture) < MOVES);
