@@ -53,6 +53,10 @@ impl Model {
                     prop_assert_ne!(self.seen.stage, Some(stage));
                     self.returns.changes(stage, self.now)?;
                     self.seen.stage = Some(stage);
+                    if stage == Stage::Live {
+                        // Where key frames are far apart it comes long after what it follows from.
+                        self.disturb();
+                    }
                     self.seen.running = true;
                 }
                 Out::Config { video, audio, .. } => {
