@@ -110,6 +110,8 @@ pub(super) struct Model {
     shape: Shape,
     pub(super) session: Option<u64>,
     sessions: u64,
+    /// When this one came.
+    came: u64,
     /// The publisher is the app.
     marks: bool,
     mark_number: u64,
@@ -174,6 +176,7 @@ impl Model {
             shape: Shape::Plain,
             session: None,
             sessions: 0,
+            came: 0,
             marks: false,
             mark_number: 0,
             base: 0,
@@ -223,6 +226,7 @@ impl Model {
         self.returns.came(marks, self.now);
         self.sessions += 1;
         self.session = Some(self.sessions);
+        self.came = self.now;
         self.road.clear();
         self.last_given = None;
         self.best_road = [None; 2];
@@ -651,7 +655,9 @@ impl Model {
         if self.away_since.is_some() {
             self.apply(&Op::Back)?;
         }
-        self.pass(self.delay + self.latency + 9000, true, true)?;
+        // Of one that has shown nothing yet the gate takes as much as it is old for an absence's.
+        let far = if self.shape == Shape::Far { 8000 + self.now - self.came } else { 0 };
+        self.pass(self.delay + self.latency + 9000 + far, true, true)?;
         let (live, sounds) = (self.seen.live_chunks, self.seen.sounds);
         self.pass(1000, true, true)?;
         match self.shape {
