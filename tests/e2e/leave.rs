@@ -285,7 +285,8 @@ async fn the_placeholder_is_seen_until_a_key_frame_that_is_far_off() -> Result<(
     let placeholder = &pictures[back - 15..back];
     let is_placeholder = |picture: &[u8]| placeholder.iter().any(|p| difference(p, picture) < MOVES);
     ensure!(placeholder.iter().all(|p| difference(p, theirs) > DIFFERS), "the placeholder is the publisher's picture");
-    let returned = (back..shown.len()).find(|n| !is_placeholder(&pictures[*n])).context("no picture after the return")?;
+    let returned =
+        (back..shown.len()).find(|n| !is_placeholder(&pictures[*n])).context("no picture after the return")?;
     let (from, until) = (shown[back], shown[returned]);
     let waited = until.dts - from.dts;
 
@@ -299,7 +300,11 @@ async fn the_placeholder_is_seen_until_a_key_frame_that_is_far_off() -> Result<(
     ensure!(until.is_key(), "what follows the placeholder after {waited} ms is no key frame");
     for (n, picture) in pictures.iter().enumerate().take(shown.len()).skip(returned) {
         let off = difference(picture, theirs);
-        ensure!(off < DIFFERS, "{} ms after the return: neither placeholder nor camera ({off})", shown[n].dts - from.dts);
+        ensure!(
+            off < DIFFERS,
+            "{} ms after the return: neither placeholder nor camera ({off})",
+            shown[n].dts - from.dts
+        );
     }
     // The streamer is heard before being seen.
     let sounds = tags.iter().find(|tag| tag.is_sound()).context("no sound")?.dts;

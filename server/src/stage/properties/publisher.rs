@@ -67,7 +67,9 @@ impl Shape {
         let config = &self.fixture().config;
         match self {
             // Another configuration to the engine, with parameter sets that do not fit the pictures.
-            Self::Reordered | Self::Far => Arc::new(VideoConfig { width: 63, frame_duration: None, ..(**config).clone() }),
+            Self::Reordered | Self::Far => {
+                Arc::new(VideoConfig { width: 63, frame_duration: None, ..(**config).clone() })
+            }
             _ => Arc::clone(config),
         }
     }

@@ -139,7 +139,10 @@ impl Returns {
     pub(super) fn placeholder(&self, now: u64) -> Result<(), TestCaseError> {
         if !self.away && self.judges(now) {
             let until = self.placeholder_until();
-            prop_assert!(until.is_some_and(|until| now <= until + LATE), "a placeholder at {now}, owed until {until:?}");
+            prop_assert!(
+                until.is_some_and(|until| now <= until + LATE),
+                "a placeholder at {now}, owed until {until:?}"
+            );
         }
         Ok(())
     }
