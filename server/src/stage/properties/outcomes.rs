@@ -186,7 +186,7 @@ fn a_press_while_one_waits_has_one_outcome() {
     }
 }
 
-/// A placeholder with music of its own: over who is back none of it is heard.
+/// A placeholder with music of its own, coded otherwise than the publisher's sound: whoever is back is heard, and no music.
 #[test]
 fn who_is_back_is_not_talked_over() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ fn who_is_back_is_not_talked_over() {
     };
     engine.came(1, at(0));
     engine.feed(FeedItem::VideoConfig(Shape::Plain.video()), at(0));
-    engine.feed(FeedItem::AudioConfig(Arc::new(Shape::Plain.audio())), at(0));
+    engine.feed(FeedItem::AudioConfig(Arc::new(Shape::Far.audio())), at(0));
     let voice = Bytes::from_static(b"voice");
     let music = |heard: &[Bytes]| heard.iter().filter(|sound| sound.len() == 1).count();
     let mut sounds = 0;
@@ -219,8 +219,8 @@ fn who_is_back_is_not_talked_over() {
             assert!(music(&heard(&mut engine)) > 80, "the music is heard while away");
             engine.back(None, now);
         }
-        while sounds * 1024 / 48 <= ms {
-            let pts = t((sounds * 1024 / 48) as i64);
+        while sounds * 10_240 / 441 <= ms {
+            let pts = t((sounds * 10_240 / 441) as i64);
             engine.feed(FeedItem::Audio(AudioFrame { pts, data: voice.clone() }), now);
             sounds += 1;
         }
