@@ -112,6 +112,8 @@ pub(super) struct Model {
     sessions: u64,
     /// When this one came.
     came: u64,
+    /// A track of the connection may have begun later than it did.
+    late_track: bool,
     /// The publisher is the app.
     marks: bool,
     mark_number: u64,
@@ -177,6 +179,7 @@ impl Model {
             session: None,
             sessions: 0,
             came: 0,
+            late_track: false,
             marks: false,
             mark_number: 0,
             base: 0,
@@ -227,6 +230,7 @@ impl Model {
         self.sessions += 1;
         self.session = Some(self.sessions);
         self.came = self.now;
+        self.late_track = false;
         self.road.clear();
         self.last_given = None;
         self.best_road = [None; 2];
@@ -610,6 +614,7 @@ impl Model {
             }
             Op::Change(shape) => {
                 if self.session.is_some() {
+                    self.late_track |= matches!(self.shape, Shape::Mute | Shape::SoundOnly);
                     self.set_shape(shape);
                     self.disturb();
                 }
@@ -655,8 +660,13 @@ impl Model {
         if self.away_since.is_some() {
             self.apply(&Op::Back)?;
         }
-        // Of one that has shown nothing yet the gate takes as much as it is old for an absence's.
-        let far = if self.shape == Shape::Far { 8000 + self.now - self.came } else { 0 };
+        // Of a track that has shown nothing yet the gate takes as much as its connection is old for an absence's.
+        let age = self.now - self.came;
+        let far = match self.shape {
+            Shape::Far => 8000 + age,
+            _ if self.late_track => age,
+            _ => 0,
+        };
         self.pass(self.delay + self.latency + 9000 + far, true, true)?;
         let (live, sounds) = (self.seen.live_chunks, self.seen.sounds);
         self.pass(1000, true, true)?;

@@ -183,3 +183,12 @@ fn sound_is_not_waited_for_behind_an_edge_that_went_back() {
     ];
     passes(false, Shape::Plain, &ops);
 }
+
+/// A track that begins after the first absence of its connection: how old its first frame is, nobody can know.
+#[test]
+fn sound_begins_while_the_streamer_is_away() {
+    let ops =
+        [Op::Leave { keep_sound: false }, Op::Run(2454), Op::Run(1403), Op::Stall(8031), Op::Change(Shape::Reordered)];
+    passes(false, Shape::Mute, &ops);
+    passes(true, Shape::Mute, &ops);
+}
