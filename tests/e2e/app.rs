@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
 use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::hands::{ENTER, Hands};
 use mujian_tests::measure::lipsync;
 use mujian_tests::process::{Program, ours};
 use mujian_tests::{ffmpeg, picture, tone, wait};
@@ -181,6 +182,11 @@ async fn a_second_start_brings_the_first_window_to_the_front() -> Result<()> {
 
 #[tokio::test]
 async fn a_media_file_is_chosen_with_the_systems_dialog() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("Film ").tempdir()?;
+    let film = folder.path().join("blue.mkv");
+    let path = film.to_str().context("no text")?;
+    let made = ["-v", "error", "-f", "lavfi", "-i", "color=blue:size=640x360:rate=10", "-t", "60", path];
+    mujian_tests::process::run("ffmpeg", made, SOON).await?;
     let desk = Desk::new().await?;
     let app = desk.open_app().await?;
     // The page may be drawn anew while it learns what this computer has: clicked until it is chosen.
@@ -188,14 +194,8 @@ async fn a_media_file_is_chosen_with_the_systems_dialog() -> Result<()> {
         return [...document.querySelectorAll('button')].some((b) => b.textContent.includes('Choose a file')); })()";
     app.wait(chosen, SOON).await?;
     app.click("//button[contains(., 'Choose a file')]").await?;
-    wait::until("the dialog", SOON, || async {
-        let args = ["-display", &desk.screen.display, "-root", "-tree"];
-        let tree = mujian_tests::process::run("xwininfo", args, SOON).await?;
-        let tree = String::from_utf8_lossy(&tree).into_owned();
-        anyhow::ensure!(tree.contains("Choose a file"), "the windows are:\n{tree}");
-        Ok(Some(()))
-    })
-    .await?;
+    let hands = Hands::at(&desk.screen.display)?;
+    wait::until("the dialog", SOON, || async { hands.turn_to("Choose a file").map(Some) }).await?;
     // The page goes on behind it, and does not open a second one.
     assert_eq!(
         app.eval(
@@ -204,5 +204,12 @@ async fn a_media_file_is_chosen_with_the_systems_dialog() -> Result<()> {
         .await?,
         true
     );
+    hands.types(path)?;
+    hands.press(ENTER)?;
+    app.wait(&format!("[...document.querySelectorAll('input')].some((i) => i.value === {path:?})"), SOON).await?;
+    let blue = "(() => { const seen = document.querySelector('canvas.seen'); if (!seen) return false; \
+        const [r, , b] = seen.getContext('2d').getImageData(seen.width / 2, seen.height / 2, 1, 1).data; \
+        return b > 150 && r < 80; })()";
+    app.wait(blue, SOON).await.context("the film is not seen")?;
     Ok(())
 }

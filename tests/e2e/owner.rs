@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use mujian_tests::desk::Desk;
 use mujian_tests::flv::{SLATE_HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::hands::Hands;
 use mujian_tests::process::ours;
 use mujian_tests::wait;
 use mujian_tests::webdriver::Window;
@@ -103,14 +104,14 @@ async fn closing_the_window_on_air_is_asked_about_first() -> Result<()> {
     let (server, id) = live(&desk, &app).await?;
     let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
     viewer.more_pictures(30, SOON).await?;
-    desk.screen.close_window("mujian").await?;
+    Hands::at(&desk.screen.display)?.close("mujian")?;
     app.wait(&shows("Closing Mujian ends the stream"), SOON).await?;
     app.click("//dialog//button[normalize-space(.) = 'Keep streaming']").await?;
     app.wait("document.querySelector('dialog') === null", SOON).await?;
     viewer.more_pictures(60, SOON).await?;
     assert_eq!(viewer.ended(), None);
 
-    desk.screen.close_window("mujian").await?;
+    Hands::at(&desk.screen.display)?.close("mujian")?;
     app.click_to_close("//dialog//button[normalize-space(.) = 'End the stream and close']").await?;
     // The goodbye was said, and nothing of the app is left.
     wait::until("the end of the viewer's stream", SOON, || async { Ok(viewer.ended()) }).await?;
@@ -127,7 +128,7 @@ async fn off_air_the_window_closes_at_once() -> Result<()> {
     let desk = Desk::new().await?;
     let app = desk.open_app().await?;
     app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
-    desk.screen.close_window("mujian").await?;
+    Hands::at(&desk.screen.display)?.close("mujian")?;
     wait::until("the app's end", SOON, || async {
         let left = app.processes(|words| words.first().is_some_and(|w| w.ends_with("/mujian")))?;
         anyhow::ensure!(left.is_empty(), "still there: {left:?}");

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Decoding times of a playlist's or a file's track, checked: no hole, no step back.
+/// Decoding times of a playlist's or a file's tracks, checked: no hole, no step back. How long the picture is, in
+/// seconds, checked: the sound is as long, but for what was still waited for at the end.
 async fn is_continuous(what: &str) -> Result<f64> {
-    let mut length = 0.0;
-    for (track, most) in [("v:0", 0.075), ("a:0", 0.0215)] {
+    let mut ends = [(0.0, 0.0); 2];
+    for ((track, most), ends) in [("v:0", 0.075), ("a:0", 0.0215)].into_iter().zip(&mut ends) {
         let args =
             ["-v", "error", "-select_streams", track, "-show_entries", "packet=dts_time", "-of", "csv=p=0", what];
         let out = String::from_utf8(run("ffprobe", args, SOON).await?)?;
@@ -25,17 +26,31 @@ async fn is_continuous(what: &str) -> Result<f64> {
         for pair in times.windows(2) {
             assert!(pair[1] > pair[0] && pair[1] - pair[0] < most, "{what} {track}: {pair:?}");
         }
-        length = times.last().context("no packets")? - times[0];
+        *ends = (times[0], *times.last().context("no packets")?);
     }
-    Ok(length)
+    let [picture, sound] = ends;
+    // The sound of a publisher that stalls is waited for up to a second and a half.
+    let (begins, ends) = (sound.0 - picture.0, sound.1 - picture.1);
+    assert!(begins.abs() < 0.1 && (-1.6..0.1).contains(&ends), "{what}: sound from {begins} to {ends} of the picture");
+    eprintln!("{what}: {picture:?} {sound:?}");
+    Ok(picture.1 - picture.0)
 }
 
 #[tokio::test]
 async fn a_killed_server_leaves_a_recording_that_is_whole_up_to_its_last_segment() -> Result<()> {
+    killed_while_recording(false).await
+}
+
+#[tokio::test]
+async fn so_does_one_whose_publisher_had_stalled() -> Result<()> {
+    killed_while_recording(true).await
+}
+
+async fn killed_while_recording(stalled: bool) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Setup::default().data(folder.path()).start().await?;
     let room = server.room("owner", "A room").await?;
-    let _publisher = Publish::default().start(&server.publish_url(&room))?;
+    let publisher = Publish::default().start(&server.publish_url(&room))?;
     server.wait_stage(&room, "live", SOON).await?;
     let base = format!("{}/live/{}", server.url(), room.id);
     let index = reqwest::get(format!("{base}/index.m3u8")).await?.text().await?;
@@ -43,6 +58,10 @@ async fn a_killed_server_leaves_a_recording_that_is_whole_up_to_its_last_segment
     // Three whole segments, and a part of the fourth.
     let media = reqwest::get(format!("{base}/{media}&_HLS_msn=3&_HLS_part=1")).await?.text().await?;
     assert!(media.matches("#EXTINF").count() >= 3, "{media}");
+    if stalled {
+        publisher.signal(libc::SIGSTOP);
+        server.wait_stage(&room, "lost", SOON).await?;
+    }
     server.program.signal(libc::SIGKILL);
     drop(server);
 
@@ -55,11 +74,13 @@ async fn a_killed_server_leaves_a_recording_that_is_whole_up_to_its_last_segment
     let id = list[0]["id"].as_str().context("no id")?;
     let (_, replay) = server.call("GET", &format!("/replays/{id}"), None, None).await?;
     let playlist = format!("{}{}", server.url(), replay["replay"]["playlist"].as_str().context("no playlist")?);
-    assert!((is_continuous(&playlist).await? - whole).abs() < 0.15);
+    let seen = is_continuous(&playlist).await?;
+    assert!((seen - whole).abs() < 0.15, "{seen} of {whole} s");
     let file = folder.path().join("replay.mp4");
     let url = format!("{}{}", server.url(), replay["replay"]["downloads"][0]["url"].as_str().context("no file")?);
     std::fs::write(&file, reqwest::get(url).await?.bytes().await?)?;
-    assert!((is_continuous(&file.to_string_lossy()).await? - whole).abs() < 0.15);
+    let seen = is_continuous(&file.to_string_lossy()).await?;
+    assert!((seen - whole).abs() < 0.15, "{seen} of {whole} s");
     ffmpeg::decodes(&file).await?;
     Ok(())
 }

@@ -14,6 +14,9 @@ use crate::sound::Sound;
 use crate::wait;
 use crate::webdriver::Window;
 
+/// The system's dialog for files asks for a path at once, so that it can be typed.
+const SETTINGS: &str = "[org/gtk/settings/file-chooser]\nlocation-mode='filename-entry'\nstartup-mode='cwd'\n";
+
 /// Everything that a desktop app needs around it.
 pub struct Desk {
     /// The screen.
@@ -35,6 +38,9 @@ impl Desk {
     pub async fn new() -> Result<Self> {
         let home = tempfile::Builder::new().prefix("mujian-desk-").tempdir()?;
         let data = home.path().join("data");
+        let settings = home.path().join("glib-2.0/settings");
+        std::fs::create_dir_all(&settings)?;
+        std::fs::write(settings.join("keyfile"), SETTINGS)?;
         let (screen, sound, bus) = (Screen::start(1440, 960).await?, Sound::start().await?, Bus::start().await?);
         Ok(Self { screen, sound, data, bus, home })
     }
@@ -55,6 +61,8 @@ impl Desk {
             ("LANGUAGE", "en"),
             ("LC_ALL", "C.UTF-8"),
             ("NO_AT_BRIDGE", "1"),
+            // Settings of the desktop lie in the home folder, not with a service.
+            ("GSETTINGS_BACKEND", "keyfile"),
             ("GDK_BACKEND", "x11"),
             ("LIBGL_ALWAYS_SOFTWARE", "1"),
             // Without a graphics card this halves what painting costs.

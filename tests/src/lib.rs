@@ -11,6 +11,7 @@ pub mod ffmpeg;
 pub mod flv;
 pub mod fmp4;
 pub mod hand_out;
+pub mod hands;
 pub mod hls;
 pub mod link;
 pub mod live;

@@ -1,0 +1,139 @@
+//! What a person does to the windows of a screen: close one by its cross, turn to one, type. There is no window manager
+//! on a [`Screen`](crate::screen::Screen) that would give the keyboard to a new window.
+
+use anyhow::{Context, Result};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{
+    AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
+    Keycode, Keysym, Window,
+};
+use x11rb::protocol::xtest::ConnectionExt as _;
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
+use x11rb::{CURRENT_TIME, NONE};
+
+const SHIFT: Keysym = 0xffe1;
+/// The Enter key.
+pub const ENTER: Keysym = 0xff0d;
+
+/// Somebody at a screen.
+pub struct Hands {
+    x: RustConnection,
+    root: Window,
+    /// Per key, what it gives alone and with the shift key.
+    keys: Vec<(Keycode, [Keysym; 2])>,
+}
+
+/// A window as it is seen.
+struct Seen {
+    id: Window,
+    class: String,
+    name: String,
+    width: u16,
+}
+
+impl Hands {
+    /// Sits down at a display.
+    ///
+    /// # Errors
+    ///
+    /// The X server does not answer.
+    pub fn at(display: &str) -> Result<Self> {
+        let (x, screen) = x11rb::connect(Some(display))?;
+        let setup = x.setup();
+        let root = setup.roots[screen].root;
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let map = x.get_keyboard_mapping(first, last - first + 1)?.reply()?;
+        let symbols = map.keysyms.chunks(usize::from(map.keysyms_per_keycode));
+        let keys = (first..=last)
+            .zip(symbols)
+            .map(|(code, all)| (code, [0, 1].map(|i| all.get(i).copied().unwrap_or(NONE))))
+            .collect();
+        Ok(Self { x, root, keys })
+    }
+
+    /// The widest window that fits; a program has others that are never seen.
+    fn find(&self, fits: impl Fn(&Seen) -> bool) -> Result<Option<Seen>> {
+        let mut todo = vec![self.root];
+        let mut found: Option<Seen> = None;
+        while let Some(id) = todo.pop() {
+            // A window may go while one looks at it.
+            let Ok(tree) = self.x.query_tree(id)?.reply() else { continue };
+            todo.extend(tree.children);
+            let Ok(shape) = self.x.get_geometry(id)?.reply() else { continue };
+            let seen = Seen {
+                id,
+                class: self.words(id, AtomEnum::WM_CLASS)?,
+                name: self.words(id, AtomEnum::WM_NAME)?,
+                width: shape.width,
+            };
+            if fits(&seen) && found.as_ref().is_none_or(|other| other.width < seen.width) {
+                found = Some(seen);
+            }
+        }
+        Ok(found)
+    }
+
+    fn words(&self, window: Window, property: AtomEnum) -> Result<String> {
+        let answer = self.x.get_property(false, window, property, AtomEnum::ANY, 0, 256)?.reply();
+        Ok(answer.map(|a| String::from_utf8_lossy(&a.value).into_owned()).unwrap_or_default())
+    }
+
+    fn atom(&self, name: &str) -> Result<u32> {
+        Ok(self.x.intern_atom(false, name.as_bytes())?.reply()?.atom)
+    }
+
+    /// Asks a program's window to close, as a window manager does when its cross is pressed (ICCCM, 4.1.2.7).
+    ///
+    /// # Errors
+    ///
+    /// The program has no window, or the X server does not take it.
+    pub fn close(&self, class: &str) -> Result<()> {
+        let window = self.find(|w| w.class.split('\0').next() == Some(class))?;
+        let window = window.with_context(|| format!("{class} has no window"))?.id;
+        let words = [self.atom("WM_DELETE_WINDOW")?, CURRENT_TIME, 0, 0, 0];
+        let event = ClientMessageEvent::new(32, window, self.atom("WM_PROTOCOLS")?, words);
+        self.x.send_event(false, window, EventMask::NO_EVENT, event)?.check()?;
+        Ok(())
+    }
+
+    /// Gives the keyboard to the window whose title begins so.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is not seen yet.
+    pub fn turn_to(&self, title: &str) -> Result<()> {
+        let window = self.find(|w| w.name.starts_with(title))?;
+        let window = window.with_context(|| format!("no window is called {title}"))?.id;
+        Ok(self.x.set_input_focus(InputFocus::PARENT, window, CURRENT_TIME)?.check()?)
+    }
+
+    /// Presses a key and lets it go.
+    ///
+    /// # Errors
+    ///
+    /// The keyboard has no such key.
+    pub fn press(&self, symbol: Keysym) -> Result<()> {
+        let key = |wanted: Keysym| {
+            let code = self.keys.iter().find_map(|(code, all)| Some((*code, all.iter().position(|s| *s == wanted)?)));
+            code.with_context(|| format!("no key gives {wanted:#x}"))
+        };
+        let (code, level) = key(symbol)?;
+        let shift = if level == 1 { Some(key(SHIFT)?.0) } else { None };
+        let down = shift.into_iter().chain([code]).map(|code| (KEY_PRESS_EVENT, code));
+        let up = [code].into_iter().chain(shift).map(|code| (KEY_RELEASE_EVENT, code));
+        for (event, code) in down.chain(up) {
+            self.x.xtest_fake_input(event, code, CURRENT_TIME, NONE, 0, 0, 0)?.check()?;
+        }
+        Ok(self.x.sync()?)
+    }
+
+    /// Types a text of ASCII characters.
+    ///
+    /// # Errors
+    ///
+    /// The keyboard has no key for one of them.
+    pub fn types(&self, text: &str) -> Result<()> {
+        text.chars().try_for_each(|c| self.press(u32::from(c)))
+    }
+}
