@@ -11,6 +11,7 @@ pub mod backup;
 pub mod ballot;
 pub mod clock;
 pub mod config;
+pub mod cover;
 pub mod egress;
 pub mod grant;
 pub mod hls;

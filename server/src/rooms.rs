@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::absence::{self, Absence};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::cover::{self, Cover};
 use crate::egress::Fanout;
 use crate::grant::Grants;
 use crate::hls;
@@ -54,6 +55,8 @@ pub struct Room {
     pub hls: Arc<hls::Live>,
     /// What it shows while its streamer is away.
     pub shelf: Arc<RoomShelf>,
+    /// What the hall shows of it.
+    pub cover: Cover,
     row: Mutex<RoomRow>,
     /// Changes of the row on disk and here are one step for everybody else.
     changes: tokio::sync::Mutex<()>,
@@ -394,9 +397,11 @@ impl Rooms {
             clock: self.clock,
         };
         self.tasks.spawn(packager.run(self.stop.clone()));
+        let cover = Cover::new(stage.status(), stage.programme());
         let room = Arc::new(Room {
             id: row.id.clone(),
             absence,
+            cover,
             stage,
             hub,
             grants,
@@ -412,6 +417,7 @@ impl Rooms {
             deleted: CancellationToken::new(),
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));
+        self.tasks.spawn(cover::mind(Arc::downgrade(&room), room.stage.status(), self.stop.clone()));
         self.tasks.spawn(absence::follow(Arc::downgrade(&room), self.stop.clone()));
         self.tasks.spawn(mind_shelf(Arc::downgrade(&room), room.stage.status(), self.store.clone(), self.stop.clone()));
         let weak = Arc::downgrade(&room);

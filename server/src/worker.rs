@@ -18,6 +18,10 @@ use crate::slate::{Art, SlateKind, SlateRequest, Theme, make};
 const CPU_SECONDS: u64 = 100;
 /// The same where ten minutes of video may have to be encoded; it is lowered once it is known how long one is.
 const PLACEHOLDER_CPU_SECONDS: u64 = 1920;
+/// The same for one picture.
+const COVER_CPU_SECONDS: u64 = 10;
+/// Somebody who looks at the hall waits for it, but less urgently than others for the live path.
+const COVER_NICE: i32 = 10;
 /// Most bytes of a file that it writes.
 const FILE: u64 = 1024 * 1024 * 1024;
 /// Most memory that it may map, in bytes.
@@ -62,10 +66,10 @@ pub(crate) async fn hire(
 }
 
 /// Reads the order, and from then on ends this process when nobody waits for it any more.
-fn take_order() -> std::io::Result<String> {
+fn take_order(most: u64) -> std::io::Result<String> {
     let mut stdin = BufReader::new(std::io::stdin());
     let mut order = String::new();
-    (&mut stdin).take(ORDER_MAX).read_line(&mut order)?;
+    (&mut stdin).take(most).read_line(&mut order)?;
     let until_gone = move || {
         let _ = std::io::copy(&mut stdin, &mut std::io::sink());
         std::process::exit(1);
@@ -112,6 +116,8 @@ enum Worker {
     },
     /// Makes a placeholder of what came from outside, as the order says.
     Placeholder,
+    /// Decodes the key frame that the order is, and writes it to stdout as a small JPEG.
+    Cover,
 }
 
 /// Runs the worker that `args` (what stands behind `worker`) names, in this process.
@@ -129,8 +135,10 @@ pub fn run(args: &[String]) -> ExitCode {
         Worker::Slate { .. } => limit(CPU_SECONDS, NICE),
         // Small, and somebody who looks at a page waits for it.
         Worker::Poster { .. } => limit(CPU_SECONDS, 0),
+        Worker::Cover => limit(COVER_CPU_SECONDS, COVER_NICE),
     }
-    let order = match take_order() {
+    let most = if matches!(worker, Worker::Cover) { crate::cover::ORDER_MAX } else { ORDER_MAX };
+    let order = match take_order(most) {
         Ok(order) => order,
         Err(error) => {
             eprintln!("error: {error}");
@@ -145,15 +153,15 @@ pub fn run(args: &[String]) -> ExitCode {
                 SlateKind::SoundOnly => Art::SoundOnly,
                 SlateKind::Away => Art::Theme(theme, name),
             };
-            make::make_bytes(&art, request).map(Vec::from)
+            make::make_bytes(&art, request).map(Vec::from).map_err(|e| e.to_string())
         }
         Worker::Placeholder => return crate::placeholder::run_worker(&order),
         Worker::Poster { theme, name, width, height } => {
-            make::poster(&Art::Theme(theme, name), width & !1, height & !1)
+            make::poster(&Art::Theme(theme, name), width & !1, height & !1).map_err(|e| e.to_string())
         }
+        Worker::Cover => crate::cover::draw(&order),
     };
     let done = made
-        .map_err(|e| e.to_string())
         .and_then(|bytes| std::io::stdout().write_all(&bytes).map_err(|e| e.to_string()));
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{PATIENCE, Site, Socket, site};
+use common::{PATIENCE, Site, Socket, site, site_with};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -121,4 +121,50 @@ async fn a_stream_that_a_stopped_server_left_open_is_closed_at_the_next_start() 
     }
     let ended: Vec<&Value> = bodies.iter().filter(|b| b["kind"] == "stream_ended").collect();
     assert_eq!(ended, [&json!({"kind": "stream_ended", "stream": began[0]["stream"]})]);
+}
+
+/// The hall's picture of a room: status and body.
+async fn cover(site: &Site, id: &str) -> (u16, Vec<u8>) {
+    let answer = site.client.get(format!("{}/api/v1/rooms/{id}/cover", site.base)).send().await.unwrap();
+    let status = answer.status().as_u16();
+    if status == 200 {
+        assert_eq!((&answer.headers()["content-type"], &answer.headers()["cache-control"]), (&"image/jpeg", &"no-store"));
+    }
+    (status, answer.bytes().await.unwrap().to_vec())
+}
+
+#[tokio::test]
+async fn a_cover_is_taken_from_what_is_live_and_goes_when_that_does() {
+    let site = site_with(|config| config.worker_program = Some(env!("CARGO_BIN_EXE_mujian-server").into())).await;
+    let owner = site.person("owner").await;
+    let room = site.room(&owner).await;
+    let (id, key) = (room["id"].as_str().unwrap(), room["stream_key"].as_str().unwrap());
+    let path = format!("/rooms/{id}");
+    let mut guest = site.socket(id).await;
+    guest.hello(None, None).await;
+    assert_eq!(cover(&site, id).await, (204, vec![]), "nothing is shown");
+    assert_eq!(cover(&site, "nowhere").await, (204, vec![]));
+
+    let _publisher = publish(&site, &room, key);
+    until(&mut guest, "stage_changed", Some("live")).await;
+    let (status, jpeg) = cover(&site, id).await;
+    assert!(status == 200 && jpeg.starts_with(&[0xff, 0xd8]), "{status}, {} bytes", jpeg.len());
+    let name = site.data.path().join("cover.jpg");
+    std::fs::write(&name, &jpeg).unwrap();
+    let probe = ["-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0"];
+    let form = Command::new("ffprobe").args(probe).arg(&name).output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&form.stdout).trim(), "640,360");
+    assert_eq!(cover(&site, id).await.1, jpeg, "it is new enough");
+
+    // From the answer on nobody gets a picture of somebody who left.
+    assert_eq!(site.post(&format!("{path}/leave"), Some(&owner), json!({})).await.0, 200);
+    assert_eq!(cover(&site, id).await, (204, vec![]));
+    until(&mut guest, "stage_changed", Some("away")).await;
+    assert_eq!(cover(&site, id).await, (204, vec![]), "and none of the placeholder");
+    assert_eq!(site.post(&format!("{path}/back"), Some(&owner), json!({})).await.0, 200);
+    until(&mut guest, "stage_changed", Some("live")).await;
+    let (status, again) = cover(&site, id).await;
+    assert!(status == 200 && again != jpeg, "a new one");
+    assert_eq!(site.call(Method::POST, &format!("{path}/end"), Some(&owner), None).await.0, 204);
+    assert_eq!(cover(&site, id).await, (204, vec![]));
 }

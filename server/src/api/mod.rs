@@ -58,6 +58,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/me/rooms", get(rooms::mine))
         .route("/rooms", post(rooms::create).get(rooms::list))
         .route("/rooms/{room}", get(rooms::get).patch(rooms::change))
+        .route("/rooms/{room}/cover", get(rooms::cover))
         .route("/rooms/{room}/owner", get(rooms::get_owned))
         .route("/rooms/{room}/stream_key", post(rooms::renew_key))
         .route("/rooms/{room}/end", post(rooms::end))

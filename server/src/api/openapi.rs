@@ -29,6 +29,7 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         rooms::create,
         rooms::list,
         rooms::get,
+        rooms::cover,
         rooms::get_owned,
         rooms::change,
         rooms::renew_key,

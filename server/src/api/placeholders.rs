@@ -368,7 +368,7 @@ async fn may_look(app: &App, room: &RoomId, caller: &Caller) -> Answer<()> {
     find_own(app, room, caller).await.map(|_| ())
 }
 
-fn media(kind: &'static str, bytes: impl Into<axum::body::Bytes>) -> Response {
+pub(super) fn media(kind: &'static str, bytes: impl Into<axum::body::Bytes>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -23,6 +23,7 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Body, Caller, InPath, Peer, RoomPath};
 use super::hosts::Listener;
+use super::placeholders::media;
 use super::{Answer, Failure, layers};
 use crate::app::App;
 use crate::room::socket;
@@ -248,6 +249,23 @@ pub(super) async fn get(State(app): State<Arc<App>>, RoomPath(id): RoomPath) -> 
     }
     let row = app.store.room(id).await?.ok_or_else(Failure::no_room)?;
     Ok(Json(app.rooms.view(&row)))
+}
+
+/// A still picture of what the room's viewers are being shown, as JPEG, half a minute old at most. There is one only while
+/// that is `live`.
+#[utoipa::path(get, path = "/rooms/{room}/cover", tag = "rooms",
+    params(("room" = String, Path, description = "The room's id")), responses(
+    (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/jpeg"),
+    (status = 204, description = "There is none now"),
+))]
+pub(super) async fn cover(State(app): State<Arc<App>>, RoomPath(id): RoomPath) -> Answer<Response> {
+    // What is not in memory is not on air. Nothing that is there or not is told of rooms.
+    let (room, program) = (app.rooms.held(&id), app.rooms.slates().worker());
+    let picture = match (room, program) {
+        (Some(room), Some(program)) => room.cover.picture(program, app.clock.now()).await,
+        _ => None,
+    };
+    Ok(picture.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |jpeg| media("image/jpeg", jpeg)))
 }
 
 /// A room as its owner sees it.

@@ -273,6 +273,15 @@ impl Programme {
         let ring = self.ring.lock();
         if ring.ended { None } else { ring.chunks.back().cloned() }
     }
+
+    /// The newest key frame, while a stream runs: the last moment of which a still picture can be made.
+    #[must_use]
+    pub fn newest_key(&self) -> Option<Arc<Chunk>> {
+        let ring = self.ring.lock();
+        let front = ring.chunks.front()?.number;
+        let at = ring.newest_key.filter(|_| !ring.ended)?.checked_sub(front)?;
+        ring.chunks.get(usize::try_from(at).ok()?).cloned()
+    }
 }
 
 /// One viewer's place in a programme. Dropping it is leaving.
@@ -414,7 +423,9 @@ mod tests {
         assert_eq!(chunk(early.try_next()), 9, "nobody starts in the past");
         push(&p, &c, 330, false, 100);
         assert_eq!(chunk(late.try_next()), 11);
+        assert_eq!(p.newest_key().map(|c| c.number), Some(9));
         p.end();
+        assert!(p.newest_key().is_none(), "what is over is shown no more");
         assert!(matches!(late.try_next(), Some(ReadItem::End)) && late.try_next().is_none());
         assert_eq!((chunk(early.try_next()), chunk(early.try_next())), (10, 11), "what is left is read");
         assert!(matches!(early.try_next(), Some(ReadItem::End)));

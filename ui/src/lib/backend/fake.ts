@@ -440,7 +440,7 @@ export class FakeBackend implements Backend {
     return Promise.reject(new Failed({ code: "unsupported_media", message: "Nothing is taken in here." }));
   }
   media(path: string): Promise<Blob> {
-    const id = /placeholders\/([^/]+)\/poster$/.exec(path)?.[1];
+    const id = /placeholders\/([^/]+)\/poster$/.exec(path)?.[1] ?? /rooms\/([^/]+)\/cover$/.exec(path)?.[1];
     return id === undefined
       ? Promise.reject(new Failed({ code: "not_found", message: "There is no film." }))
       : poster(id);
