@@ -25,6 +25,7 @@ pub mod replay;
 pub mod review;
 pub mod room;
 pub mod rooms;
+pub mod search;
 mod server;
 pub mod slate;
 pub mod stage;

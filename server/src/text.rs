@@ -60,13 +60,23 @@ pub fn line(text: &str, min: usize, max: usize) -> Result<String, TextError> {
     }
 }
 
-/// A name as it is compared: compatibility forms, case, width, blanks and invisible characters make
-/// no difference, so that nobody looks like somebody else by them.
+/// A text as it is compared: compatibility forms, case, width and invisible characters make no difference.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    kept(text, |c| !is_invisible(c))
+}
+
+/// A name as it is compared: as [`folded`], and blanks make no difference either, so that nobody looks like somebody else
+/// by them.
 #[must_use]
 pub fn name_key(name: &str) -> String {
+    kept(name, |c| !is_invisible(c) && !c.is_whitespace())
+}
+
+fn kept(text: &str, keep: impl Fn(char) -> bool) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
-    let lower = nfkc.normalize(name).to_lowercase();
-    let kept: String = lower.chars().filter(|c| !is_invisible(*c) && !c.is_whitespace()).collect();
+    let lower = nfkc.normalize(text).to_lowercase();
+    let kept: String = lower.chars().filter(|c| keep(*c)).collect();
     // Lower-casing can leave what is not composed.
     match nfkc.normalize(&kept) {
         Cow::Borrowed(same) => same.to_owned(),

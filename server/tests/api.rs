@@ -176,6 +176,44 @@ async fn rooms() {
 }
 
 #[tokio::test]
+async fn rooms_are_searched_for() {
+    let site = site().await;
+    let mut ids = Vec::new();
+    for (owner, new) in [
+        ("岚山 Lanshan", json!({"title": "深夜手冲 · 听雨聊天", "category": "生活", "tags": ["咖啡", "雨声"]})),
+        ("Marlow", json!({"title": "Writing an RTMP server", "category": "Code", "tags": ["rust"]})),
+    ] {
+        let token = site.person(owner).await;
+        ids.push(site.post("/rooms", Some(&token), new).await.1["id"].clone());
+    }
+    let search = async |query: &[(&str, &str)]| {
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/rooms", site.base), query).unwrap();
+        let answer = site.client.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query:?}");
+        let rooms: Value = answer.json().await.unwrap();
+        rooms.as_array().unwrap().iter().map(|room| room["id"].clone()).collect::<Vec<_>>()
+    };
+    let long = "咖啡".repeat(2000);
+    for (words, which) in [
+        ("听雨", Some(0)),
+        ("咖啡聊天", Some(0)),
+        ("lanshan 生活", Some(0)),
+        ("ＲＵＳＴ", Some(1)),
+        ("mar", Some(1)),
+        ("咖啡 rust", None),
+        ("\"*:%_' OR 1=1 --", None),
+        ("***", None),
+        (long.as_str(), None),
+    ] {
+        let expected: Vec<Value> = which.map(|i: usize| ids[i].clone()).into_iter().collect();
+        assert_eq!(search(&[("search", words)]).await, expected, "{words}");
+    }
+    assert_eq!(search(&[("search", "rust"), ("live", "true")]).await, Vec::<Value>::new(), "none is on air");
+    assert_eq!(search(&[("search", "rust"), ("limit", "0")]).await, Vec::<Value>::new());
+    assert_eq!(search(&[("search", "  ")]).await.len(), 2, "nothing is searched for");
+}
+
+#[tokio::test]
 async fn a_name_is_changed_by_its_owner_and_heard_in_rooms_at_once() {
     let site = site().await;
     let (owner, other) = (site.person("owner").await, site.person("Other").await);

@@ -213,14 +213,30 @@ pub(super) struct ListQuery {
     live: bool,
     /// At most so many, to 200.
     limit: Option<u32>,
+    /// Only rooms that have all these words in their title, their tags, their category or their owner's name. Chinese needs
+    /// no blanks; of other scripts a word's beginning is enough. What is behind the first 64 characters is not looked at.
+    search: Option<String>,
 }
 
-/// Rooms: those with a stream first, by their viewers; then the newest.
+/// Rooms that have these words, the best first.
+async fn search(app: &App, words: String, live: bool, limit: usize) -> Answer<Vec<RoomView>> {
+    // Words may have to be cut by a dictionary that is not in memory yet.
+    let question = tokio::task::spawn_blocking(move || crate::search::question(&words));
+    let Ok(Some(question)) = question.await else { return Ok(Vec::new()) };
+    let rows = app.store.search_rooms(question, LIST_MAX).await?;
+    let views = rows.iter().map(|row| app.rooms.view(row)).filter(|view| !live || view.stage != Stage::Off);
+    Ok(views.take(limit).collect())
+}
+
+/// Rooms: those with a stream first, by their viewers; then the newest. Those that are searched for: the best first.
 #[utoipa::path(get, path = "/rooms", tag = "rooms", params(ListQuery), responses(
     (status = 200, description = "The rooms", body = Vec<RoomView>),
 ))]
 pub(super) async fn list(State(app): State<Arc<App>>, Asked(query): Asked<ListQuery>) -> Answer<Json<Vec<RoomView>>> {
     let limit = query.limit.unwrap_or(50).min(LIST_MAX) as usize;
+    if let Some(words) = query.search.filter(|words| !words.trim().is_empty()) {
+        return Ok(Json(search(&app, words, query.live, limit).await?));
+    }
     let mut views: Vec<RoomView> =
         app.rooms.on_air().iter().map(|r| r.view()).filter(|v| v.stage != Stage::Off).collect();
     views.sort_by(|a, b| b.viewers.cmp(&a.viewers).then(b.live_since.cmp(&a.live_since)).then(a.id.cmp(&b.id)));

@@ -7,6 +7,7 @@
 //! speaks for 唱歌.
 
 mod fields;
+pub(crate) mod han;
 mod text;
 
 use std::collections::BTreeMap;

@@ -1,24 +1,10 @@
 //! Words of a text: Chinese by jieba, the rest at blanks; folded so that what means the same is the same.
 
-use std::sync::LazyLock;
-
-use jieba_rs::Jieba;
-
+use super::han;
 use crate::text::name_key;
 
 /// Longest text that is looked at, in characters.
 const LONGEST: usize = 400;
-
-/// Takes some megabytes and a moment; the first room that needs it pays.
-static JIEBA: LazyLock<Jieba> = LazyLock::new(|| {
-    let mut jieba = Jieba::new();
-    for (word, _) in super::fields::all() {
-        if !word.is_ascii() {
-            jieba.add_word(word, Some(20_000), None);
-        }
-    }
-    jieba
-});
 
 /// Words that say nothing of what a room is about.
 const EMPTY: &[&str] = &[
@@ -140,7 +126,7 @@ pub fn terms(text: &str) -> Vec<String> {
     let mut piece = String::new();
     let mut han = false;
     for c in text.chars().chain([' ']) {
-        let wide = is_wide(c);
+        let wide = han::is_han(c);
         if !(wide || c.is_alphanumeric()) || (wide != han && !piece.is_empty()) {
             cut(&std::mem::take(&mut piece), han, &mut out);
         }
@@ -154,8 +140,8 @@ pub fn terms(text: &str) -> Vec<String> {
 
 fn cut(piece: &str, han: bool, out: &mut Vec<String>) {
     if han {
-        for token in JIEBA.cut(piece, true) {
-            keep(token.word.to_owned(), 2, out);
+        for word in han::cut(piece) {
+            keep(word, 2, out);
         }
     } else if !piece.is_empty() {
         keep(stem(&name_key(piece)), 2, out);
@@ -189,8 +175,4 @@ fn stem(word: &str) -> String {
         }
     }
     word.to_owned()
-}
-
-fn is_wide(c: char) -> bool {
-    matches!(c, '\u{2e80}'..='\u{2fff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }

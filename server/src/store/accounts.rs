@@ -6,7 +6,7 @@ use mujian_protocol::{AccountId, WallTime};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::migrations::Migration;
-use super::{Concerned, Hand, Store, StoreError, audit, sessions};
+use super::{Concerned, Hand, Store, StoreError, audit, search, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -275,7 +275,11 @@ impl Store {
                 "UPDATE OR IGNORE accounts SET name = ?2, name_key = ?3 WHERE id = ?1 AND deleted_at IS NULL",
                 params![id.as_str(), name, name_key],
             )?;
-            if changed == 1 { by_id(c, &id) } else { Ok(None) }
+            if changed != 1 {
+                return Ok(None);
+            }
+            search::renamed(c, &id)?;
+            by_id(c, &id)
         })
         .await
     }

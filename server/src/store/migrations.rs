@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, sessions,
-    streams,
+    OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, search,
+    sessions, streams,
 };
 
 /// One step of one table.
@@ -21,7 +21,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 8;
+pub const LATEST: u32 = 9;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -41,6 +41,9 @@ pub(super) const AUDIT: u32 = 7;
 /// The version that let accounts be deleted.
 pub(super) const GOODBYES: u32 = 8;
 
+/// The version that brought the index by which rooms are found.
+pub(super) const SEARCH: u32 = 9;
+
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
 
@@ -59,6 +62,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         recoveries::MIGRATIONS,
         audit::MIGRATIONS,
         goodbye::MIGRATIONS,
+        search::MIGRATIONS,
     ]
     .into_iter()
     .flatten()
@@ -124,6 +128,9 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), PrepareError> {
         step.commit()?;
         tracing::info!(version = next, "The database was brought to a newer format.");
     }
+    let index = connection.transaction()?;
+    search::prepare(&index)?;
+    index.commit()?;
     // A start that cannot write should fail now, not at the first visitor.
     connection.execute(
         "INSERT INTO meta (key, value) VALUES ('last_start', unixepoch()) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -18,6 +18,7 @@ mod reader;
 mod recordings;
 mod recoveries;
 mod rooms;
+mod search;
 mod sessions;
 pub mod snapshot;
 mod streams;

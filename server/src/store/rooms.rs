@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::accounts::{self, parsed};
 use super::events::{self, NewEvent};
 use super::migrations::Migration;
-use super::{Appended, Store, StoreError, away, goodbye};
+use super::{Appended, Store, StoreError, away, goodbye, search};
 
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
@@ -147,7 +147,7 @@ fn row(r: &Row<'_>) -> rusqlite::Result<RoomRow> {
     })
 }
 
-fn by_id(c: &Connection, id: &RoomId) -> rusqlite::Result<Option<RoomRow>> {
+pub(super) fn by_id(c: &Connection, id: &RoomId) -> rusqlite::Result<Option<RoomRow>> {
     c.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id.as_str()], row).optional()
 }
 
@@ -156,6 +156,11 @@ pub(super) fn owned(c: &Connection, owner: &AccountId) -> rusqlite::Result<Vec<R
     c.prepare_cached(&format!("{SELECT} WHERE r.owner_id = ?1 ORDER BY r.created_at DESC, r.id"))?
         .query_map([owner.as_str()], row)?
         .collect()
+}
+
+/// Every room there is.
+pub(super) fn all(c: &Connection) -> rusqlite::Result<Vec<RoomRow>> {
+    c.prepare(&format!("{SELECT} ORDER BY r.created_at, r.id"))?.query_map([], row)?.collect()
 }
 
 fn json(tags: &[String]) -> String {
@@ -191,7 +196,9 @@ impl Store {
                 ],
             )?;
             accounts::promote_to_streamer(c, &new.owner.id)?;
-            by_id(c, &new.id)
+            let made = by_id(c, &new.id)?;
+            made.iter().try_for_each(|room| search::note(c, room))?;
+            Ok(made)
         })
         .await
     }
@@ -248,6 +255,7 @@ impl Store {
                 "UPDATE rooms SET title = ?2, category = ?3, tags = ?4 WHERE id = ?1",
                 params![id.as_str(), new.title, new.category, json(&new.tags)],
             )?;
+            search::note(c, &new)?;
             let body = RoomEventBody::RoomChanged {
                 title: new.title.clone(),
                 category: new.category.clone(),

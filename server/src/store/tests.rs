@@ -377,6 +377,91 @@ async fn votes_count_once_and_in_their_order_and_what_won_is_owed_until_it_is_do
     assert_eq!(store.owed(room.id, 10).await.unwrap(), []);
 }
 
+/// The rooms that a person's words find.
+async fn found(store: &Store, words: &str) -> Vec<String> {
+    let question = crate::search::question(words).unwrap();
+    store.search_rooms(question, 10).await.unwrap().iter().map(|room| room.id.to_string()).collect()
+}
+
+async fn named(store: &Store, id: &str, title: &str, tags: &[&str]) -> RoomRow {
+    let owner = person(store, &format!("owner of {id}")).await;
+    let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    let new = RoomRow { title: title.into(), tags, ..new_room(id, owner) };
+    store.create_room(new, 10).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn rooms_are_found_by_their_words_in_any_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    named(&store, "cafe", "深夜手冲 · 听雨聊天", &["咖啡", "雨声"]).await;
+    named(&store, "stage", "线上小剧场《雨》", &["戏剧"]).await;
+    named(&store, "code", "Writing a Ｒｕｓｔ server, \"live\" 100%", &["late night", "café"]).await;
+    for (words, rooms) in [
+        ("聊天", &["cafe"][..]),
+        ("冲", &["cafe"]),
+        ("剧场", &["stage"]),
+        ("小剧", &["stage"]),
+        ("咖啡聊天", &["cafe"]),
+        ("聊天 戏剧", &[]),
+        ("RUST", &["code"]),
+        ("ｒｕｓ", &["code"]),
+        ("ust", &[]),
+        ("cafe", &["code"]),
+        ("CAFÉ writing", &["code"]),
+        ("owner", &["cafe", "code", "stage"]),
+        // What is not a letter asks for nothing, and one tag does not run into the next.
+        ("100% _ * \"live\" -rust NEAR", &[]),
+        ("\"live\"*", &["code"]),
+        ("咖啡雨声深", &[]),
+        ("啡雨", &[]),
+    ] {
+        let mut all = found(&store, words).await;
+        all.sort_unstable();
+        assert_eq!(all, rooms, "{words}");
+    }
+    // Whole phrases before scattered words: both have both.
+    named(&store, "far", "聊一聊天气，喝咖啡", &[]).await;
+    named(&store, "near", "咖啡聊天", &[]).await;
+    assert_eq!(found(&store, "咖啡聊天").await[0], "near");
+}
+
+#[tokio::test]
+async fn the_index_follows_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = {
+        let store = Store::open(folder.path()).unwrap();
+        let room = named(&store, "room", "听雨", &["咖啡"]).await;
+        let (title, tags) = (Some("看雪".to_owned()), Some(vec!["热茶".to_owned()]));
+        let update = RoomUpdate { title, tags, category: Some("生活".into()), ballot: None };
+        store.update_room(room.id.clone(), update, WallTime(3)).await.unwrap();
+        store.rename(room.owner.id.clone(), "石头".into(), "石头".into()).await.unwrap().unwrap();
+        for (words, there) in
+            [("看雪", true), ("热茶", true), ("生活", true), ("石头", true), ("听雨", false), ("咖啡", false), ("owner", false)]
+        {
+            assert_eq!(found(&store, words).await.len(), usize::from(there), "{words}");
+        }
+        store.close().await;
+        room.owner.id
+    };
+    // Another edition of the index: it is written anew from what is there.
+    let connection = Connection::open(folder.path().join(FILE)).unwrap();
+    connection
+        .execute_batch("UPDATE meta SET value = 0 WHERE key = 'search_edition'; DELETE FROM search_rooms;")
+        .unwrap();
+    drop(connection);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(found(&store, "看雪").await, ["room"]);
+    let gone = store.delete_account(id, "kept".into(), WallTime(9)).await.unwrap();
+    assert!(matches!(gone, Deletion::Done { .. }));
+    assert_eq!(found(&store, "看雪").await, Vec::<String>::new());
+    let left: u32 = store
+        .read(|c| c.query_row("SELECT count(*) FROM search_words WHERE search_words MATCH '\"雪\"'", [], |r| r.get(0)))
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "nothing of it is left in the index");
+}
+
 /// Every older format, as the program of its time wrote it, opens with all that was in it.
 #[tokio::test]
 async fn every_older_version_migrates() {
@@ -391,6 +476,9 @@ async fn every_older_version_migrates() {
         assert_eq!((row.title.as_str(), row.owner.name.as_str(), row.last.number), ("旧房间", "老王", 2));
         let page = store.events_between(row.id.clone(), ZERO, MAX, 10).await.unwrap();
         assert_eq!(page.events.len(), 2);
+        for words in ["房间", "老王", "A"] {
+            assert_eq!(found(&store, words).await, ["old-room"], "{words}, version {version}");
+        }
         if version >= 2 {
             let away = row.away.unwrap();
             assert_eq!(away.back_at, (version >= 4).then_some(WallTime(1_700_000_060_600)));
