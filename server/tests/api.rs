@@ -193,7 +193,7 @@ async fn rooms_are_searched_for() {
         let rooms: Value = answer.json().await.unwrap();
         rooms.as_array().unwrap().iter().map(|room| room["id"].clone()).collect::<Vec<_>>()
     };
-    let long = "咖啡".repeat(2000);
+    let long = "咖啡".repeat(300);
     for (words, which) in [
         ("听雨", Some(0)),
         ("咖啡聊天", Some(0)),
@@ -203,7 +203,7 @@ async fn rooms_are_searched_for() {
         ("咖啡 rust", None),
         ("\"*:%_' OR 1=1 --", None),
         ("***", None),
-        (long.as_str(), None),
+        (long.as_str(), Some(0)),
     ] {
         let expected: Vec<Value> = which.map(|i: usize| ids[i].clone()).into_iter().collect();
         assert_eq!(search(&[("search", words)]).await, expected, "{words}");

@@ -53,7 +53,14 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     let page = browser.page(&seen.look).await?;
     browser.goto(page, &server.url()).await?;
     browser.visible(page, &format!("a[href$='{}']", room.id), SOON).await?;
+    browser.visible(page, "article .cover img", SOON).await?;
     seen.take(browser, page, "the hall").await?;
+    browser.fill(page, "role=searchbox", "听雨").await?;
+    browser.visible(page, "role=status >> text=听雨", SOON).await?;
+    seen.take(browser, page, "what was found").await?;
+    browser.fill(page, "role=searchbox", "海上").await?;
+    browser.visible(page, "role=status >> h2", SOON).await?;
+    seen.take(browser, page, "nothing found").await?;
     browser.goto(page, &format!("{}/watch/nowhere", server.url())).await?;
     browser.visible(page, "h1", SOON).await?;
     seen.take(browser, page, "no such room").await?;

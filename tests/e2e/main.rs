@@ -9,6 +9,7 @@ mod backup;
 mod cli;
 mod corpus;
 mod evening;
+mod hall;
 mod harness;
 mod hls;
 mod hostile;

@@ -75,7 +75,13 @@ async fn web(out: &Path) -> Result<()> {
                 let page = browser.page(&look).await?;
                 browser.goto(page, &server.url()).await?;
                 browser.visible(page, &format!("a[href$='{}']", room.id), SOON).await?;
+                browser.visible(page, "article .cover img", SOON).await?;
                 settled(&mut browser, page, &name("hall")).await?;
+                for (words, what) in [("练琴", "hall-found"), ("海上", "hall-nothing")] {
+                    browser.fill(page, "role=searchbox", words).await?;
+                    browser.visible(page, &format!("role=status >> text=“{words}”"), SOON).await?;
+                    settled(&mut browser, page, &name(what)).await?;
+                }
                 browser.goto(page, &server.watch_url(&room)).await?;
                 browser.wait(page, "document.querySelector('video')?.currentTime > 1", SOON).await?;
                 settled(&mut browser, page, &name("room")).await?;

@@ -28,3 +28,21 @@ export function parseRoute(path: string): Route {
   if (parts.length === 1 && first === "setup") return { screen: "account" };
   return { screen: "missing" };
 }
+
+/** Longest that is searched for, in characters: the server looks at no more. */
+export const WORDS_MAX = 64;
+
+/** What an address's query (`?q=…`) searches for in the hall. */
+export function wordsOf(query: string): string {
+  const words = new URLSearchParams(query).get("q") ?? "";
+  return [...words].slice(0, WORDS_MAX).join("");
+}
+
+/** The query with other words in it, or none. */
+export function withWords(query: string, words: string): string {
+  const all = new URLSearchParams(query);
+  if (words === "") all.delete("q");
+  else all.set("q", words);
+  const text = all.toString();
+  return text === "" ? "" : `?${text}`;
+}

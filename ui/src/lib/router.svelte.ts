@@ -1,21 +1,31 @@
 /** Which screen is shown; the address says it, so that a link leads anywhere. */
 
-import { parseRoute, type Route } from "./route";
+import { parseRoute, type Route, wordsOf, withWords } from "./route";
 
 class Router {
   route = $state<Route>(parseRoute(location.pathname));
+  /** What is searched for in the hall. */
+  words = $state(wordsOf(location.search));
 
   constructor() {
     window.addEventListener("popstate", () => {
       this.route = parseRoute(location.pathname);
+      this.words = wordsOf(location.search);
     });
+  }
+
+  /** Searches for something else, or nothing: the same place in the history, which the way back leads to. */
+  search(words: string): void {
+    this.words = words;
+    history.replaceState(null, "", location.pathname + withWords(location.search, words));
   }
 
   go(path: string, replace = false): void {
     if (path !== location.pathname) {
-      const target = path + location.search;
+      const target = path + withWords(location.search, "");
       if (replace) history.replaceState(null, "", target);
       else history.pushState(null, "", target);
+      this.words = "";
     }
     this.route = parseRoute(path);
     window.scrollTo(0, 0);

@@ -58,6 +58,15 @@ export const en: Catalogue = {
   hall_empty_action: "Go live",
   hall_others: "Behind the curtain",
   hall_error: "The programme could not be fetched.",
+  hall_search: "Search rooms",
+  hall_search_hint: "Title, tag or streamer",
+  hall_search_clear: "Clear the search",
+  hall_search_all: "Show everything",
+  hall_found_title: "Search results",
+  hall_found: "Rooms found for “{words}”: {n}",
+  hall_found_none_title: "Nothing found",
+  hall_found_none:
+    "No room has “{words}” in its title, tags or category, or in its streamer's name. Try fewer or other words.",
 
   room_loading: "Entering the room…",
   room_off_title: "Between acts",

@@ -58,6 +58,14 @@ export const zh = {
   hall_empty_action: "去开播",
   hall_others: "幕后的房间",
   hall_error: "节目单没有取到。",
+  hall_search: "搜索房间",
+  hall_search_hint: "标题、标签或主播",
+  hall_search_clear: "清空搜索",
+  hall_search_all: "看全部",
+  hall_found_title: "搜索结果",
+  hall_found: "“{words}”：找到 {n} 个房间",
+  hall_found_none_title: "没有找到",
+  hall_found_none: "没有房间的标题、标签、分类或主播名里有“{words}”。换个词，或少写几个字试试。",
 
   // Room
   room_loading: "正在进入房间…",
