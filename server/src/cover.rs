@@ -161,7 +161,9 @@ async fn hire(program: &Path, chunk: &Chunk) -> Option<Bytes> {
     let order = Order { avcc: STANDARD.encode(&chunk.config.video.avcc), picture: STANDARD.encode(coded) };
     let order = serde_json::to_vec(&order).ok()?;
     match worker::hire(program, ["cover"], &order, COVER_MAX + 1).await {
-        Ok((jpeg, status)) if status.success() && jpeg.len() as u64 <= COVER_MAX && !jpeg.is_empty() => Some(jpeg.into()),
+        Ok((jpeg, status)) if status.success() && jpeg.len() as u64 <= COVER_MAX && !jpeg.is_empty() => {
+            Some(jpeg.into())
+        }
         Ok((_, status)) => {
             tracing::warn!(%status, "A cover could not be made of what is shown.");
             None

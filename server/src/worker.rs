@@ -161,8 +161,7 @@ pub fn run(args: &[String]) -> ExitCode {
         }
         Worker::Cover => crate::cover::draw(&order),
     };
-    let done = made
-        .and_then(|bytes| std::io::stdout().write_all(&bytes).map_err(|e| e.to_string()));
+    let done = made.and_then(|bytes| std::io::stdout().write_all(&bytes).map_err(|e| e.to_string()));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

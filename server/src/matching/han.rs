@@ -17,12 +17,12 @@ static JIEBA: LazyLock<Jieba> = LazyLock::new(|| {
 
 /// The words of a run of such characters, in order.
 #[must_use]
-pub fn cut(run: &str) -> Vec<String> {
+pub(crate) fn cut(run: &str) -> Vec<String> {
     JIEBA.cut(run, true).into_iter().map(|token| token.word.to_owned()).collect()
 }
 
 /// Whether a character is a Chinese one or of Japanese kana.
 #[must_use]
-pub fn is_han(c: char) -> bool {
+pub(crate) fn is_han(c: char) -> bool {
     matches!(c, '\u{2e80}'..='\u{2fff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
