@@ -420,9 +420,9 @@ async fn rooms_are_found_by_their_words_in_any_form() {
         assert_eq!(all, rooms, "{words}");
     }
     // Whole phrases before scattered words: both have both.
-    named(&store, "far", "聊一聊天气，喝咖啡", &[]).await;
-    named(&store, "near", "咖啡聊天", &[]).await;
-    assert_eq!(found(&store, "咖啡聊天").await[0], "near");
+    named(&store, "far-off", "聊一聊天气，喝咖啡", &[]).await;
+    named(&store, "near-by", "咖啡聊天", &[]).await;
+    assert_eq!(found(&store, "咖啡聊天").await[0], "near-by");
 }
 
 #[tokio::test]
