@@ -409,8 +409,7 @@ export class FakeBackend implements Backend {
     else if (path.startsWith("/rooms?search=")) {
       const words = decodeURIComponent(path.split("=")[1] ?? "");
       answer = ROOMS.filter((r) => [r.title, r.owner.name, ...r.tags].some((text) => text.includes(words)));
-    }
-    else if (path.endsWith("/replays")) answer = REPLAYS;
+    } else if (path.endsWith("/replays")) answer = REPLAYS;
     else if (path.startsWith("/audit")) answer = { entries: [], more: false };
     else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
     else if (path.endsWith("/interactions")) {
