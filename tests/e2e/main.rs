@@ -24,5 +24,6 @@ mod refusals;
 mod replay;
 mod roads;
 mod unattended;
+mod uplink;
 mod watching;
 mod web;

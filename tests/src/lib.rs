@@ -16,6 +16,7 @@ pub mod hls;
 pub mod link;
 pub mod live;
 pub mod measure;
+pub mod namespace;
 pub mod picture;
 pub mod process;
 pub mod screen;

@@ -20,9 +20,11 @@ use crate::dice::Dice;
 use crate::server::Server;
 
 /// Bytes that go on as one.
-const PIECE: usize = 8 << 10;
+const PIECE: usize = 4 << 10;
 /// Pieces that wait on the road, as in a router; more stay with whoever sends.
-const WAITING: usize = 32;
+const WAITING: usize = 64;
+/// A narrow road makes up for so much of what this process was late.
+const MADE_UP: Duration = Duration::from_millis(200);
 /// Nothing came for so long: a pause, see [`Link::pauses`].
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -258,8 +260,9 @@ async fn carry(
         }
     };
     let writing = async {
+        let mut free = Instant::now();
         while let Some((came, piece)) = waiting.recv().await {
-            passes(&mut road, came, piece.len(), &mut dice).await;
+            free = passes(&mut road, came, free, piece.len(), &mut dice).await;
             to.write_all(&piece).await?;
         }
         to.shutdown().await
@@ -268,14 +271,24 @@ async fn carry(
     Ok(())
 }
 
-/// Waits until a piece has passed the road, however that changes meanwhile.
-async fn passes(road: &mut watch::Receiver<Road>, came: Instant, bytes: usize, dice: &mut Dice) {
+/// Waits until a piece has passed the road, however that changes meanwhile. A narrow road is busy until it is `free`; the
+/// answer is when it is again.
+async fn passes(
+    road: &mut watch::Receiver<Road>,
+    came: Instant,
+    mut free: Instant,
+    bytes: usize,
+    dice: &mut Dice,
+) -> Instant {
     let share = dice.below(1000) as u32;
     loop {
         let until = match *road.borrow_and_update() {
-            Road::Clear => return,
+            Road::Clear => return Instant::now(),
             Road::Long(least, more) => Some(came + least + more * share / 1000),
-            Road::Narrow(rate) => Some(Instant::now() + Duration::from_secs_f64(bytes as f64 / f64::from(rate))),
+            Road::Narrow(rate) => {
+                let late = Instant::now().checked_sub(MADE_UP).unwrap_or(came);
+                Some(came.max(free).max(late) + Duration::from_secs_f64(bytes as f64 / f64::from(rate)))
+            }
             Road::Stuck | Road::Cut => None,
         };
         let there = async {
@@ -285,8 +298,13 @@ async fn passes(road: &mut watch::Receiver<Road>, came: Instant, bytes: usize, d
             }
         };
         tokio::select! {
-            () = there => return,
-            changed = road.changed() => if changed.is_err() { return },
+            () = there => return until.unwrap_or(came),
+            changed = road.changed() => {
+                free = Instant::now();
+                if changed.is_err() {
+                    return free;
+                }
+            }
         }
     }
 }
@@ -294,6 +312,7 @@ async fn passes(road: &mut watch::Receiver<Road>, came: Instant, bytes: usize, d
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::patient;
 
     /// A link, and the ends of a connection over it.
     async fn linked() -> (Link, TcpStream, TcpStream) {
@@ -340,6 +359,20 @@ mod tests {
         assert!(matches!(far.read(&mut [0]).await, Ok(0) | Err(_)));
         let mut refused = TcpStream::connect(link.at).await.unwrap();
         assert!(matches!(refused.read(&mut [0]).await, Ok(0) | Err(_)));
+    }
+
+    /// However late this process is woken for a piece: what passes is the rate.
+    #[tokio::test]
+    async fn a_narrow_road_lets_its_rate_pass() {
+        let (link, mut near, mut far) = linked().await;
+        link.is(Road::Narrow(400_000));
+        let began = Instant::now();
+        let sent = vec![7; 200_000];
+        let mut got = vec![0; sent.len()];
+        tokio::try_join!(near.write_all(&sent), far.read_exact(&mut got)).unwrap();
+        let took = began.elapsed();
+        assert!(took > Duration::from_millis(450), "{took:?}");
+        assert!(took < patient(Duration::from_millis(500)), "{took:?}");
     }
 
     #[test]

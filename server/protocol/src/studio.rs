@@ -207,6 +207,48 @@ pub enum Broadcast {
     },
 }
 
+/// How the line to the server does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum UplinkLevel {
+    /// It carries what was chosen.
+    #[default]
+    Good,
+    /// It carries less, and the stream makes do with that.
+    Weak,
+    /// Not even that: pictures are missing.
+    Bad,
+}
+
+/// Why the line is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum UplinkWhy {
+    /// It carries less than was chosen, so the picture has fewer bits.
+    Narrow,
+    /// What is sent comes late.
+    Late,
+    /// Pictures were dropped that had waited too long.
+    Dropping,
+    /// Nothing comes through.
+    Stalled,
+}
+
+/// The line to the server, which is measured all the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Uplink {
+    /// How it does.
+    pub level: UplinkLevel,
+    /// Why it is not good.
+    pub why: Option<UplinkWhy>,
+    /// Kilobits a second that the encoder may use for the picture.
+    pub video_kbps: u32,
+    /// Kilobits a second that the line carried when it was too narrow last; none while the picture has all its bits.
+    pub carries_kbps: Option<u32>,
+    /// How late what is sent comes to the server, beyond what the road needs, in milliseconds.
+    pub behind_ms: u32,
+}
+
 /// Figures of a running broadcast, over the last second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS)]
 pub struct BroadcastStats {
@@ -222,6 +264,8 @@ pub struct BroadcastStats {
     pub sent_frames: u64,
     /// Age of the oldest frame waiting to be sent, in milliseconds.
     pub queue_ms: f32,
+    /// The line to the server.
+    pub uplink: Uplink,
 }
 
 /// Names a remark for the streamer. The interface has a sentence for each in each of its languages.

@@ -99,6 +99,12 @@ impl Grid {
         MediaTime::from_duration((self.lateness + PATIENCE_MARGIN).clamp(PATIENCE_MIN, PATIENCE_MAX))
     }
 
+    /// The same while pictures do not come either: then it is the road that is slow, and what is waited for is sound
+    /// that was sent.
+    pub(super) const fn most_patience() -> MediaTime {
+        MediaTime::from_millis(PATIENCE_MAX.as_millis() as i64)
+    }
+
     /// Fills with silence until the slots reach `until`.
     pub(super) fn silence(&mut self, until: MediaTime, now: Now) {
         self.fill(until, now, |_| None);

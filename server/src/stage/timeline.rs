@@ -210,7 +210,7 @@ impl Timeline {
         }
         let (dts, pts, exact) = self.video.place(dts, pts);
         let frame = VideoFrame { dts, pts, ..frame };
-        self.picture(frame, config, duration, now);
+        self.picture(frame, config, duration, self.grid.patience(), now);
         if exact {
             self.pace(now).live(dts, now);
         }
@@ -241,7 +241,8 @@ impl Timeline {
         let Some((config, _)) = self.config.clone() else { return false };
         let Some(data) = self.skip.as_mut().and_then(SkipPictures::make) else { return false };
         let (dts, pts) = self.video.fill(duration);
-        self.picture(VideoFrame { dts, pts, key: false, data }, &config, duration, now);
+        let frame = VideoFrame { dts, pts, key: false, data };
+        self.picture(frame, &config, duration, Grid::most_patience(), now);
         true
     }
 
@@ -295,7 +296,7 @@ impl Timeline {
         }
         player.next = (player.next + 1) % slate.len();
         let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data };
-        self.picture(frame, &slate.config, slate.frame_duration, now);
+        self.picture(frame, &slate.config, slate.frame_duration, self.grid.patience(), now);
         let melt = !self.session;
         self.pace(now).slate(melt, now);
     }
@@ -333,15 +334,22 @@ impl Timeline {
         self.pace.map_or(MediaTime::ZERO, |p| p.edge(now))
     }
 
-    /// A placed picture goes out with the sound that belongs to it.
-    fn picture(&mut self, mut frame: VideoFrame, video: &Arc<VideoConfig>, duration: MediaTime, now: Now) {
+    /// A placed picture goes out with the sound that belongs to it, which is waited for so long.
+    fn picture(
+        &mut self,
+        mut frame: VideoFrame,
+        video: &Arc<VideoConfig>,
+        duration: MediaTime,
+        patience: MediaTime,
+        now: Now,
+    ) {
         if frame.key {
             self.configure(&mut frame, video);
         }
         let end = frame.dts.saturating_add(duration);
         let silence = if self.sound && !self.sound_needs_key() {
             // The publisher's sound may still come. The edge may have given up a lead that these pictures had used.
-            let waits = self.edge(now).saturating_sub(self.grid.patience());
+            let waits = self.edge(now).saturating_sub(patience);
             end.min(waits.max(end.saturating_sub(SOUND_BEHIND)))
         } else {
             end

@@ -4,7 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use mujian_protocol::studio::{
-    AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, NoticeCode, StudioAway, StudioState,
+    AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, NoticeCode, StudioAway, StudioState, Uplink,
+    UplinkLevel, UplinkWhy,
 };
 use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
 use serde::Serialize;
@@ -25,6 +26,11 @@ enum Line<'a> {
         #[serde(flatten)]
         stats: &'a BroadcastStats,
         encoder: Option<&'a str>,
+    },
+    /// The line to the server became better or worse, or is bad for another reason.
+    Uplink {
+        #[serde(flatten)]
+        uplink: &'a Uplink,
     },
     /// The streamer is away; again at each step.
     Away {
@@ -54,6 +60,7 @@ pub(super) struct Report {
     phase: Option<Broadcast>,
     notices: Vec<Notice>,
     away: Option<StudioAway>,
+    uplink: (UplinkLevel, Option<UplinkWhy>),
     stats: BroadcastStats,
 }
 
@@ -68,6 +75,7 @@ impl Report {
             phase: None,
             notices: Vec::new(),
             away: None,
+            uplink: (UplinkLevel::Good, None),
             stats: BroadcastStats::default(),
         }
     }
@@ -112,6 +120,11 @@ impl Report {
         if self.stats != state.stats {
             self.stats.clone_from(&state.stats);
             if matches!(state.broadcast, Broadcast::Live { .. }) {
+                let uplink = state.stats.uplink;
+                if self.uplink != (uplink.level, uplink.why) {
+                    self.uplink = (uplink.level, uplink.why);
+                    self.say(&Line::Uplink { uplink: &uplink }, || uplink_line(&uplink));
+                }
                 self.figures(encoder);
             }
         }
@@ -127,8 +140,8 @@ impl Report {
             return;
         }
         self.said_at = Some(Instant::now());
-        let word = if self.away.is_some() { "AWAY" } else { "LIVE" };
-        let line = status_line(word, self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
+        let state = if self.away.is_some() { "AWAY" } else { "LIVE" };
+        let line = status_line(state, self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
         if self.overwrite {
             write(&format!("\r{line}\x1b[K"));
             self.open_line = true;
@@ -196,14 +209,43 @@ fn away_line(away: &StudioAway) -> String {
     }
 }
 
-fn status_line(word: &str, on_air: Duration, stats: &BroadcastStats, encoder: Option<&EncoderReport>) -> String {
+fn uplink_line(uplink: &Uplink) -> String {
+    let kbps = uplink.carries_kbps.map_or_else(String::new, |kbps| format!(" (about {kbps} kbit/s)"));
+    match uplink.why {
+        None => "The line is good: the picture has all its bits.".into(),
+        Some(UplinkWhy::Narrow) => format!(
+            "The line is weak: it carries less than was chosen{kbps}, so the picture is coarser for now. A cable instead of Wi-Fi, or a smaller --preset, helps."
+        ),
+        Some(UplinkWhy::Late) => format!(
+            "The line is weak: what is sent comes {} ms late. Close what else uploads.",
+            uplink.behind_ms
+        ),
+        Some(UplinkWhy::Dropping) => format!(
+            "The line is bad: it carries too little{kbps}, so pictures are left out. The sound goes on. Close what else uploads, or choose a smaller --preset."
+        ),
+        Some(UplinkWhy::Stalled) => {
+            "The line is bad: nothing comes through at the moment. Look at the network; the stream goes on by itself.".into()
+        }
+    }
+}
+
+fn word(level: UplinkLevel) -> &'static str {
+    match level {
+        UplinkLevel::Good => "good",
+        UplinkLevel::Weak => "weak",
+        UplinkLevel::Bad => "bad",
+    }
+}
+
+fn status_line(state: &str, on_air: Duration, stats: &BroadcastStats, encoder: Option<&EncoderReport>) -> String {
     let name = encoder.map_or("", |e| e.name.as_str());
     format!(
-        "{word} {}  {:.0} kbit/s  {:.1} fps  {} dropped  {name}",
+        "{state} {}  {:.0} kbit/s  {:.1} fps  {} dropped  line {}  {name}",
         clock(on_air.as_secs()),
         stats.bitrate_kbps,
         stats.fps,
-        stats.dropped_frames
+        stats.dropped_frames,
+        word(stats.uplink.level)
     )
 }
 
@@ -216,7 +258,7 @@ mod tests {
         let stats = BroadcastStats { bitrate_kbps: 2512.4, fps: 30.0, dropped_frames: 3, ..BroadcastStats::default() };
         assert_eq!(
             status_line("LIVE", Duration::from_secs(3725), &stats, None),
-            "LIVE 01:02:05  2512 kbit/s  30.0 fps  3 dropped  "
+            "LIVE 01:02:05  2512 kbit/s  30.0 fps  3 dropped  line good  "
         );
     }
 
@@ -232,5 +274,19 @@ mod tests {
         assert_eq!(line["type"], "stats");
         assert_eq!(line["dropped_frames"], 0);
         assert_eq!(line["encoder"], "libx264");
+        assert_eq!(line["uplink"]["level"], "good");
+        let uplink = Uplink { level: UplinkLevel::Weak, why: Some(UplinkWhy::Narrow), ..Uplink::default() };
+        let line = serde_json::to_value(Line::Uplink { uplink: &uplink }).unwrap();
+        assert_eq!((&line["type"], &line["level"], &line["why"]), (&"uplink".into(), &"weak".into(), &"narrow".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_line_is_a_sentence() {
+        let uplink = Uplink { carries_kbps: Some(612), behind_ms: 480, ..Uplink::default() };
+        let say = |why| uplink_line(&Uplink { why, ..uplink });
+        assert!(say(Some(UplinkWhy::Narrow)).contains("(about 612 kbit/s)"));
+        assert!(say(Some(UplinkWhy::Late)).contains("480 ms"));
+        assert!(say(Some(UplinkWhy::Dropping)).contains("The sound goes on."));
+        assert!(say(None).contains("good") && say(Some(UplinkWhy::Stalled)).contains("bad"));
     }
 }

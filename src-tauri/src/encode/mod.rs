@@ -11,6 +11,7 @@ mod video;
 pub use memory::Memory;
 pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus};
 pub use probe::{Encoders, ProbeCommand, run_probe};
+pub use sound::BITRATE as SOUND;
 
 use mujian_protocol::EncoderFault;
 use mujian_protocol::studio::Preset;

@@ -17,7 +17,7 @@ use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 /// Longest that the mix waits for a microphone that is late.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Bits a second of the sound.
-const BITRATE: u32 = 160_000;
+pub const BITRATE: u32 = 160_000;
 /// Further behind than this (the computer slept), the mixer jumps to now.
 const BEHIND: MediaTime = MediaTime::from_millis(1000);
 

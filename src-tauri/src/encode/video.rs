@@ -14,6 +14,11 @@ use super::pacer::{Pace, Pacer};
 use super::pipeline::Outgoing;
 use crate::capture::{Clock, Gate, Next, Pictures, Stop};
 
+/// An encoder is opened anew only for a bitrate that is lower than this share of the present one,
+const STEP_DOWN: f64 = 0.8;
+/// or higher than this.
+const STEP_UP: f64 = 1.3;
+
 pub(super) type FallBack = Box<dyn Fn(VideoSettings, &AvError) -> Result<VideoEncoder, AvError> + Send>;
 
 /// A stream that the video thread is to begin.
@@ -107,13 +112,37 @@ impl Live {
         self.encode(&last, pts)
     }
 
-    fn encode(&mut self, picture: &Picture, pts: MediaTime) -> bool {
-        let out = &self.out;
-        if let Some(bitrate) = out.take_bitrate()
-            && !self.encoder.set_bitrate(bitrate)
-        {
-            tracing::info!(encoder = self.encoder.name(), "keeps its bitrate");
+    /// Encodes with another bitrate from now on.
+    fn adapt(&mut self, bitrate: u32) {
+        let now = f64::from(self.encoder.settings().bitrate);
+        let step = f64::from(bitrate) / now.max(1.0);
+        if !self.encoder.set_bitrate(bitrate) && !(STEP_DOWN..=STEP_UP).contains(&step) {
+            self.reopen(bitrate);
         }
+    }
+
+    /// An encoder that cannot change its bitrate while it runs makes room for one like it, which begins with a key
+    /// frame.
+    fn reopen(&mut self, bitrate: u32) {
+        let settings = VideoSettings { bitrate, ..self.encoder.settings() };
+        match VideoEncoder::open(self.encoder.name(), settings) {
+            Ok(encoder) => {
+                let before = std::mem::replace(&mut self.encoder, encoder);
+                if let Err(e) = before.finish(&mut self.items) {
+                    tracing::debug!(error = %e, "the end of the picture is lost");
+                }
+                self.items.drain(..).for_each(|item| self.out.send(item));
+            }
+            // It may open only once.
+            Err(e) => tracing::warn!(error = %e, "the encoder keeps its bitrate"),
+        }
+    }
+
+    fn encode(&mut self, picture: &Picture, pts: MediaTime) -> bool {
+        if let Some(bitrate) = self.out.take_bitrate() {
+            self.adapt(bitrate);
+        }
+        let out = &self.out;
         // The encoder counts frames; where frames were left out, the clock decides.
         let settings = self.encoder.settings();
         let interval = MediaTime::from_scale(i64::from(settings.key_interval), settings.fps);
@@ -247,6 +276,24 @@ mod tests {
         // The new one begins like a stream: with its configuration and a key frame.
         assert!(matches!(&after[0], FeedItem::VideoConfig(_)), "{after:?}");
         assert!(matches!(&after[1], FeedItem::Video(v) if v.key && v.pts > at(67)), "{after:?}");
+    }
+
+    #[test]
+    fn an_encoder_is_opened_anew_for_another_bitrate_without_a_hole() {
+        let (mut live, mut items, said) = live(100);
+        let picture = mujian_av::dark(320, 180);
+        let show = |live: &mut Live, n: i64| {
+            let t = MediaTime::from_scale(n, 30);
+            assert!(live.picture(&picture.at(t), t, false));
+        };
+        (0..3).for_each(|n| show(&mut live, n));
+        live.reopen(200_000);
+        (3..6).for_each(|n| show(&mut live, n));
+        assert_eq!(live.encoder.settings().bitrate, 200_000);
+        let keys: Vec<bool> =
+            received(&mut items).iter().filter_map(|i| if let FeedItem::Video(v) = i { Some(v.key) } else { None }).collect();
+        assert_eq!(keys, [true, false, false, true, false, false]);
+        assert!(said.lock().is_empty(), "nothing failed");
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod queue;
 pub mod rig;
 pub mod session;
 pub mod target;
+pub mod transit;
+pub mod uplink;
 
 pub use pipeline::{devices, encoders, rig, rig_with};
 pub use session::{Start, Studio};

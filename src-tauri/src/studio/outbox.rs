@@ -1,17 +1,21 @@
-//! The send queue, shared between the threads that encode and the task that sends.
+//! The send queue, shared between the threads that encode and the task that sends, and what the line does to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mujian_media::frame::FeedItem;
-use mujian_media::time::MediaTime;
+use mujian_media::time::{MediaTime, Now};
 use mujian_protocol::LeaveId;
+use mujian_protocol::studio::Uplink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::queue::SendQueue;
+use super::transit::Transit;
+use super::uplink::{Load, Rate};
 use crate::capture::{Clock, Gate};
+use crate::clock;
 
 /// A picture is shown up to half a step of 1/30 s from its capture, so a whole one before the press
 /// everything later may have been captured after it.
@@ -30,6 +34,17 @@ pub struct Sent {
     pub dropped: u64,
     /// How much video waits.
     pub waiting: MediaTime,
+    /// How the line does.
+    pub uplink: Uplink,
+}
+
+/// What the encoder is to do from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Make a key frame now.
+    pub key: bool,
+    /// Make so many bits a second of the picture.
+    pub bitrate: Option<u32>,
 }
 
 /// The queue with its figures. Clones are the same.
@@ -56,12 +71,34 @@ struct State {
     origin: Option<MediaTime>,
     /// Presses of "leave", ever.
     presses: u64,
+    /// What is on its way over the present connection.
+    transit: Transit,
+    /// The picture's bitrate, once there is a stream.
+    rate: Option<Rate>,
 }
 
 impl State {
     /// A time of the capture clock on the stream's timeline.
     fn on_stream(&self, at: MediaTime) -> MediaTime {
         self.origin.map_or(MediaTime::ZERO, |origin| at.saturating_sub(origin))
+    }
+
+    /// Judges the line, while there is one.
+    fn judge(&mut self, now: Now) -> Option<u32> {
+        let rate = self.rate.as_mut().filter(|_| self.queue.is_open())?;
+        let load = Load {
+            queued: self.queue.age().to_duration(),
+            transit: self.transit.delay(now),
+            stalled: self.transit.stalled(now),
+            passes: self.transit.passes(now),
+            drops: self.queue.drops(),
+        };
+        tracing::trace!(?load, "the line");
+        let changed = rate.judge(&load, now);
+        if let Some(bits) = changed {
+            tracing::info!(bits, ?load, "another bitrate of the picture");
+        }
+        changed
     }
 }
 
@@ -72,9 +109,12 @@ impl Outbox {
         &self.inner.gate
     }
 
-    /// A stream begins, whose zero is this time of the capture clock.
-    pub fn begins(&self, origin: MediaTime) {
-        self.inner.state.lock().origin = Some(origin);
+    /// A stream begins, whose zero is this time of the capture clock, with at most so many bits a second of
+    /// picture and so many of sound.
+    pub fn begins(&self, origin: MediaTime, video: u32, sound: u32) {
+        let mut state = self.inner.state.lock();
+        state.origin = Some(origin);
+        state.rate = Some(Rate::new(video, sound));
     }
 
     /// The streamer pressed "leave", so long ago: from here on no picture captured after that goes out.
@@ -123,26 +163,38 @@ impl Outbox {
         self.inner.arrived.notify_one();
     }
 
-    /// Takes what the encoder made. True: it is to make a key frame now.
-    pub fn push(&self, item: FeedItem) -> bool {
-        let wants = self.inner.state.lock().queue.push(item);
+    /// Takes what the encoder made, and says what it is to make.
+    pub fn push(&self, item: FeedItem) -> Wanted {
+        let mut state = self.inner.state.lock();
+        let key = state.queue.push(item);
+        // Something comes all the time, while away as well: that is what time is judged by.
+        let bitrate = state.judge(clock::now());
+        drop(state);
         self.inner.arrived.notify_one();
-        wants | self.inner.key_wanted.swap(false, Ordering::Relaxed)
+        Wanted { key: key | self.inner.key_wanted.swap(false, Ordering::Relaxed), bitrate }
     }
 
     /// A new broadcast begins: figures start from nothing, and the streamer is there.
     pub fn reset(&self) {
         let mut state = self.inner.state.lock();
         state.queue = SendQueue::default();
-        state.origin = None;
+        (state.origin, state.rate) = (None, None);
         self.inner.gate.open(self.inner.clock.now());
         drop(state);
         self.inner.bytes.store(0, Ordering::Relaxed);
         self.inner.frames.store(0, Ordering::Relaxed);
     }
 
+    /// A connection is made: bytes are counted from its first one.
+    pub fn connecting(&self) {
+        let mut state = self.inner.state.lock();
+        state.transit = Transit::default();
+        if let Some(rate) = &mut state.rate {
+            rate.reconnected();
+        }
+    }
+
     /// A connection stands.
-    pub fn open(&self) {
         self.inner.state.lock().queue.open();
         self.inner.key_wanted.store(true, Ordering::Relaxed);
         self.inner.arrived.notify_one();
@@ -153,9 +205,23 @@ impl Outbox {
         self.inner.state.lock().queue.close();
     }
 
-    /// The next to be sent.
-    pub fn pop(&self) -> Option<FeedItem> {
-        self.inner.state.lock().queue.pop()
+    /// The next to be sent. Pictures are held back while the line is full, since here they can still be
+    /// dropped; not if it is the `last` that is sent.
+    pub fn pop(&self, last: bool) -> Option<FeedItem> {
+        let mut state = self.inner.state.lock();
+        let held = !last && state.transit.is_full(clock::now());
+        state.queue.pop(held)
+    }
+
+    /// The system has taken bytes of the connection.
+    pub fn wrote(&self, bytes: u64) {
+        self.inner.state.lock().transit.wrote(bytes, clock::now());
+        self.inner.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The server has said how many bytes of the connection it has read.
+    pub fn acknowledged(&self, told: u32) {
+        self.inner.state.lock().transit.acknowledged(told, clock::now());
     }
 
     /// Waits until something may have arrived.
@@ -163,9 +229,8 @@ impl Outbox {
         self.inner.arrived.notified().await;
     }
 
-    /// Counts what went out.
-    pub fn count(&self, bytes: u64, frames: u64) {
-        self.inner.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts pictures that went out.
+    pub fn count(&self, frames: u64) {
         self.inner.frames.fetch_add(frames, Ordering::Relaxed);
     }
 
@@ -178,6 +243,7 @@ impl Outbox {
             frames: self.inner.frames.load(Ordering::Relaxed),
             dropped: state.queue.dropped(),
             waiting: state.queue.waiting(),
+            uplink: state.rate.as_ref().map_or_else(Uplink::default, |rate| rate.report(clock::now())),
         }
     }
 }
@@ -186,20 +252,21 @@ impl Outbox {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use mujian_media::frame::VideoFrame;
+    use mujian_media::frame::{AudioFrame, VideoFrame};
+    use mujian_protocol::studio::UplinkWhy;
 
     fn picture(at: MediaTime) -> FeedItem {
         FeedItem::Video(VideoFrame { dts: at, pts: at, key: true, data: Bytes::from_static(b"v") })
     }
 
     fn pictures(outbox: &Outbox) -> usize {
-        std::iter::from_fn(|| outbox.pop()).filter(|i| matches!(i, FeedItem::Video(_))).count()
+        std::iter::from_fn(|| outbox.pop(false)).filter(|i| matches!(i, FeedItem::Video(_))).count()
     }
 
     #[test]
     fn a_press_that_the_return_did_not_know_of_keeps_the_gate_closed() {
         let outbox = Outbox::default();
-        outbox.begins(MediaTime::ZERO);
+        outbox.begins(MediaTime::ZERO, 2_500_000, 160_000);
         outbox.open();
         let id = LeaveId::new();
         let first = outbox.press(&id, true, Duration::ZERO);
@@ -217,7 +284,7 @@ mod tests {
     #[test]
     fn a_press_counts_from_when_it_was_made() {
         let outbox = Outbox::default();
-        outbox.begins(MediaTime::ZERO);
+        outbox.begins(MediaTime::ZERO, 2_500_000, 160_000);
         outbox.open();
         // The clock may have begun a moment ago.
         while Clock::new().now() < MediaTime::from_millis(200) {
@@ -231,5 +298,31 @@ mod tests {
         outbox.press(&LeaveId::new(), true, Duration::from_millis(50));
         assert!(pictures(&outbox) <= 3, "what came in the 50 ms between is taken out again");
         assert!(!outbox.gate().passes(ago(0)));
+    }
+
+    /// By the clock: pictures that nobody takes age here, and the encoder hears of it.
+    #[test]
+    fn the_encoder_hears_of_a_line_that_takes_nothing() {
+        let outbox = Outbox::default();
+        outbox.begins(MediaTime::ZERO, 2_500_000, 160_000);
+        outbox.connecting();
+        outbox.open();
+        outbox.wrote(1000);
+        for n in 0..15 {
+            outbox.push(picture(MediaTime::from_millis(n * 33)));
+        }
+        let began = std::time::Instant::now();
+        let bits = loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing is wanted");
+            let sound = AudioFrame { pts: MediaTime::ZERO, data: Bytes::from_static(b"a") };
+            if let Some(bits) = outbox.push(FeedItem::Audio(sound)).bitrate {
+                break bits;
+            }
+            outbox.pop(false);
+            std::thread::yield_now();
+        };
+        assert!(bits < 2_500_000);
+        let uplink = outbox.sent().uplink;
+        assert_eq!((uplink.video_kbps, uplink.why), (bits / 1000, Some(UplinkWhy::Narrow)));
     }
 }

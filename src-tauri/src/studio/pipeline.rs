@@ -13,7 +13,7 @@ use super::rig::{Mode, Rig, RigEvent, Sink};
 use crate::capture::{CaptureError, Hold};
 use crate::encode::{
     EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineSettings, PipelineStatus,
-    ProbeCommand,
+    ProbeCommand, SOUND, preset,
 };
 use crate::problem;
 
@@ -302,7 +302,7 @@ impl Open {
         let live = LiveSettings { preset: settings.preset, encoder: settings.encoder.clone() };
         let feed = self.pipeline.go_live(&live, encoders).map_err(|e| encode_error(&settings.source, &e))?;
         let control = feed.control();
-        self.sink.lock().begins(control.origin());
+        self.sink.lock().begins(control.origin(), preset(settings.preset).1, SOUND);
         let task = AbortOnDropHandle::new(runtime.spawn(pump(feed, Arc::clone(&self.sink), settings.source.clone())));
         self.live = Some(Live { control, task });
         Ok(())
@@ -320,8 +320,12 @@ impl Open {
 async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, source: VideoSource) {
     let control = feed.control();
     while let Some(item) = feed.recv().await {
-        let wants_key = sink.lock().item(item);
-        if wants_key {
+        let wanted = sink.lock().item(item);
+        // First, so that the key frame is one that the line can carry.
+        if let Some(bits) = wanted.bitrate {
+            control.set_bitrate(bits);
+        }
+        if wanted.key {
             control.request_key_frame();
         }
     }

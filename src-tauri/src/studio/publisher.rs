@@ -5,12 +5,12 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use mujian_media::frame::FeedItem;
 use mujian_media::rtmp::client::{Config, Event, Session};
 use mujian_media::rtmp::{self, RtmpError};
 use mujian_protocol::{ApiError, ErrorCode, Problem};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -26,9 +26,11 @@ const WRITE: Duration = Duration::from_secs(5);
 /// How long the server may take to close after the goodbye.
 const CLOSE: Duration = Duration::from_secs(1);
 /// Bytes that wait in the kernel before a write waits: past it the queue here can still drop.
-const NOT_SENT: u32 = 64 << 10;
-/// Bytes gathered for one write at most.
-const BATCH: usize = 128 << 10;
+const NOT_SENT: u32 = 16 << 10;
+/// Bytes gathered for one write at most: they cannot be dropped any more.
+const BATCH: usize = 16 << 10;
+/// Bytes of what the server says that are read at once.
+const HEARD: usize = 16 << 10;
 
 /// Publishes until something ends it; the answer tells the machine what.
 ///
@@ -82,9 +84,10 @@ async fn run(
     config.seed = rand::random();
     let mut session = Session::new(config, clock::now());
     let mut published = Some(published);
-    let mut buffer = BytesMut::with_capacity(16 << 10);
+    let mut buffer = BytesMut::with_capacity(HEARD);
+    outbox.connecting();
     loop {
-        flush(&mut session, &mut stream, outbox).await?;
+        flush(&mut session, &stream, outbox).await?;
         while let Some(event) = session.poll_event() {
             match event {
                 Event::Publishing => {
@@ -96,12 +99,14 @@ async fn run(
                 Event::Refused { code, description } => return Err(refused(&code, &description)),
             }
         }
-        if session.is_publishing() && drain(&mut session, outbox)? {
+        // What is left at the end goes out, however full the line is.
+        let last = farewell.is_cancelled();
+        if session.is_publishing() && drain(&mut session, outbox, last)? {
             continue;
         }
-        if farewell.is_cancelled() {
+        if last {
             session.end();
-            flush(&mut session, &mut stream, outbox).await?;
+            flush(&mut session, &stream, outbox).await?;
             return goodbye(stream).await;
         }
         let setup = session.deadline().unwrap_or_else(|| clock::now().plus(Duration::from_secs(3600)));
@@ -109,7 +114,7 @@ async fn run(
         tokio::select! {
             read = stream.read_buf(&mut buffer) => match read? {
                 0 => return Err(End::Lost(machine::connection_lost("the server closed it"))),
-                _ => session.input(&buffer, clock::now())?,
+                _ => hear(&mut session, &buffer, outbox)?,
             },
             () = outbox.arrived(), if session.is_publishing() => {}
             () = farewell.cancelled() => {}
@@ -145,10 +150,10 @@ async fn connect(target: &Target) -> Result<TcpStream, End> {
 }
 
 /// Hands a batch of what waits to the session. False: nothing waited.
-fn drain(session: &mut Session, outbox: &Outbox) -> Result<bool, End> {
+fn drain(session: &mut Session, outbox: &Outbox, last: bool) -> Result<bool, End> {
     let (mut items, mut frames, mut size) = (0, 0, 0);
     while size < BATCH
-        && let Some(item) = outbox.pop()
+        && let Some(item) = outbox.pop(last)
     {
         items += 1;
         if let FeedItem::Video(frame) = &item {
@@ -157,28 +162,60 @@ fn drain(session: &mut Session, outbox: &Outbox) -> Result<bool, End> {
         }
         session.send(&item).map_err(|e| End::Lost(machine::connection_lost(e)))?;
     }
-    outbox.count(0, frames);
+    outbox.count(frames);
     Ok(items > 0)
 }
 
-async fn flush(session: &mut Session, stream: &mut TcpStream, outbox: &Outbox) -> Result<(), End> {
-    while let Some(bytes) = session.poll_output() {
-        let length = bytes.len() as u64;
-        write(stream, &bytes).await?;
-        outbox.count(length, 0);
+/// Takes what the server says.
+fn hear(session: &mut Session, bytes: &[u8], outbox: &Outbox) -> Result<(), RtmpError> {
+    session.input(bytes, clock::now())?;
+    if let Some(told) = session.acknowledged() {
+        outbox.acknowledged(told);
     }
     Ok(())
 }
 
-async fn write(stream: &mut TcpStream, bytes: &Bytes) -> Result<(), End> {
-    // Each write that takes something shows that the link lives, so the limit is for one, not for all.
-    let mut rest: &[u8] = bytes;
-    while !rest.is_empty() {
-        match tokio::time::timeout(WRITE, stream.write(rest)).await {
-            Ok(Ok(0)) => return Err(End::Lost(machine::connection_lost("the server takes nothing"))),
-            Ok(Ok(n)) => rest = rest.get(n..).unwrap_or_default(),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(End::Lost(machine::connection_lost("nothing could be sent for 5 s"))),
+/// Sends what the session has for the server, and listens meanwhile: what a slow line carries is known by that.
+async fn flush(session: &mut Session, stream: &TcpStream, outbox: &Outbox) -> Result<(), End> {
+    let lost = |why: &str| End::Lost(machine::connection_lost(why));
+    let mut heard = BytesMut::with_capacity(HEARD);
+    // After the goodbye nothing that is said changes anything.
+    let was_closed = session.is_closed();
+    while let Some(bytes) = session.poll_output() {
+        let mut rest: &[u8] = &bytes;
+        let mut taken = tokio::time::Instant::now();
+        while !rest.is_empty() {
+            // Each write that takes something shows that the link lives, so the limit is for one, not for all.
+            let both = stream.ready(Interest::READABLE | Interest::WRITABLE);
+            let ready = match tokio::time::timeout_at(taken + WRITE, both).await {
+                Ok(ready) => ready?,
+                Err(_) => return Err(lost("nothing could be sent for 5 s")),
+            };
+            if ready.is_readable() {
+                heard.clear();
+                match stream.try_read_buf(&mut heard) {
+                    Ok(0) => return Err(lost("the server closed it")),
+                    Ok(_) => hear(session, &heard, outbox)?,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+                if session.is_closed() && !was_closed {
+                    return Ok(());
+                }
+            }
+            if ready.is_writable() {
+                let piece = rest.get(..BATCH).unwrap_or(rest);
+                match stream.try_write(piece) {
+                    Ok(0) => return Err(lost("the server takes nothing")),
+                    Ok(n) => {
+                        outbox.wrote(n as u64);
+                        rest = rest.get(n..).unwrap_or_default();
+                        taken = tokio::time::Instant::now();
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
     }
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A link that is too slow shows as frames that age here. Then pictures are dropped up to a key
 //! frame (a decoder cannot use what comes between) and the encoder is asked for one; sound is kept,
-//! because a gap in it is worse than a still picture. Seen in OBS (rtmp-stream.c).
+//! because a gap in it is worse than a still picture. Seen in OBS (rtmp-stream.c). Sound also goes before
+//! pictures that wait, but nothing ever passes a mark of leaving or coming back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::LeaveId;
 
 /// How much video may wait before it is dropped.
-pub const LIMIT: MediaTime = MediaTime::from_millis(1000);
+pub const LIMIT: MediaTime = MediaTime::from_millis(700);
 /// How much sound may wait at most: past that the link is dead, and the write time-out will say so.
 pub const AUDIO_LIMIT: MediaTime = MediaTime::from_millis(15_000);
 /// How long the encoder is given to answer a request for a key frame before it is asked again.
@@ -46,6 +47,8 @@ pub struct SendQueue {
     needs_key: bool,
     asked_at: Option<MediaTime>,
     dropped: u64,
+    /// How often pictures were dropped because they had waited too long.
+    drops: u64,
     presence: Presence,
     /// Sound of before this time is not sent: it may hold what was said after the press.
     sound_from: MediaTime,
@@ -182,9 +185,34 @@ impl SendQueue {
         }
     }
 
-    /// The next to be sent.
-    pub fn pop(&mut self) -> Option<FeedItem> {
-        self.items.pop_front()
+    /// The next to be sent: sound before pictures, and no pictures where they are `held`.
+    pub fn pop(&mut self, held: bool) -> Option<FeedItem> {
+        let at = self.items.iter().position(|item| !matches!(item, FeedItem::Video(_)));
+        match at.and_then(|at| Some((at, self.items.get(at)?))) {
+            Some((at, FeedItem::Audio(_))) => self.items.remove(at),
+            // A mark or a configuration waits for the pictures before it.
+            Some((0, _)) => self.items.pop_front(),
+            _ if held => None,
+            _ => self.items.pop_front(),
+        }
+    }
+
+    /// Whether there is a connection.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// How often pictures were dropped because they had waited too long.
+    #[must_use]
+    pub const fn drops(&self) -> u64 {
+        self.drops
+    }
+
+    /// How long the oldest has waited, pictures or sound.
+    #[must_use]
+    pub fn age(&self) -> MediaTime {
+        self.waiting().max(self.sound_waiting())
     }
 
     /// Whether nothing waits.
@@ -225,14 +253,18 @@ impl SendQueue {
             keeps
         });
         self.dropped += (before - self.items.len()) as u64;
+        self.drops += 1;
         self.needs_key = keep.is_none();
         self.needs_key
     }
 
+    fn sound_waiting(&self) -> MediaTime {
+        span(self.items.iter().filter_map(sound_time), self.items.iter().rev().filter_map(sound_time))
+    }
+
     fn shed_audio(&mut self) {
-        let audio = |i: &FeedItem| if let FeedItem::Audio(f) = i { Some(f.pts) } else { None };
-        if span(self.items.iter().filter_map(audio), self.items.iter().rev().filter_map(audio)) > AUDIO_LIMIT
-            && let Some(at) = self.items.iter().position(|i| audio(i).is_some())
+        if self.sound_waiting() > AUDIO_LIMIT
+            && let Some(at) = self.items.iter().position(|i| sound_time(i).is_some())
         {
             self.items.remove(at);
         }
@@ -249,6 +281,10 @@ impl SendQueue {
 
 fn video_time(item: &FeedItem) -> Option<MediaTime> {
     if let FeedItem::Video(frame) = item { Some(frame.dts) } else { None }
+}
+
+fn sound_time(item: &FeedItem) -> Option<MediaTime> {
+    if let FeedItem::Audio(frame) = item { Some(frame.pts) } else { None }
 }
 
 fn span(mut forward: impl Iterator<Item = MediaTime>, mut backward: impl Iterator<Item = MediaTime>) -> MediaTime {
@@ -274,6 +310,10 @@ mod tests {
         FeedItem::Audio(AudioFrame { pts: MediaTime::from_millis(ms), data: Bytes::from_static(b"a") })
     }
 
+    fn all(queue: &mut SendQueue) -> Vec<FeedItem> {
+        std::iter::from_fn(|| queue.pop(false)).collect()
+    }
+
     fn config() -> FeedItem {
         FeedItem::VideoConfig(Arc::new(VideoConfig { avcc: Bytes::new(), width: 2, height: 2, frame_duration: None }))
     }
@@ -288,7 +328,7 @@ mod tests {
         assert!(!queue.push(video(66, false)), "and not with every frame");
         queue.push(audio(70));
         queue.push(video(100, true));
-        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let got = all(&mut queue);
         assert_eq!(got, [config(), audio(70), video(100, true)]);
         assert_eq!(queue.dropped(), 2, "what came before the connection is not missed");
     }
@@ -303,7 +343,7 @@ mod tests {
             queue.push(audio(n * 33));
         }
         assert!(asked >= 1);
-        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let got = all(&mut queue);
         assert_eq!(got.iter().filter(|i| matches!(i, FeedItem::Audio(_))).count(), 60);
         assert!(got.iter().all(|i| !matches!(i, FeedItem::Video(_))));
     }
@@ -312,19 +352,37 @@ mod tests {
     fn a_fresh_group_is_kept() {
         let mut queue = SendQueue::default();
         queue.open();
-        for n in 0..=31 {
-            assert!(!queue.push(video(n * 33, n == 0 || n == 28)));
+        for n in 0..=22 {
+            assert!(!queue.push(video(n * 33, n == 0 || n == 18)));
         }
-        let got: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(got.first(), Some(&video(28 * 33, true)));
-        assert_eq!(queue.dropped(), 28);
+        assert_eq!(all(&mut queue).first(), Some(&video(18 * 33, true)));
+        assert_eq!((queue.dropped(), queue.drops()), (18, 1));
+    }
+
+    #[test]
+    fn sound_goes_before_pictures_and_nothing_before_a_mark() {
+        let mut queue = SendQueue::default();
+        queue.open();
+        queue.push(video(0, true));
+        queue.push(audio(1));
+        queue.push(video(40, false));
+        queue.push(audio(41));
+        let t = MediaTime::from_millis;
+        queue.leave(&stay(1), true, t(40), t(50), t(60));
+        queue.push(audio(61));
+        assert_eq!(queue.age(), t(60));
+        assert_eq!((queue.pop(true), queue.pop(true)), (Some(audio(1)), Some(audio(41))));
+        assert_eq!(queue.pop(true), None, "the mark waits for the pictures before it, and what is behind it for the mark");
+        assert_eq!((queue.pop(false), queue.pop(false)), (Some(video(0, true)), Some(video(40, false))));
+        assert!(matches!(queue.pop(true), Some(FeedItem::AwayMark { .. })));
+        assert_eq!((queue.pop(true), queue.pop(true)), (Some(audio(61)), None));
     }
 
     #[derive(Clone, Debug)]
     enum Step {
         Video(bool),
         Audio,
-        Pop,
+        Pop(bool),
         Open,
         Close,
     }
@@ -334,7 +392,7 @@ mod tests {
         /// there in order, and what waits stays bounded.
         #[test]
         fn holes_end_at_key_frames(steps in proptest::collection::vec(prop_oneof![
-            6 => any::<bool>().prop_map(Step::Video), 3 => Just(Step::Audio), 4 => Just(Step::Pop),
+            6 => any::<bool>().prop_map(Step::Video), 3 => Just(Step::Audio), 4 => any::<bool>().prop_map(Step::Pop),
             1 => Just(Step::Open), 1 => Just(Step::Close)], 0..600)) {
             let mut queue = SendQueue::default();
             let (mut ms, mut sequence) = (0i64, Vec::new());
@@ -346,7 +404,7 @@ mod tests {
                     Step::Audio => { ms += 1; queue.push(audio(ms)); if open { sound.push_back(ms); } }
                     Step::Open => { queue.open(); open = true; expected = None; sound.clear(); }
                     Step::Close => { queue.close(); open = false; sound.clear(); }
-                    Step::Pop => match queue.pop() {
+                    Step::Pop(held) => match queue.pop(held) {
                         Some(FeedItem::Video(f)) => {
                             let at = sequence.iter().position(|(t, _)| *t == f.dts.millis()).unwrap();
                             prop_assert!(f.key || expected == Some(at as i64), "a hole must end at a key frame");
@@ -373,14 +431,14 @@ mod tests {
         Back,
         Open,
         Close,
-        Pop,
+        Pop(bool),
     }
 
     fn moves() -> impl Strategy<Value = Vec<Move>> {
         let one = prop_oneof![
             8 => (any::<bool>(), 0u8..6).prop_map(|(key, late)| Move::Capture(key, late)),
             6 => Just(Move::Sound),
-            8 => Just(Move::Pop),
+            8 => any::<bool>().prop_map(Move::Pop),
             1 => (any::<bool>(), 0u8..3).prop_map(|(keep_sound, ago)| Move::Leave { keep_sound, ago }),
             1 => Just(Move::Back),
             1 => Just(Move::Open),
@@ -432,7 +490,7 @@ mod tests {
                     }
                     Move::Open => { queue.open(); open = true; stated = stays.is_empty(); wanted_sound.clear(); }
                     Move::Close => { queue.close(); open = false; wanted_sound.clear(); }
-                    Move::Pop => match queue.pop() {
+                    Move::Pop(held) => match queue.pop(*held) {
                         Some(FeedItem::Video(f)) => {
                             let captured = f.pts.millis();
                             let hidden = stays.iter().any(|(from, to, _)| *from < captured && captured < *to);

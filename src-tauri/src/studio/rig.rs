@@ -10,7 +10,7 @@ use mujian_protocol::ApiError;
 use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, StudioSettings};
 use tokio::sync::{mpsc, watch};
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Wanted};
 use crate::capture::Gate;
 
 /// What runs.
@@ -83,14 +83,16 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// An encoded item. True: make a key frame now.
-    pub fn item(&self, item: FeedItem) -> bool {
+    /// An encoded item; what is to be encoded from now on.
+    #[must_use]
+    pub fn item(&self, item: FeedItem) -> Wanted {
         self.outbox.push(item)
     }
 
-    /// A stream begins, whose zero is this time of the capture clock.
-    pub fn begins(&self, origin: MediaTime) {
-        self.outbox.begins(origin);
+    /// A stream begins, whose zero is this time of the capture clock, with at most so many bits a second of
+    /// picture and so many of sound.
+    pub fn begins(&self, origin: MediaTime, video: u32, sound: u32) {
+        self.outbox.begins(origin, video, sound);
     }
 
     /// The gate before everything that is encoded.

@@ -600,6 +600,7 @@ impl Session {
             dropped_frames: sent.dropped,
             sent_frames: sent.frames,
             queue_ms: sent.waiting.millis() as f32,
+            uplink: sent.uplink,
         };
         self.tell();
     }

@@ -10,7 +10,7 @@ use mujian_tests::browser::{Browser, Look};
 use mujian_tests::hand_out::HandOut;
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync, votes};
+use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync, uplink, votes};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
@@ -21,7 +21,7 @@ use tokio::process::Command;
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `fanout`, `join`, `picture`, `glass`, `leave`, `votes`, `broadcaster`, `lipsync`, `lips` (in the browser).
+    /// `fanout`, `join`, `picture`, `glass`, `leave`, `votes`, `uplink`, `broadcaster`, `lipsync`, `lips` (in the browser).
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 600)]
@@ -66,6 +66,7 @@ async fn main() -> Result<()> {
     measure!("glass", glass_to_glass());
     measure!("leave", leaving());
     measure!("votes", voting());
+    measure!("uplink", narrow_line());
     measure!("broadcaster", broadcaster());
     measure!("lipsync", lip_sync(arguments.lipsync_seconds));
     measure!("lips", lip_sync_in_browser());
@@ -203,6 +204,21 @@ async fn leaving() -> Result<Vec<Row>> {
     let name = "from the press on leave to the placeholder, LL-HLS with its hold-back, 95th percentile of 20";
     rows.push(Row::fixed(name, "ms", value, 2000.0, "at most 2 s", runs));
     Ok(rows)
+}
+
+/// Row A6, at a viewer of HTTP-FLV.
+async fn narrow_line() -> Result<Vec<Row>> {
+    let plan = uplink::Plan { preset: "720p30", wide: 3000, narrow: 600, stays: Duration::from_secs(20) };
+    let found = uplink::over_the_kernels_line(&plan).await?;
+    let row = |what: &str, unit: &str, value: f64, goal: f64, words: &str| {
+        Row::fixed(&format!("from 3 Mbit/s to 600 kbit/s and back: {what}"), unit, value, goal, words, vec![value])
+    };
+    Ok(vec![
+        row("until pictures are in time again", "ms", found.back, 3000.0, "at most 3 s"),
+        row("their age while it is narrow, 95th percentile", "ms", found.narrow_age, 1000.0, "less than 1 s"),
+        row("their age when it is wide again, 95th percentile", "ms", found.wide_age, 1000.0, "less than 1 s"),
+        row("frames of silence in the sound", "", found.silences as f64, 0.0, "none"),
+    ])
 }
 
 async fn voting() -> Result<Vec<Row>> {

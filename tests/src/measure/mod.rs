@@ -9,4 +9,5 @@ pub mod join;
 pub mod leave;
 pub mod lipsync;
 pub mod table;
+pub mod uplink;
 pub mod votes;

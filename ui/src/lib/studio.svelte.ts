@@ -20,8 +20,8 @@ const RECENT = 10_000;
 /** Frames a second. */
 const RATES: Readonly<Record<Preset, number>> = { "540p30": 30, "720p30": 30, "1080p30": 30, "1080p60": 60 };
 
-/** How the uplink does. */
-export type Health = "good" | "fair" | "poor";
+/** How the stream does: the line is weak or bad, or this computer does not keep up. */
+export type Health = "good" | "fair" | "weak" | "bad";
 
 /** See the top of the file. */
 export class StudioModel {
@@ -40,16 +40,16 @@ export class StudioModel {
   #drops = $state.raw<readonly { at: number; frames: number }[]>([]);
 
   health = $derived.by<Health>(() => {
-    const queue = this.state?.stats.queue_ms ?? 0;
-    if (queue > 1500) return "poor";
     const state = this.state;
+    const line = state?.stats.uplink.level ?? "good";
+    if (line !== "good") return line;
     // The first figures of a stream are of less than a second.
     if (state?.broadcast.phase === "live" && Date.now() - state.broadcast.since > 5000) {
       if (state.stats.fps < 0.8 * RATES[state.settings.preset]) return "fair";
     }
     const first = this.#drops[0];
     const last = this.#drops.at(-1);
-    return queue > 500 || (first && last && last.frames > first.frames) ? "fair" : "good";
+    return first && last && last.frames > first.frames ? "fair" : "good";
   });
 
   constructor(api: StudioBackend) {

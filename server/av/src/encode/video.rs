@@ -48,6 +48,8 @@ impl VideoSettings {
 pub struct VideoEncoder {
     name: String,
     settings: VideoSettings,
+    /// The bitrate that it was opened with.
+    opened: u32,
     encoder: encoder::video::Encoder,
     upload: Option<Upload>,
     format: Pixel,
@@ -111,6 +113,7 @@ impl VideoEncoder {
         let mut this = Self {
             name: name.to_owned(),
             settings,
+            opened: settings.bitrate,
             encoder,
             upload,
             format,
@@ -194,8 +197,10 @@ impl VideoEncoder {
         self.settings.bitrate = bitrate;
         self.encoder.set_bit_rate(bitrate as usize);
         self.encoder.set_max_bit_rate(bitrate as usize);
+        // What is less than was asked for at first is what a line carries: there a key frame must not take a second.
+        let buffer = if bitrate < self.opened { bitrate / 2 } else { bitrate };
         // SAFETY: a plain field of our open context, which these encoders compare at every frame.
-        unsafe { (*self.encoder.as_mut_ptr()).rc_buffer_size = i32::try_from(bitrate).unwrap_or(i32::MAX) };
+        unsafe { (*self.encoder.as_mut_ptr()).rc_buffer_size = i32::try_from(buffer).unwrap_or(i32::MAX) };
         true
     }
 
@@ -313,4 +318,49 @@ fn options(name: &str) -> Dictionary<'static> {
         _ => &[],
     };
     list.iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next::frame;
+
+    use super::*;
+
+    /// Noise, which takes all the bits that it may have.
+    fn noise(seed: u64) -> Picture {
+        let mut frame = frame::Video::new(Pixel::YUV420P, 640, 360);
+        let mut number = seed;
+        for plane in 0..3 {
+            for byte in frame.data_mut(plane) {
+                number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = 112 + (number >> 59) as u8;
+            }
+        }
+        Picture::new(frame, MediaTime::ZERO)
+    }
+
+    #[test]
+    fn the_bitrate_follows_from_the_next_frame_on() {
+        let mut encoder = VideoEncoder::open("libx264", VideoSettings::live(640, 360, 30, 2_000_000)).unwrap();
+        let bits = |encoder: &mut VideoEncoder, from: i64, until: i64, key: bool| {
+            let mut items = Vec::new();
+            for n in from..until {
+                let picture = noise(n as u64);
+                encoder.encode(&picture, MediaTime::from_scale(n, 30), key && n == from, &mut items).unwrap();
+            }
+            let sizes: Vec<usize> =
+                items.iter().filter_map(|i| if let FeedItem::Video(v) = i { Some(v.data.len() * 8) } else { None }).collect();
+            assert_eq!(sizes.len() as i64, until - from);
+            (sizes.iter().sum::<usize>() as f64 * 30.0 / (until - from) as f64, sizes[0])
+        };
+        let (before, _) = bits(&mut encoder, 0, 60, false);
+        assert!((1_400_000.0..2_600_000.0).contains(&before), "{before}");
+        assert!(encoder.set_bitrate(300_000));
+        let (after, first) = bits(&mut encoder, 60, 150, true);
+        assert!(after < 390_000.0, "{after}");
+        assert!(first < 200_000, "a key frame takes no more than half a second: {first} bits");
+        assert!(encoder.set_bitrate(2_000_000));
+        let (again, _) = bits(&mut encoder, 150, 240, false);
+        assert!(again > 1_400_000.0, "{again}");
+    }
 }

@@ -17,6 +17,8 @@ use crate::time::{MediaTime, Now};
 
 /// Longest message that a server may send, in bytes.
 const MAX_MESSAGE: usize = 64 << 10;
+/// The server is asked to acknowledge half of so many bytes: often enough to see a slow line by it.
+const WINDOW: u32 = 32 << 10;
 /// Longest sentence that is kept of a server, in characters.
 const TEXT_MAX: usize = 500;
 
@@ -173,6 +175,13 @@ impl Session {
         Err(RtmpError::Slow("the server did not answer in time"))
     }
 
+    /// How many bytes of this connection the server has said that it has read, counted round at 2^32. Some
+    /// servers never say it, others seldom.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<u32> {
+        self.link.told()
+    }
+
     /// Whether items can be sent.
     #[must_use]
     pub fn is_publishing(&self) -> bool {
@@ -280,6 +289,7 @@ impl Session {
     fn command(&mut self, c: &Command) -> Result<(), RtmpError> {
         match (c.name.as_str(), self.phase) {
             ("_result", Phase::Connecting) if c.transaction == CONNECT => {
+                self.link.ask_for_window(WINDOW);
                 let name = Value::string(self.config.stream.expose());
                 self.call(0, "releaseStream", RELEASE, &[Value::Null, name.clone()]);
                 self.call(0, "FCPublish", FC_PUBLISH, &[Value::Null, name]);

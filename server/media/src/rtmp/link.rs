@@ -8,8 +8,8 @@ use super::handshake::Handshake;
 use super::message::{self, Incoming};
 use crate::time::Now;
 
-/// An acknowledgement is sent at least this seldom, whatever window the peer asks for.
-const WINDOW_MIN: u32 = 64 << 10;
+/// An acknowledgement is sent at least this seldom (for every half of it), whatever window the peer asks for.
+pub(super) const WINDOW_MIN: u32 = 32 << 10;
 /// The window until the peer names one.
 const WINDOW_DEFAULT: u32 = 2_500_000;
 /// Most bytes of answers that wait for the peer to read them.
@@ -26,6 +26,10 @@ pub(super) struct Link {
     received: u64,
     acknowledged: u64,
     window: u32,
+    /// What we have the peer acknowledge at most at once.
+    ask: u32,
+    /// What the peer said last of how much has come to it.
+    told: Option<u32>,
 }
 
 impl Link {
@@ -48,7 +52,20 @@ impl Link {
             received: 0,
             acknowledged: 0,
             window: WINDOW_DEFAULT,
+            ask: u32::MAX,
+            told: None,
         }
+    }
+
+    /// Has the peer acknowledge every `bytes`, whatever it would like better.
+    pub(super) fn ask_for_window(&mut self, bytes: u32) {
+        self.ask = bytes.max(WINDOW_MIN);
+        message::window_size(&mut self.writer, &mut self.out, self.ask);
+    }
+
+    /// What the peer said last of how many bytes have come to it, counted round at 2^32.
+    pub(super) fn told(&self) -> Option<u32> {
+        self.told
     }
 
     pub(super) fn set_max_message(&mut self, bytes: usize) {
@@ -98,7 +115,11 @@ impl Link {
                 Incoming::SetChunkSize(n) => self.reader.set_chunk_size(n)?,
                 Incoming::Abort(id) => self.reader.abort(id),
                 Incoming::WindowSize(n) => self.window = n.max(WINDOW_MIN),
-                Incoming::PeerBandwidth(n) => message::window_size(&mut self.writer, &mut self.out, n.max(WINDOW_MIN)),
+                Incoming::PeerBandwidth(n) => {
+                    let window = n.max(WINDOW_MIN).min(self.ask);
+                    message::window_size(&mut self.writer, &mut self.out, window);
+                }
+                Incoming::Acknowledged(bytes) => self.told = Some(bytes),
                 Incoming::Ping(stamp) => message::pong(&mut self.writer, &mut self.out, stamp),
                 Incoming::Nothing => {}
                 other => return Ok(Some((m, other))),

@@ -28,6 +28,8 @@ pub enum Incoming {
     SetChunkSize(u32),
     /// Forget what is unfinished on a chunk stream.
     Abort(u32),
+    /// So many bytes have come to the peer, counted round at 2^32.
+    Acknowledged(u32),
     /// The peer wants an acknowledgement every so many bytes.
     WindowSize(u32),
     /// The peer limits us; the size of its window is all that is used of it.
@@ -91,6 +93,7 @@ pub fn read(m: &Message) -> Result<Incoming, RtmpError> {
     Ok(match m.kind {
         1 => Incoming::SetChunkSize(u32_of(p, 0)?),
         2 => Incoming::Abort(u32_of(p, 0)?),
+        3 => Incoming::Acknowledged(u32_of(p, 0)?),
         4 if p.starts_with(&[0, 7]) => Incoming::Pong,
         4 if p.starts_with(&[0, 6]) => Incoming::Ping(u32_of(p, 2)?),
         5 => Incoming::WindowSize(u32_of(p, 0)?),

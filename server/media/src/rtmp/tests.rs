@@ -12,7 +12,7 @@ use super::*;
 use crate::amf::Value;
 use crate::flv::Metadata;
 use crate::flv::tests::any_items;
-use crate::frame::FeedItem;
+use crate::frame::{FeedItem, VideoFrame};
 use crate::time::{MediaTime, Now};
 
 fn at(ms: u64) -> Now {
@@ -473,6 +473,27 @@ fn pings_and_bytes_are_acknowledged() {
     }
     let out: Bytes = raw.session.poll_output().unwrap();
     assert_eq!(out[7], 3, "an acknowledgement: {out:?}");
+}
+
+/// It asks for that itself, more often than servers would tell by themselves.
+#[test]
+fn a_publisher_hears_how_much_has_been_read() {
+    let (mut c, mut s) = connected();
+    assert_eq!(c.acknowledged(), None, "so little has gone out yet");
+    let data = Bytes::from(vec![0x27; 20_000]);
+    let mut told = Vec::new();
+    for n in 0..3 {
+        let t = MediaTime::from_millis(n * 33);
+        c.send(&FeedItem::Video(VideoFrame { dts: t, pts: t, key: n == 0, data: data.clone() })).unwrap();
+        let out = c.poll_output().unwrap();
+        s.input(&out, at(0)).unwrap();
+        while s.poll_event().is_some() {}
+        while let Some(answer) = s.poll_output() {
+            c.input(&answer, at(0)).unwrap();
+        }
+        told.push((c.acknowledged().unwrap(), out.len() as u32));
+    }
+    assert!(told.windows(2).all(|w| w[1].0 - w[0].0 == w[1].1), "{told:?}");
 }
 
 /// Whatever the fields of a mark say, it means away, and opens nothing that it does not name.

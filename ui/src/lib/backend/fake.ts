@@ -21,6 +21,7 @@ import type {
   StudioEvent,
   StudioSettings,
   StudioState,
+  Uplink,
 } from "../generated/protocol";
 import type { Backend, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
 import { Failed } from "./types";
@@ -221,7 +222,14 @@ class FakeStudio implements StudioBackend {
       settings,
       broadcast: { phase: "idle" },
       away: null,
-      stats: { bitrate_kbps: 0, fps: 0, dropped_frames: 0, sent_frames: 0, queue_ms: 0 },
+      stats: {
+        bitrate_kbps: 0,
+        fps: 0,
+        dropped_frames: 0,
+        sent_frames: 0,
+        queue_ms: 0,
+        uplink: { level: "good", why: null, video_kbps: 0, carries_kbps: null, behind_ms: 0 },
+      },
       viewers: 0,
       encoder: null,
       notices: [],
@@ -259,10 +267,22 @@ class FakeStudio implements StudioBackend {
         told: true,
       };
     }
+    const lines: Readonly<Record<string, Uplink>> = {
+      weak: { level: "weak", why: "narrow", video_kbps: 340, carries_kbps: 612, behind_ms: 90 },
+      bad: { level: "bad", why: "dropping", video_kbps: 200, carries_kbps: 310, behind_ms: 640 },
+    };
+    const good: Uplink = { level: "good", why: null, video_kbps: 2500, carries_kbps: null, behind_ms: 8 };
     this.#state = {
       ...this.#state,
       broadcast,
-      stats: { bitrate_kbps: 2612, fps: 30, dropped_frames: 4, sent_frames: 151_213, queue_ms: 12 },
+      stats: {
+        bitrate_kbps: 2612,
+        fps: 30,
+        dropped_frames: 4,
+        sent_frames: 151_213,
+        queue_ms: 12,
+        uplink: lines[phase] ?? good,
+      },
       viewers: 1284,
       encoder: { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
       notices:

@@ -392,7 +392,17 @@ export const en: Catalogue = {
   stats_ms: "{n} ms",
   health_good: "Good",
   health_fair: "Not smooth",
-  health_poor: "Uplink strained",
+  health_weak: "Line weak",
+  health_bad: "Line bad",
+  uplink_narrow:
+    "Your line carries less than the stream needs, so the picture is coarser for now. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
+  uplink_narrow_at:
+    "Your line carries about {n} kbit/s now, so the picture is coarser. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
+  uplink_late: "What you send comes {n} ms late. Close what else uploads.",
+  uplink_dropping:
+    "Your line carries too little, so pictures are left out; your sound goes on. Close what else uploads.",
+  uplink_stalled:
+    "Nothing comes through at the moment. Check the network; the stream goes on by itself as soon as it can.",
   studio_reconnecting: "Disconnected for {s} s, attempt {n}. Viewers see “One moment”.",
   studio_failed: "Could not go live",
   studio_default_title: "{name}, live",

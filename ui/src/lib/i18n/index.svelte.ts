@@ -1,5 +1,5 @@
 /** The language of the interface: the system's, or the person's choice. */
-import type { EncoderFault, NoticeCode, Problem } from "../generated/protocol";
+import type { EncoderFault, NoticeCode, Problem, Uplink } from "../generated/protocol";
 import { en } from "./en";
 import { fill } from "./format";
 import { type Language, languageOf } from "./language";
@@ -10,6 +10,7 @@ import {
   noticeIn,
   problemIn,
   programIn,
+  uplinkIn,
   type Words,
   type Wrong,
 } from "./problem";
@@ -88,6 +89,11 @@ class I18n {
   /** A sentence for a remark to the streamer. */
   notice(code: NoticeCode): string {
     return noticeIn(this.#words, code);
+  }
+
+  /** What is wrong with the streamer's line. */
+  uplink(uplink: Uplink): string | undefined {
+    return uplinkIn(this.#words, uplink);
   }
 
   number(n: number): string {

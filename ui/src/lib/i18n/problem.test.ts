@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import generated from "../generated/protocol?raw";
-import type { EncoderFault, Problem } from "../generated/protocol";
+import type { EncoderFault, Problem, Uplink } from "../generated/protocol";
 import { en } from "./en";
 import { places } from "./format";
-import { encoderIn, errorIn, faultIn, problemIn, programIn, type Words } from "./problem";
+import { encoderIn, errorIn, faultIn, problemIn, programIn, uplinkIn, type Words } from "./problem";
 import { systemWords } from "./system";
 import { type Key, zh } from "./zh";
 
@@ -34,6 +34,7 @@ describe("every code has a sentence in both languages", () => {
     ["error_", "ErrorCode", 15],
     ["notice_", "NoticeCode", 12],
     ["refusal_", "RefusalCode", 10],
+    ["uplink_", "UplinkWhy", 4],
     ["part_", "Part", 3],
     ["field_", "Field", 8],
     ["replay_problem_", "RecordingProblem", 3],
@@ -122,6 +123,14 @@ describe("what went wrong", () => {
     expect(
       ["ffmpeg", "an RTMP program", "OBS or a similar program"].map((p) => programIn(CHINESE, p)),
     ).toEqual(["ffmpeg", "一个程序", "OBS 或类似的程序"]);
+  });
+
+  it("says what is wrong with the line, with its figures, and nothing of a good one", () => {
+    const line: Uplink = { level: "weak", why: "narrow", video_kbps: 340, carries_kbps: 612, behind_ms: 480 };
+    expect(uplinkIn(ENGLISH, line)).toContain("about 612 kbit/s");
+    expect(uplinkIn(CHINESE, { ...line, why: "late" })).toContain("480 毫秒");
+    expect(uplinkIn(CHINESE, { ...line, carries_kbps: null })).toBe(zh.uplink_narrow);
+    expect(uplinkIn(ENGLISH, { ...line, level: "good", why: null })).toBeUndefined();
   });
 
   it("keeps the system's words that it does not know", () => {

@@ -1,6 +1,6 @@
 /** What went wrong, in a person's words: one sentence for each code, each problem and each fault of an encoder. The
  *  compiler sees that none is missing; a test sees that each says all that there is to say. */
-import type { EncoderFault, ErrorCode, NoticeCode, Problem } from "../generated/protocol";
+import type { EncoderFault, ErrorCode, NoticeCode, Problem, Uplink } from "../generated/protocol";
 import { fill } from "./format";
 import type { Language } from "./language";
 import { systemWords } from "./system";
@@ -61,6 +61,14 @@ export function programIn({ catalogue }: Words, program: string): string {
   if (program === "an RTMP program") return catalogue.program_unknown;
   if (program === "OBS or a similar program") return catalogue.program_obs;
   return program;
+}
+
+/** What is wrong with the streamer's line, and what to do; undefined where nothing is. */
+export function uplinkIn({ catalogue }: Words, { why, carries_kbps, behind_ms }: Uplink): string | undefined {
+  if (why === null) return undefined;
+  if (why === "narrow" && carries_kbps !== null) return fill(catalogue.uplink_narrow_at, { n: carries_kbps });
+  const key: Key = `uplink_${why}`;
+  return fill(catalogue[key], { n: behind_ms });
 }
 
 export function noticeIn(words: Words, code: NoticeCode): string {
