@@ -27,6 +27,8 @@ const CELLS: (usize, usize) = (320, 20);
 const TONE: f32 = 1000.0;
 /// A picture that is older than this is too late.
 const LATE: f64 = 1000.0;
+/// The age of what is no picture of the broadcaster's.
+const NEVER: f64 = 1e9;
 /// The process was held up for so long: the machine was busy, and so were the programs.
 const HELD_UP: Duration = Duration::from_millis(100);
 /// So long after that its silence may come out.
@@ -287,7 +289,7 @@ async fn samples(viewer: &flv::Viewer) -> Result<Vec<f32>> {
 fn ages(seen: &[leave::Seen], fell: f64) -> Option<Vec<(f64, f64)>> {
     let way = |s: &leave::Seen| s.captured.map(|captured| s.at - captured);
     let youngest = seen.iter().filter(|s| s.at < fell).filter_map(way).min_by(f64::total_cmp)?;
-    Some(seen.iter().map(|s| (s.at, way(s).map_or(f64::INFINITY, |way| way - youngest))).collect())
+    Some(seen.iter().map(|s| (s.at, way(s).map_or(NEVER, |way| way - youngest))).collect())
 }
 
 /// How long after `fell` pictures were in time again: from then on until `until` hardly one was not.
@@ -342,6 +344,6 @@ mod tests {
         let all = [seen(1000.0, Some(10.0)), seen(1050.0, Some(43.0)), seen(2000.0, Some(76.0)), seen(2100.0, None)];
         let ages = ages(&all, 1500.0).unwrap();
         assert_eq!(ages[..3], [(1000.0, 0.0), (1050.0, 17.0), (2000.0, 934.0)]);
-        assert_eq!(ages[3].1, f64::INFINITY);
+        assert_eq!(ages[3].1, NEVER);
     }
 }
