@@ -195,6 +195,7 @@ impl Outbox {
     }
 
     /// A connection stands.
+    pub fn open(&self) {
         self.inner.state.lock().queue.open();
         self.inner.key_wanted.store(true, Ordering::Relaxed);
         self.inner.arrived.notify_one();
