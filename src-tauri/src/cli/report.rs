@@ -216,15 +216,15 @@ fn uplink_line(uplink: &Uplink) -> String {
         Some(UplinkWhy::Narrow) => format!(
             "The line is weak: it carries less than was chosen{kbps}, so the picture is coarser for now. A cable instead of Wi-Fi, or a smaller --preset, helps."
         ),
-        Some(UplinkWhy::Late) => format!(
-            "The line is weak: what is sent comes {} ms late. Close what else uploads.",
-            uplink.behind_ms
-        ),
+        Some(UplinkWhy::Late) => {
+            format!("The line is weak: what is sent comes {} ms late. Close what else uploads.", uplink.behind_ms)
+        }
         Some(UplinkWhy::Dropping) => format!(
             "The line is bad: it carries too little{kbps}, so pictures are left out. The sound goes on. Close what else uploads, or choose a smaller --preset."
         ),
         Some(UplinkWhy::Stalled) => {
-            "The line is bad: nothing comes through at the moment. Look at the network; the stream goes on by itself.".into()
+            "The line is bad: nothing comes through at the moment. Look at the network; the stream goes on by itself."
+                .into()
         }
     }
 }

@@ -290,8 +290,10 @@ mod tests {
         live.reopen(200_000);
         (3..6).for_each(|n| show(&mut live, n));
         assert_eq!(live.encoder.settings().bitrate, 200_000);
-        let keys: Vec<bool> =
-            received(&mut items).iter().filter_map(|i| if let FeedItem::Video(v) = i { Some(v.key) } else { None }).collect();
+        let keys: Vec<bool> = received(&mut items)
+            .iter()
+            .filter_map(|i| if let FeedItem::Video(v) = i { Some(v.key) } else { None })
+            .collect();
         assert_eq!(keys, [true, false, false, true, false, false]);
         assert!(said.lock().is_empty(), "nothing failed");
     }

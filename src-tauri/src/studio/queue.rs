@@ -372,7 +372,11 @@ mod tests {
         queue.push(audio(61));
         assert_eq!(queue.age(), t(60));
         assert_eq!((queue.pop(true), queue.pop(true)), (Some(audio(1)), Some(audio(41))));
-        assert_eq!(queue.pop(true), None, "the mark waits for the pictures before it, and what is behind it for the mark");
+        assert_eq!(
+            queue.pop(true),
+            None,
+            "the mark waits for the pictures before it, and what is behind it for the mark"
+        );
         assert_eq!((queue.pop(false), queue.pop(false)), (Some(video(0, true)), Some(video(40, false))));
         assert!(matches!(queue.pop(true), Some(FeedItem::AwayMark { .. })));
         assert_eq!((queue.pop(true), queue.pop(true)), (Some(audio(61)), None));

@@ -29,7 +29,11 @@ const FEW: usize = 3;
 /// The shortest time that the road takes is looked for in so long, and so long before.
 const ROAD: Duration = Duration::from_secs(15);
 /// Pictures are held back when bytes are later than this beyond what the road takes.
-const LATE: Duration = Duration::from_millis(150);
+const LATE: Duration = Duration::from_millis(100);
+/// And when more is under way than passes in so long beyond what the road takes,
+const AHEAD: Duration = Duration::from_millis(200);
+/// or than this where little passes, beside what is acknowledged at once.
+const LITTLE: u64 = 16 << 10;
 /// But not for longer than this without a word from the server: it may acknowledge in its own way.
 const SILENT: Duration = Duration::from_millis(1500);
 
@@ -175,8 +179,12 @@ impl Transit {
     /// Whether more pictures would only wait outside, where they cannot be dropped any more.
     #[must_use]
     pub fn is_full(&self, now: Now) -> bool {
-        let late = |at: Now| now.since(at) > self.road.get() + LATE;
-        self.due().is_some_and(late) && self.stalled(now) < SILENT
+        let (Some(due), Some(step)) = (self.due(), self.step) else { return false };
+        let late = now.since(due) > self.road.get() + LATE;
+        let passes = f64::from(self.passes(now).unwrap_or_default()) / 8.0;
+        let ahead = (passes * (self.road.get() + AHEAD).as_secs_f64()) as u64;
+        let many = self.sent - self.read > step + ahead.max(LITTLE);
+        (late || many) && self.stalled(now) < SILENT
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Rate {
     judged: Option<Now>,
     busy: Option<Now>,
     calm: Option<Now>,
+    /// Since when it is not calm.
+    stirred: Option<Now>,
     lowered: Option<Now>,
     raised: Option<Now>,
     patience: Duration,
@@ -91,10 +93,17 @@ impl Rate {
             most,
             sound,
             video: most,
-            load: Load { queued: Duration::ZERO, transit: Duration::ZERO, stalled: Duration::ZERO, passes: None, drops: 0 },
+            load: Load {
+                queued: Duration::ZERO,
+                transit: Duration::ZERO,
+                stalled: Duration::ZERO,
+                passes: None,
+                drops: 0,
+            },
             judged: None,
             busy: None,
             calm: None,
+            stirred: None,
             lowered: None,
             raised: None,
             patience: PATIENCE,
@@ -121,7 +130,14 @@ impl Rate {
         self.load = *load;
         let delay = self.delay();
         self.busy = if delay >= BUSY { self.busy.or(Some(now)) } else { None };
-        self.calm = if delay <= CALM && load.stalled < STALL { self.calm.or(Some(now)) } else { None };
+        let calm = delay <= CALM && load.stalled < STALL;
+        self.stirred = if calm { None } else { self.stirred.or(Some(now)) };
+        // A key frame takes a moment.
+        if self.stirred.is_some_and(|since| now.since(since) >= LOOK) {
+            self.calm = None;
+        } else if calm {
+            self.calm = self.calm.or(Some(now));
+        }
         let before = self.video;
         if let Some(fewer) = self.fewer(now) {
             // The last try was too much: the next one waits longer.
@@ -137,7 +153,8 @@ impl Rate {
 
     /// The connection is another one: nothing is known of its line.
     pub fn reconnected(&mut self) {
-        (self.busy, self.calm, self.load) = (None, None, Load { drops: self.load.drops, ..Load::default() });
+        (self.busy, self.calm, self.stirred) = (None, None, None);
+        self.load = Load { drops: self.load.drops, ..Load::default() };
     }
 
     fn delay(&self) -> Duration {
@@ -172,6 +189,7 @@ impl Rate {
 
     fn may_rise(&self, now: Now) -> bool {
         self.video < self.most
+            && self.stirred.is_none()
             && self.calm.is_some_and(|since| now.since(since) >= self.patience)
             && self.raised.is_none_or(|at| now.since(at) >= RAISE)
             && self.lowered.is_none_or(|at| now.since(at) >= self.patience)
@@ -258,7 +276,8 @@ mod tests {
     fn a_stall_is_told_of_and_does_not_cost_the_bitrate() {
         let mut rate = Rate::new(2_500_000, 160_000);
         for t in (0..3000).step_by(100) {
-            let load = Load { queued: ms(t), stalled: ms(t), passes: Some(2_600_000 - 800 * t as u32), ..Load::default() };
+            let load =
+                Load { queued: ms(t), stalled: ms(t), passes: Some(2_600_000 - 800 * t as u32), ..Load::default() };
             rate.judge(&load, at(t));
         }
         assert_eq!(rate.report(at(3000)).why, Some(UplinkWhy::Stalled));

@@ -122,9 +122,16 @@ async fn film(folder: &Path, seconds: usize) -> Result<PathBuf> {
     for n in 0..seconds * 30 {
         let bits = cells::encode(n as u64 * 1000 / 30);
         for row in 0..cells::ROWS {
-            let line: Vec<u8> = (0..width)
-                .map(|x| if bits >> (63 - (row * cells::COLUMNS + x * cells::COLUMNS / width)) & 1 == 1 { 255 } else { 0 })
-                .collect();
+            let line: Vec<u8> =
+                (0..width)
+                    .map(|x| {
+                        if bits >> (63 - (row * cells::COLUMNS + x * cells::COLUMNS / width)) & 1 == 1 {
+                            255
+                        } else {
+                            0
+                        }
+                    })
+                    .collect();
             (0..height / cells::ROWS).for_each(|_| bytes.extend_from_slice(&line));
         }
     }

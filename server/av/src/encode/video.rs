@@ -348,8 +348,10 @@ mod tests {
                 let picture = noise(n as u64);
                 encoder.encode(&picture, MediaTime::from_scale(n, 30), key && n == from, &mut items).unwrap();
             }
-            let sizes: Vec<usize> =
-                items.iter().filter_map(|i| if let FeedItem::Video(v) = i { Some(v.data.len() * 8) } else { None }).collect();
+            let sizes: Vec<usize> = items
+                .iter()
+                .filter_map(|i| if let FeedItem::Video(v) = i { Some(v.data.len() * 8) } else { None })
+                .collect();
             assert_eq!(sizes.len() as i64, until - from);
             (sizes.iter().sum::<usize>() as f64 * 30.0 / (until - from) as f64, sizes[0])
         };

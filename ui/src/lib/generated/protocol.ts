@@ -498,7 +498,11 @@ sent_frames: number,
 /**
  * Age of the oldest frame waiting to be sent, in milliseconds.
  */
-queue_ms: number, };
+queue_ms: number,
+/**
+ * The line to the server.
+ */
+uplink: Uplink, };
 
 /**
  * Interactions that every room has; the interface has their words.
@@ -2422,6 +2426,41 @@ export type TrustRequest = {
  * What the account uploads is shown without a moderator's word.
  */
 trusted: boolean, };
+
+/**
+ * The line to the server, which is measured all the time.
+ */
+export type Uplink = {
+/**
+ * How it does.
+ */
+level: UplinkLevel,
+/**
+ * Why it is not good.
+ */
+why: UplinkWhy | null,
+/**
+ * Kilobits a second that the encoder may use for the picture.
+ */
+video_kbps: number,
+/**
+ * Kilobits a second that the line carried when it was too narrow last; none while the picture has all its bits.
+ */
+carries_kbps: number | null,
+/**
+ * How late what is sent comes to the server, beyond what the road needs, in milliseconds.
+ */
+behind_ms: number, };
+
+/**
+ * How the line to the server does.
+ */
+export type UplinkLevel = "good" | "weak" | "bad";
+
+/**
+ * Why the line is not good.
+ */
+export type UplinkWhy = "narrow" | "late" | "dropping" | "stalled";
 
 /**
  * `POST /review/placeholders/PLACEHOLDER/verdict`.

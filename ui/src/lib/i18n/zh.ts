@@ -390,7 +390,8 @@ export const zh = {
   health_weak: "网络偏弱",
   health_bad: "网络很差",
   uplink_narrow: "上行带宽不够这场直播用，画面暂时变糊。换网线代替 Wi-Fi，或者下一场选小一点的画面，会好些。",
-  uplink_narrow_at: "上行现在大约只有 {n} kbit/s，画面暂时变糊。换网线代替 Wi-Fi，或者下一场选小一点的画面，会好些。",
+  uplink_narrow_at:
+    "上行现在大约只有 {n} kbit/s，画面暂时变糊。换网线代替 Wi-Fi，或者下一场选小一点的画面，会好些。",
   uplink_late: "发出去的内容晚到 {n} 毫秒。请关掉其他正在上传的程序。",
   uplink_dropping: "上行带宽太小，正在丢画面；声音照常。请关掉其他正在上传的程序。",
   uplink_stalled: "现在什么都发不出去。请检查网络；一旦恢复，直播会自动继续。",
