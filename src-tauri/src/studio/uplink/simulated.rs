@@ -190,12 +190,12 @@ fn narrow_for_a_while(ms: u64) -> u64 {
     if (10_000..30_000).contains(&ms) { 600_000 } else { 3_000_000 }
 }
 
-fn holds_on_a_narrow_line(line: &Line) {
+/// `late`: how late the sound may be at worst, at the fall: what is under way just then takes its time.
+fn holds_on_a_narrow_line(line: &Line, late: u64) {
     let seen = broadcast(line, 75_000, 1);
     seen.sound_is_whole();
-    // The stage waits a second for sound while no picture comes.
-    let late = seen.latest(0, 75_000).1 - line.road;
-    assert!(late < 1000, "sound came {late} ms late");
+    let worst = seen.latest(0, 75_000).1 - line.road;
+    assert!(worst < late, "sound came {worst} ms late");
     let back = seen.pictures(10_100, 75_000).find(|c| c.captured > 10_100 && c.at - c.captured < 1000).unwrap();
     assert!(back.at < 13_000, "the picture is back at {back:?}");
     assert!(seen.latest(13_000, 30_000).0 < 1000, "narrow: {:?}", seen.latest(13_000, 30_000));
@@ -211,17 +211,18 @@ fn holds_on_a_narrow_line(line: &Line) {
 
 #[test]
 fn from_three_megabits_to_six_hundred_kilobits_and_back() {
-    holds_on_a_narrow_line(&Line::new(narrow_for_a_while));
+    // The stage waits a second for sound while no picture comes.
+    holds_on_a_narrow_line(&Line::new(narrow_for_a_while), 1000);
 }
 
 #[test]
 fn the_same_where_half_a_megabyte_waits_outside() {
-    holds_on_a_narrow_line(&Line { buffer: 512 << 10, ..Line::new(narrow_for_a_while) });
+    holds_on_a_narrow_line(&Line { buffer: 512 << 10, ..Line::new(narrow_for_a_while) }, 1500);
 }
 
 #[test]
 fn the_same_on_a_long_road() {
-    holds_on_a_narrow_line(&Line { road: 60, buffer: 128 << 10, ..Line::new(narrow_for_a_while) });
+    holds_on_a_narrow_line(&Line { road: 60, buffer: 128 << 10, ..Line::new(narrow_for_a_while) }, 1500);
 }
 
 #[test]
