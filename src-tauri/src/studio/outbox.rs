@@ -92,6 +92,7 @@ impl State {
             stalled: self.transit.stalled(now),
             passes: self.transit.passes(now),
             drops: self.queue.drops(),
+            without: self.queue.is_away(),
         };
         tracing::trace!(?load, "the line");
         let changed = rate.judge(&load, now);

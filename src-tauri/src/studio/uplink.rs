@@ -64,6 +64,8 @@ pub struct Load {
     pub passes: Option<u32>,
     /// How often pictures were dropped because they waited too long.
     pub drops: u64,
+    /// No pictures are sent now, so the line does not show whether it would carry more of them.
+    pub without: bool,
 }
 
 /// The bitrate of one broadcast's picture.
@@ -99,6 +101,7 @@ impl Rate {
                 stalled: Duration::ZERO,
                 passes: None,
                 drops: 0,
+                without: false,
             },
             judged: None,
             busy: None,
@@ -133,7 +136,7 @@ impl Rate {
         let calm = delay <= CALM && load.stalled < STALL;
         self.stirred = if calm { None } else { self.stirred.or(Some(now)) };
         // A key frame takes a moment.
-        if self.stirred.is_some_and(|since| now.since(since) >= LOOK) {
+        if load.without || self.stirred.is_some_and(|since| now.since(since) >= LOOK) {
             self.calm = None;
         } else if calm {
             self.calm = self.calm.or(Some(now));
@@ -305,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn while_no_pictures_are_sent_nothing_more_is_tried() {
+        let mut rate = Rate::new(2_500_000, 160_000);
+        run(&mut rate, 0, 500, Load { queued: ms(300), passes: Some(600_000), ..Load::default() });
+        let low = rate.video();
+        let away = Load { passes: Some(160_000), without: true, ..Load::default() };
+        assert_eq!(run(&mut rate, 500, 600_000, away), [0; 0]);
+        assert_eq!(run(&mut rate, 600_000, 601_900, Load::default()), [0; 0]);
+        assert!(run(&mut rate, 601_900, 603_000, Load::default())[0] > low);
+    }
+
+    #[test]
     fn dropped_pictures_are_bad_for_a_while() {
         let mut rate = Rate::new(2_500_000, 160_000);
         run(&mut rate, 0, 1000, Load::default());
@@ -327,7 +341,7 @@ mod tests {
             for (queued, transit, stalled, passes, later) in steps {
                 now += later;
                 let before = rate.video();
-                let load = Load { queued: ms(queued), transit: ms(transit), stalled: ms(stalled), passes, drops: 0 };
+                let load = Load { queued: ms(queued), transit: ms(transit), stalled: ms(stalled), passes, ..Load::default() };
                 let told = rate.judge(&load, at(now));
                 prop_assert_eq!(told.is_some(), rate.video() != before);
                 prop_assert!(rate.video() >= LEAST.min(most) && rate.video() <= most);

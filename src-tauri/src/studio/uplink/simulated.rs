@@ -129,6 +129,7 @@ fn broadcast(line: &Line, until: u64, seed: u64) -> Seen {
                 stalled: transit.stalled(now),
                 passes: transit.passes(now),
                 drops: queue.drops(),
+                without: false,
             };
             if let Some(bits) = rate.judge(&load, now) {
                 seen.rates.push((ms, bits));

@@ -398,7 +398,7 @@ export const en: Catalogue = {
     "Your line carries less than the stream needs, so the picture is coarser for now. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
   uplink_narrow_at:
     "Your line carries about {n} kbit/s now, so the picture is coarser. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
-  uplink_late: "What you send comes {n} ms late. Close what else uploads.",
+  uplink_late: "What you send comes late to the server. Close what else uploads.",
   uplink_dropping:
     "Your line carries too little, so pictures are left out; your sound goes on. Close what else uploads.",
   uplink_stalled:

@@ -64,11 +64,11 @@ export function programIn({ catalogue }: Words, program: string): string {
 }
 
 /** What is wrong with the streamer's line, and what to do; undefined where nothing is. */
-export function uplinkIn({ catalogue }: Words, { why, carries_kbps, behind_ms }: Uplink): string | undefined {
+export function uplinkIn({ catalogue }: Words, { why, carries_kbps }: Uplink): string | undefined {
   if (why === null) return undefined;
   if (why === "narrow" && carries_kbps !== null) return fill(catalogue.uplink_narrow_at, { n: carries_kbps });
   const key: Key = `uplink_${why}`;
-  return fill(catalogue[key], { n: behind_ms });
+  return catalogue[key];
 }
 
 export function noticeIn(words: Words, code: NoticeCode): string {
