@@ -106,6 +106,21 @@ fn kept_sound_goes_through_both_switches_without_a_seam() {
     }
 }
 
+/// Where the picture does not come either, it is the road that is slow, and the sound is on it: it is waited for, but not
+/// for long.
+#[test]
+fn sound_that_is_held_up_with_the_picture_is_heard() {
+    for (stall, heard) in [(400, true), (900, true), (2500, false)] {
+        let mut model = Model::new(0);
+        model.come(Shape::Plain, false);
+        model.pass(3000, true, true).unwrap();
+        let before = (model.seen.silences, model.seen.seams);
+        model.apply(&Op::Stall(stall)).unwrap();
+        model.pass(3000, true, true).unwrap();
+        assert_eq!((model.seen.silences, model.seen.seams) == before, heard, "after {stall} ms");
+    }
+}
+
 /// The key frame behind the back mark is shown at once: the road and no more.
 #[test]
 fn the_first_key_frame_behind_the_mark_is_taken() {
