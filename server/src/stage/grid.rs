@@ -94,15 +94,11 @@ impl Grid {
         self.lateness = if late > self.lateness { late.min(PATIENCE_MAX) } else { self.lateness - self.lateness / 512 };
     }
 
-    /// How long to wait for the publisher's sound.
-    pub(super) fn patience(&self) -> MediaTime {
-        MediaTime::from_duration((self.lateness + PATIENCE_MARGIN).clamp(PATIENCE_MIN, PATIENCE_MAX))
-    }
-
-    /// The same while pictures do not come either: then it is the road that is slow, and what is waited for is sound
-    /// that was sent.
-    pub(super) const fn most_patience() -> MediaTime {
-        MediaTime::from_millis(PATIENCE_MAX.as_millis() as i64)
+    /// How long to wait for the publisher's sound, beside a picture that is so late: where that is, it is the road that
+    /// is slow, and the sound is on it.
+    pub(super) fn patience(&self, picture: Duration) -> MediaTime {
+        let late = self.lateness.max(picture).saturating_add(PATIENCE_MARGIN);
+        MediaTime::from_duration(late.clamp(PATIENCE_MIN, PATIENCE_MAX))
     }
 
     /// Fills with silence until the slots reach `until`.

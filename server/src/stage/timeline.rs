@@ -25,6 +25,8 @@ use crate::slate::{SOUND_RATE, SlateLoop};
 const SOUND_ALONE: Duration = Duration::from_millis(50);
 /// Furthest that the sound may be behind the end of the picture that it goes out with, however long it is waited for.
 const SOUND_BEHIND: MediaTime = MediaTime::from_millis(1500);
+/// How late a picture is that was made in place of one that has not come.
+const NEVER_CAME: Duration = Duration::MAX;
 /// More than this is not made up for after the machine slept.
 const MISSED_MAX: MediaTime = MediaTime::from_millis(5000);
 /// A slate starts ahead of the edge by at most this.
@@ -208,9 +210,10 @@ impl Timeline {
         if let Some(skip) = &mut self.skip {
             skip.observe(&frame);
         }
+        let late = self.edge(now).saturating_sub(dts).to_duration();
         let (dts, pts, exact) = self.video.place(dts, pts);
         let frame = VideoFrame { dts, pts, ..frame };
-        self.picture(frame, config, duration, self.grid.patience(), now);
+        self.picture(frame, config, duration, late, now);
         if exact {
             self.pace(now).live(dts, now);
         }
@@ -242,7 +245,7 @@ impl Timeline {
         let Some(data) = self.skip.as_mut().and_then(SkipPictures::make) else { return false };
         let (dts, pts) = self.video.fill(duration);
         let frame = VideoFrame { dts, pts, key: false, data };
-        self.picture(frame, &config, duration, Grid::most_patience(), now);
+        self.picture(frame, &config, duration, NEVER_CAME, now);
         true
     }
 
@@ -296,7 +299,7 @@ impl Timeline {
         }
         player.next = (player.next + 1) % slate.len();
         let frame = VideoFrame { dts, pts, key: frame.key, data: frame.data };
-        self.picture(frame, &slate.config, slate.frame_duration, self.grid.patience(), now);
+        self.picture(frame, &slate.config, slate.frame_duration, Duration::ZERO, now);
         let melt = !self.session;
         self.pace(now).slate(melt, now);
     }
@@ -334,13 +337,13 @@ impl Timeline {
         self.pace.map_or(MediaTime::ZERO, |p| p.edge(now))
     }
 
-    /// A placed picture goes out with the sound that belongs to it, which is waited for so long.
+    /// A placed picture, which came so `late`, goes out with the sound that belongs to it.
     fn picture(
         &mut self,
         mut frame: VideoFrame,
         video: &Arc<VideoConfig>,
         duration: MediaTime,
-        patience: MediaTime,
+        late: Duration,
         now: Now,
     ) {
         if frame.key {
@@ -349,7 +352,7 @@ impl Timeline {
         let end = frame.dts.saturating_add(duration);
         let silence = if self.sound && !self.sound_needs_key() {
             // The publisher's sound may still come. The edge may have given up a lead that these pictures had used.
-            let waits = self.edge(now).saturating_sub(patience);
+            let waits = self.edge(now).saturating_sub(self.grid.patience(late));
             end.min(waits.max(end.saturating_sub(SOUND_BEHIND)))
         } else {
             end

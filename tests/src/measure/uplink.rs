@@ -75,8 +75,8 @@ pub struct Found {
     pub narrow_age: f64,
     /// The same at the end, when the line had been wide again for some seconds.
     pub wide_age: f64,
-    /// Pieces of silence that were put in, though the machine was not held up.
-    pub silences: usize,
+    /// When silence was put in though the machine was not held up, from the moment when the line became narrow.
+    pub silences: Vec<f64>,
     /// The share of the sound that is the tone, 0 to 1.
     pub tone: f32,
     /// Kilobits a second that the picture had when the line was narrow, and at the end.
@@ -246,7 +246,7 @@ async fn measure(server: &Server, room: &Room, line: &Line, mut command: Command
     let wide_again = wall();
     viewer.more_pictures(150, SOON).await?;
     let high = figures(&program).last().and_then(video).context("no figures")?;
-    let silences = silences(&viewer, &watchman.held_up());
+    let silences = silences(&viewer, &watchman.held_up(), fell);
     let samples = samples(&viewer).await?;
     program.signal(libc::SIGINT);
     program.ended(SOON).await?;
@@ -299,33 +299,25 @@ fn ages(seen: &[leave::Seen], fell: f64) -> Option<Vec<(f64, f64)>> {
     Some(seen.iter().map(|s| (s.at, way(s).map_or(NEVER, |way| way - youngest))).collect())
 }
 
-/// How long after `fell` pictures were in time again: from then on until `until` hardly one was not.
+/// How long after `fell` a second of pictures began that were all in time, after the first that was not. 0: all were.
 fn back(ages: &[(f64, f64)], fell: f64, until: f64) -> Option<f64> {
-    let narrow: Vec<(f64, bool)> =
-        ages.iter().filter(|(at, _)| *at >= fell && *at < until).map(|(at, age)| (*at, *age < LATE)).collect();
-    // From the end: so many of so many were in time.
-    let (mut good, mut all, mut back) = (0, 0, None);
-    for (at, in_time) in narrow.iter().rev() {
-        all += 1;
-        good += u32::from(*in_time);
-        if *in_time && f64::from(good) >= 0.95 * f64::from(all) && all >= 30 {
-            back = Some(at - fell);
-        }
-    }
-    back
+    let narrow: Vec<(f64, f64)> = ages.iter().copied().filter(|(at, _)| *at >= fell && *at < until).collect();
+    let Some(late) = narrow.iter().position(|(_, age)| *age >= LATE) else { return Some(0.0) };
+    let seconds = narrow.get(late..)?.windows(30);
+    let in_time = |second: &&[(f64, f64)]| second.iter().all(|(_, age)| *age < LATE);
+    seconds.into_iter().find(in_time).and_then(|second| Some(second.first()?.0 - fell))
 }
 
 /// Silence that the stage put in, where the machine was not held up.
-fn silences(viewer: &flv::Viewer, held_up: &[(f64, f64)]) -> usize {
+fn silences(viewer: &flv::Viewer, held_up: &[(f64, f64)], fell: f64) -> Vec<f64> {
     let silent = aac::silent_frame(2);
     let sounds: Vec<flv::Tag> = viewer.tags().into_iter().filter(flv::Tag::is_sound).collect();
     let is_silent = |tag: &flv::Tag| tag.body.get(2..) == Some(&silent[..]);
-    let excused = |tag: &flv::Tag| {
-        let at = wall() - tag.at.elapsed().as_secs_f64() * 1000.0;
-        held_up.iter().any(|(from, until)| at >= *from && at <= *until + AFTER)
-    };
+    let excused = |at: f64| held_up.iter().any(|(from, until)| at >= *from && at <= *until + AFTER);
     // It begins with some.
-    sounds.iter().skip_while(|tag| is_silent(tag)).filter(|tag| is_silent(tag) && !excused(tag)).count()
+    let silent = sounds.iter().skip_while(|tag| is_silent(tag)).filter(|tag| is_silent(tag));
+    let at = silent.map(|tag| wall() - tag.at.elapsed().as_secs_f64() * 1000.0);
+    at.filter(|at| !excused(*at)).map(|at| at - fell).collect()
 }
 
 #[cfg(test)]
@@ -339,8 +331,8 @@ mod tests {
         let age = |n: i32| if (30..90).contains(&n) || n == 150 { 1500.0 } else { 40.0 };
         let ages: Vec<(f64, f64)> = (0..300).map(|n| (picture(n), age(n))).collect();
         let found = back(&ages, picture(30), picture(300)).unwrap();
-        assert!((found - (picture(87) - picture(30))).abs() <= 3.0 * 34.0 + 300.0, "{found}");
-        assert!(found > 1500.0);
+        assert_eq!(found, picture(90) - picture(30));
+        assert_eq!(back(&ages[160..], picture(160), picture(300)), Some(0.0));
         let never: Vec<(f64, f64)> = (0..300).map(|n| (picture(n), 1500.0)).collect();
         assert!(back(&never, 0.0, 9000.0).is_none());
     }
