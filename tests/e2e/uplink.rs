@@ -11,14 +11,14 @@ use mujian_tests::wait::patient;
 /// of our own, it says why, and a road of our own is made as narrow.
 #[tokio::test]
 async fn a_line_that_becomes_narrow_costs_sharpness_and_no_sound() -> Result<()> {
-    let plan = Plan { preset: "540p30", wide: 3000, narrow: 600, stays: Duration::from_secs(15) };
+    let late = patient(Duration::from_secs(1));
+    let plan = Plan { preset: "540p30", wide: 3000, narrow: 600, stays: Duration::from_secs(15), late };
     let found = over_the_kernels_line(&plan).await?;
     eprintln!("{found:#?}");
     ensure!(found.sent > f64::from(plan.narrow) * 1.5, "too little was sent for a narrow line to matter");
-    let soon = |limit| patient(limit).as_secs_f64() * 1000.0;
-    ensure!(found.back < soon(Duration::from_secs(3)), "the picture was back after {} ms", found.back);
-    let in_time = soon(Duration::from_secs(1));
-    ensure!(found.narrow_age < in_time && found.wide_age < in_time, "pictures came too late");
+    let ms = |limit: Duration| limit.as_secs_f64() * 1000.0;
+    ensure!(found.back < ms(patient(Duration::from_secs(3))), "the picture was back after {} ms", found.back);
+    ensure!(found.narrow_age < ms(late) && found.wide_age < ms(late), "pictures came too late");
     // Programs that are given no time fall silent too, but not for a second in half a minute.
     ensure!(found.silences.len() < 47 && found.tone > 0.9, "the sound has gaps");
     ensure!(found.video.0 < u64::from(plan.narrow) && found.video.1 > found.video.0, "the picture's bits");

@@ -208,7 +208,13 @@ async fn leaving() -> Result<Vec<Row>> {
 
 /// Row A6, at a viewer of HTTP-FLV.
 async fn narrow_line() -> Result<Vec<Row>> {
-    let plan = uplink::Plan { preset: "720p30", wide: 3000, narrow: 600, stays: Duration::from_secs(20) };
+    let plan = uplink::Plan {
+        preset: "720p30",
+        wide: 3000,
+        narrow: 600,
+        stays: Duration::from_secs(20),
+        late: Duration::from_secs(1),
+    };
     let found = uplink::over_the_kernels_line(&plan).await?;
     let row = |what: &str, unit: &str, value: f64, goal: f64, words: &str| {
         Row::fixed(&format!("from 3 Mbit/s to 600 kbit/s and back: {what}"), unit, value, goal, words, vec![value])

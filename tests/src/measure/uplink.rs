@@ -25,8 +25,6 @@ const SOON: Duration = Duration::from_secs(20);
 /// Width and height of the film's cells, before they are made larger.
 const CELLS: (usize, usize) = (320, 20);
 const TONE: f32 = 1000.0;
-/// A picture that is older than this is too late.
-const LATE: f64 = 1000.0;
 /// The age of what is no picture of the broadcaster's.
 const NEVER: f64 = 1e9;
 /// The process was held up for so long: the machine was busy, and so were the programs.
@@ -62,6 +60,8 @@ pub struct Plan {
     pub narrow: u32,
     /// For how long it is narrow.
     pub stays: Duration,
+    /// A picture that is older than this is too late.
+    pub late: Duration,
 }
 
 /// What a viewer got. Times are in milliseconds.
@@ -255,7 +255,8 @@ async fn measure(server: &Server, room: &Room, line: &Line, mut command: Command
     viewer.check_timeline(flv::SLATE_HOLE, flv::SOUND_HOLE)?;
     let ages = ages(&leave::seen_by_flv(&viewer).await?, fell).context("no clock was seen while the line was wide")?;
     let said = program.words().lines().filter(|l| kind(l) == "uplink").map(str::to_owned).collect();
-    let back = back(&ages, fell, widened).with_context(|| format!("the picture never came back; {said:?}"))?;
+    let back = back(&ages, fell, widened, plan.late.as_secs_f64() * 1000.0)
+        .with_context(|| format!("the picture never came back; {said:?}"))?;
     let in_time = |from: f64, until: f64| {
         let some: Vec<f64> = ages.iter().filter(|(at, _)| *at >= from && *at < until).map(|(_, age)| *age).collect();
         super::figures::percentile(&some, 0.95).context("no pictures")
@@ -300,11 +301,11 @@ fn ages(seen: &[leave::Seen], fell: f64) -> Option<Vec<(f64, f64)>> {
 }
 
 /// How long after `fell` a second of pictures began that were all in time, after the first that was not. 0: all were.
-fn back(ages: &[(f64, f64)], fell: f64, until: f64) -> Option<f64> {
+fn back(ages: &[(f64, f64)], fell: f64, until: f64, late: f64) -> Option<f64> {
     let narrow: Vec<(f64, f64)> = ages.iter().copied().filter(|(at, _)| *at >= fell && *at < until).collect();
-    let Some(late) = narrow.iter().position(|(_, age)| *age >= LATE) else { return Some(0.0) };
-    let seconds = narrow.get(late..)?.windows(30);
-    let in_time = |second: &&[(f64, f64)]| second.iter().all(|(_, age)| *age < LATE);
+    let Some(first) = narrow.iter().position(|(_, age)| *age >= late) else { return Some(0.0) };
+    let seconds = narrow.get(first..)?.windows(30);
+    let in_time = |second: &&[(f64, f64)]| second.iter().all(|(_, age)| *age < late);
     seconds.into_iter().find(in_time).and_then(|second| Some(second.first()?.0 - fell))
 }
 
@@ -330,11 +331,11 @@ mod tests {
         // A second as ever, two seconds too late, and in time again but for one.
         let age = |n: i32| if (30..90).contains(&n) || n == 150 { 1500.0 } else { 40.0 };
         let ages: Vec<(f64, f64)> = (0..300).map(|n| (picture(n), age(n))).collect();
-        let found = back(&ages, picture(30), picture(300)).unwrap();
+        let found = back(&ages, picture(30), picture(300), 1000.0).unwrap();
         assert_eq!(found, picture(90) - picture(30));
-        assert_eq!(back(&ages[160..], picture(160), picture(300)), Some(0.0));
+        assert_eq!(back(&ages[160..], picture(160), picture(300), 1000.0), Some(0.0));
         let never: Vec<(f64, f64)> = (0..300).map(|n| (picture(n), 1500.0)).collect();
-        assert!(back(&never, 0.0, 9000.0).is_none());
+        assert!(back(&never, 0.0, 9000.0, 1000.0).is_none());
     }
 
     #[test]
