@@ -185,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn sound_is_waited_for_as_long_as_the_picture_beside_it_was_late() {
+        let waited = |ms| grid(48_000).patience(Duration::from_millis(ms));
+        assert_eq!([waited(0), waited(500), waited(5000)], [200, 560, 1000].map(MediaTime::from_millis));
+        assert_eq!(grid(48_000).patience(Duration::MAX), MediaTime::from_millis(1000));
+    }
+
+    #[test]
     fn another_rate_goes_on_where_the_last_one_ended() {
         let mut g = grid(48_000);
         g.silence(MediaTime::from_millis(100), Now::default());

@@ -11,7 +11,7 @@ use super::super::engine::{Engine, EngineConfig, Out, Slates};
 use super::super::timeline::tests::with_sound;
 use super::super::{Leave, StageConfig};
 use super::model::{Api, Model, Op, at, t};
-use super::publisher::{Shape, slate};
+use super::publisher::Shape;
 
 const LEAVE: Op = Op::Leave { keep_sound: false };
 
@@ -119,42 +119,6 @@ fn sound_that_is_held_up_with_the_picture_is_heard() {
         model.pass(3000, true, true).unwrap();
         assert_eq!((model.seen.silences, model.seen.seams) == before, heard, "after {stall} ms");
     }
-}
-
-/// The same where the road lets through little by little what it held up, each picture before the sound of its time.
-#[test]
-fn a_late_picture_tells_that_the_sound_is_late_too() {
-    let slate = slate(100, 15, 7);
-    let fallback = || Arc::clone(&slate);
-    let slates = Slates { moment: fallback(), sound_only: fallback(), away: fallback() };
-    let mut engine = Engine::new(EngineConfig::from(&StageConfig::new("room-1".parse().unwrap())), slates);
-    engine.came(1, at(0));
-    engine.feed(FeedItem::VideoConfig(Shape::Plain.video()), at(0));
-    engine.feed(FeedItem::AudioConfig(Arc::new(Shape::Far.audio())), at(0));
-    let voice = Bytes::from_static(b"voice");
-    let (mut sounds, mut pictures, mut heard) = (0, 0, Vec::new());
-    for ms in 0..6000u64 {
-        let now = at(ms);
-        let through = if ms < 3000 { ms } else { ms.min(3000 + 3 * ms.saturating_sub(3600)) };
-        while pictures * 40 <= through {
-            let (pts, data) = (t((pictures * 40) as i64), Bytes::from_static(b"picture"));
-            engine.feed(FeedItem::Video(VideoFrame { dts: pts, pts, key: pictures == 0, data }), now);
-            pictures += 1;
-        }
-        while sounds * 10_240 / 441 + 40 <= through {
-            let pts = t((sounds * 10_240 / 441) as i64);
-            engine.feed(FeedItem::Audio(AudioFrame { pts, data: voice.clone() }), now);
-            sounds += 1;
-        }
-        engine.run(now);
-        while let Some(out) = engine.poll() {
-            if let Out::Chunk(chunk) = out {
-                heard.extend(chunk.audio.into_iter().map(|frame| frame.data == voice));
-            }
-        }
-    }
-    let silences = heard.iter().skip_while(|voice| !**voice).filter(|voice| !**voice).count();
-    assert!(silences == 0 && heard.len() > 240, "{silences} of {}", heard.len());
 }
 
 /// The key frame behind the back mark is shown at once: the road and no more.
