@@ -28,7 +28,7 @@ use crate::replay::Recorder;
 use crate::room::{Hub, Past, RoomStatus};
 use crate::slate::{AwaySlates, SlateKind, SlateSource};
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
-use crate::store::{RoomRow, RoomUpdate, Store, StoreError};
+use crate::store::{OverlayRow, RoomRow, RoomUpdate, Store, StoreError};
 
 /// Rooms that nobody uses are put away this often.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -65,6 +65,8 @@ pub struct Room {
     refused: Mutex<VecDeque<RefusedPublisher>>,
     /// Changes whenever the stream key does.
     key_renewed: watch::Sender<()>,
+    /// The overlay, while it is switched on.
+    overlay: watch::Sender<Option<OverlayRow>>,
     /// Cancelled when the room is deleted.
     deleted: CancellationToken,
 }
@@ -126,6 +128,24 @@ impl Room {
             self.key_renewed.send_replace(());
         }
         Ok(())
+    }
+
+    /// The overlay as it is, and as it will be: whoever came with its key looks whether it is still good.
+    #[must_use]
+    pub fn overlay(&self) -> watch::Receiver<Option<OverlayRow>> {
+        self.overlay.subscribe()
+    }
+
+    /// Gives the overlay another key, or switches it off without one. The old key opens nothing any more once this
+    /// returns, and whoever reads along with it is sent away. False: the room was deleted.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_overlay(&self, store: &Store, overlay: Option<OverlayRow>) -> Result<bool, StoreError> {
+        let _turn = self.changes.lock().await;
+        let known = store.set_overlay(self.id.clone(), overlay).await?;
+        self.overlay.send_replace(overlay.filter(|_| known));
+        Ok(known)
     }
 
     /// Waits until the room is deleted.
@@ -297,7 +317,8 @@ impl Rooms {
             ballot: self.store.open_ballot(id.clone()).await?,
             owed: self.store.owed(id.clone(), crate::room::OWED).await?,
         };
-        let room = self.start(row, past);
+        let overlay = self.store.overlay(id.clone()).await?;
+        let room = self.start(row, past, overlay);
         let mut held = self.held.lock();
         // Under the lock: after the last room was put away at the end, none may come.
         if self.stop.is_cancelled() {
@@ -371,7 +392,7 @@ impl Rooms {
         let _ = room.stage.end().await;
     }
 
-    fn start(&self, row: RoomRow, past: Past) -> Arc<Room> {
+    fn start(&self, row: RoomRow, past: Past, overlay: Option<OverlayRow>) -> Arc<Room> {
         let mut config = StageConfig::new(row.id.clone());
         config.grace = self.config.grace();
         config.epoch = row.last.epoch;
@@ -414,6 +435,7 @@ impl Rooms {
             waiting: Mutex::default(),
             refused: Mutex::default(),
             key_renewed: watch::Sender::new(()),
+            overlay: watch::Sender::new(overlay),
             deleted: CancellationToken::new(),
         });
         self.tasks.spawn(tell_status(status, room.hub.clone(), self.stop.clone()));

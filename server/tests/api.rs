@@ -465,6 +465,62 @@ async fn pages_are_served_with_strict_headers() {
     assert_eq!(calls.headers()["cache-control"], "no-store");
 }
 
+/// What is shown where a link to a room was shared: by programs that read the page and do not run it.
+#[tokio::test]
+async fn shared_links_tell_what_they_lead_to() {
+    let site = site_with(|c| c.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
+    let a = site.person("a <i>&").await;
+    let title = "\"><script>alert(1)</script>' onload='x";
+    let (_, room) =
+        site.post("/rooms", Some(&a), json!({"title": title, "category": "</title>", "tags": ["</head>"]})).await;
+    let path = format!("/watch/{}", room["id"].as_str().unwrap());
+    let page = async |path: &str, headers: &[(&str, &str)]| {
+        let mut request = site.client.get(format!("{}{path}", site.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+        (response.text().await.unwrap(), etag)
+    };
+    let (plain, tag) = page("/", &[]).await;
+    assert!(!plain.contains("og:") && plain.matches("<title>").count() == 1, "{plain}");
+    for nothing in ["/watch/nowhere", "/watch/NO", "/watch", "/replay/nothing", "/account"] {
+        assert_eq!(page(nothing, &[]).await, (plain.clone(), tag.clone()), "{nothing}");
+    }
+
+    let (told, first) = page(&path, &[("accept-language", "en")]).await;
+    let written = "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&#39; onload=&#39;x";
+    assert!(told.contains(&format!("<meta property=\"og:title\" content=\"{written}\" />")), "{told}");
+    assert!(told.contains(&format!("<title>{written} · Mujian</title>")), "{told}");
+    let about = "The room of a &lt;i&gt;&amp; · &lt;/title&gt; · #&lt;/head&gt;";
+    assert!(told.contains(&format!("<meta property=\"og:description\" content=\"{about}\" />")), "{told}");
+    assert!(told.contains(&format!("<meta property=\"og:url\" content=\"{}{path}\" />", site.base)), "{told}");
+    assert!(told.contains("<meta property=\"og:locale\" content=\"en_US\" />"), "{told}");
+    for markup in ["<script", "<i>", "</title>", "</head>"] {
+        assert_eq!(told.matches(markup).count(), plain.matches(markup).count(), "{markup} in {told}");
+    }
+    let proxied = [("accept-language", "zh-CN"), ("x-forwarded-proto", "https"), ("host", "127.0.0.1")];
+    let (told, second) = page(&path, &proxied).await;
+    assert!(
+        told.contains("<meta property=\"og:locale\" content=\"zh_CN\" />") && told.contains(" 的直播间 · "),
+        "{told}"
+    );
+    assert!(told.contains(&format!("content=\"https://127.0.0.1{path}\"")), "{told}");
+    assert!(first != second && first != tag, "what differs has another name");
+    // What it tells of is read again: the title is the room's now.
+    site.call(
+        Method::PATCH,
+        &format!("/rooms/{}", room["id"].as_str().unwrap()),
+        Some(&a),
+        Some(json!({"title": "晚安"})),
+    )
+    .await;
+    let (told, _) = page(&path, &[]).await;
+    assert!(told.contains("<meta property=\"og:title\" content=\"晚安\" />") && told.contains("zh_CN"), "{told}");
+}
+
 #[tokio::test]
 async fn one_address_does_not_get_every_connection() {
     use tokio::io::AsyncReadExt;

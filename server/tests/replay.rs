@@ -89,6 +89,12 @@ impl Desk {
         format!("{}{}", self.site.base, path.as_str().unwrap())
     }
 
+    /// The page of a replay, as a program gets it that shows links.
+    async fn page(&self, id: &str) -> String {
+        let request = self.site.client.get(format!("{}/replay/{id}", self.site.base)).header("accept-language", "en");
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     async fn status(&self, path: &str) -> StatusCode {
         self.site.client.get(format!("{}{path}", self.site.base)).send().await.unwrap().status()
     }
@@ -239,6 +245,12 @@ async fn a_replay_leaves_out_what_was_shown_while_away() {
     let (_, page) = desk.site.get(&format!("/replays/{id}/danmaku?full=true"), Some(&desk.owner)).await;
     assert_eq!(page["danmaku"].as_array().unwrap().len(), 4);
 
+    // A link to it tells what it is, and how long it is for viewers.
+    let shared = desk.page(&id).await;
+    let about = format!("A recording of owner, live · 0:{:02}", played / 1000);
+    assert!(shared.contains(&format!("<meta property=\"og:description\" content=\"{about}\" />")), "{shared}");
+    assert!(shared.contains("<meta property=\"og:title\" content=\"a room\" />"), "{shared}");
+
     // And deleted, by its owner alone.
     let stranger = desk.site.person("stranger").await;
     let path = format!("/replays/{id}");
@@ -250,6 +262,7 @@ async fn a_replay_leaves_out_what_was_shown_while_away() {
     assert_eq!(delete(&stranger).await, 403);
     assert_eq!(delete(&desk.owner).await, 204);
     assert_eq!(desk.status(&format!("/replays/{id}/cut.m3u8")).await, 404);
+    assert!(!desk.page(&id).await.contains("og:"));
     let left = walk(&desk.site.data.path().join("recordings"));
     assert_eq!(left, Vec::<std::path::PathBuf>::new());
 }
@@ -308,6 +321,7 @@ async fn a_stream_that_runs_is_no_replay_yet() {
     assert_eq!(desk.site.get(&path, None).await.1.as_array().unwrap().len(), 0);
     let (status, body) = desk.site.get(&format!("/replays/{id}"), None).await;
     assert_eq!((status.as_u16(), body["code"].as_str()), (409, Some("conflict")));
+    assert!(!desk.page(&id).await.contains("og:"));
     let (status, _) = desk.site.call(Method::DELETE, &format!("/replays/{id}"), Some(&desk.owner), None).await;
     assert_eq!(status, 409);
     drop(live);

@@ -4,6 +4,7 @@
 
 mod common;
 
+use base64::Engine;
 use common::{PATIENCE, site, site_with};
 use futures_util::SinkExt;
 use mujian_server::config::Rate;
@@ -71,6 +72,114 @@ async fn the_studio_is_no_audience() {
     // The same person, who also looks at the room's page.
     let mut page = site.socket(id(&room)).await;
     assert_eq!(page.hello(Some(&a), None).await["room"]["viewers"], 2);
+}
+
+/// Says hello with the key of an overlay.
+async fn as_overlay(site: &common::Site, room: &str, key: &str) -> common::Socket {
+    let mut socket = site.socket(room).await;
+    socket.send(json!({"type": "hello", "version": 1, "overlay": key})).await;
+    socket
+}
+
+#[tokio::test]
+async fn an_overlay_reads_along_and_can_do_nothing_else() {
+    let site = site().await;
+    let (a, b) = (site.person("a").await, site.person("b").await);
+    let (room, other) = (site.room(&a).await, site.room(&a).await);
+    let path = format!("/rooms/{}/overlay", id(&room));
+    assert_eq!(site.get(&path, Some(&a)).await.1, json!({"made_at": null}));
+    for (method, token, expected) in [
+        (Method::GET, Some(b.as_str()), 403),
+        (Method::POST, Some(b.as_str()), 403),
+        (Method::DELETE, Some(b.as_str()), 403),
+        (Method::GET, None, 401),
+        (Method::POST, None, 401),
+        (Method::DELETE, None, 401),
+    ] {
+        assert_eq!(site.call(method.clone(), &path, token, None).await.0, expected, "{method}");
+    }
+    let (status, made) = site.post(&path, Some(&a), Value::Null).await;
+    assert_eq!(status, 201, "{made}");
+    let key = made["key"].as_str().unwrap();
+    assert_eq!(site.get(&path, Some(&a)).await.1, json!({"made_at": made["made_at"]}), "the key is not told again");
+
+    let mut overlay = as_overlay(&site, id(&room), key).await;
+    let welcome = overlay.next_of("welcome").await;
+    assert_eq!((&welcome["you"], &welcome["room"]["viewers"]), (&Value::Null, &json!(0)), "it is no audience");
+    let mut ben = site.socket(id(&room)).await;
+    ben.hello(Some(&b), None).await;
+    assert_eq!(overlay.next_of("presence").await["viewers"], 1);
+    ben.danmaku("one", "<b>hi</b>").await;
+    assert_eq!(overlay.next_of("event").await["event"]["body"]["text"], "<b>hi</b>");
+    overlay.danmaku("two", "from the overlay").await;
+    let refused = overlay.next_of("refused").await;
+    assert_eq!((&refused["client_ref"], &refused["error"]["code"]), (&json!("two"), &json!("unauthenticated")));
+    let ballot = mujian_protocol::BallotId::new();
+    overlay.send(json!({"type": "vote", "client_ref": "3", "ballot": ballot, "option": 0})).await;
+    assert_eq!(overlay.next_of("refused").await["error"]["code"], "unauthenticated");
+
+    // It is no session, in calls or in the socket, and opens no other room; no session is a key of an overlay.
+    assert_eq!(site.get("/me", Some(key)).await.0, 401);
+    assert_eq!(site.get(&path, Some(key)).await.0, 401);
+    let mut taken = site.socket(id(&room)).await;
+    taken.send(json!({"type": "hello", "version": 1, "token": key})).await;
+    assert_eq!(taken.closed().await, 4401);
+    for (room, key) in [(id(&other), key), (id(&room), a.as_str()), (id(&room), ""), (id(&room), "nonsense")] {
+        let mut refused = as_overlay(&site, room, key).await;
+        assert_eq!(refused.next_of("refused").await["error"]["code"], "unauthenticated");
+        assert_eq!(refused.closed().await, 4401);
+    }
+    // Beside a session it counts alone.
+    let mut both = site.socket(id(&room)).await;
+    both.send(json!({"type": "hello", "version": 1, "token": a, "overlay": key})).await;
+    assert_eq!(both.next_of("welcome").await["you"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_overlay_ends_at_once_when_its_key_does() {
+    let site = site().await;
+    let a = site.person("a").await;
+    let room = site.room(&a).await;
+    let path = format!("/rooms/{}/overlay", id(&room));
+    let make =
+        async |site: &common::Site| site.post(&path, Some(&a), Value::Null).await.1["key"].as_str().unwrap().to_owned();
+    let first = make(&site).await;
+    let mut shown = as_overlay(&site, id(&room), &first).await;
+    shown.next_of("welcome").await;
+    let mut guest = site.socket(id(&room)).await;
+    guest.hello(None, None).await;
+
+    let second = make(&site).await;
+    assert_ne!(first, second);
+    assert_eq!(shown.next_of("refused").await["error"]["code"], "unauthenticated");
+    assert_eq!(shown.closed().await, 4401);
+    assert_eq!(as_overlay(&site, id(&room), &first).await.closed().await, 4401);
+    let mut shown = as_overlay(&site, id(&room), &second).await;
+    shown.next_of("welcome").await;
+    // Other changes of the room do not end it.
+    let rename = Some(json!({"title": "new"}));
+    site.call(Method::PATCH, &format!("/rooms/{}", id(&room)), Some(&a), rename).await;
+    assert_eq!(shown.next_of("event").await["event"]["body"]["kind"], "room_changed");
+
+    // It outlives the server, and only its hash is on the disk.
+    drop((shown, guest));
+    let site = site.restart().await;
+    let mut shown = as_overlay(&site, id(&room), &second).await;
+    shown.next_of("welcome").await;
+    let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&second).unwrap();
+    for file in std::fs::read_dir(site.data.path()).unwrap() {
+        let Ok(bytes) = std::fs::read(file.unwrap().path()) else { continue };
+        for secret in [second.as_bytes(), &raw] {
+            assert!(!bytes.windows(secret.len()).any(|w| w == secret), "the key is on the disk");
+        }
+    }
+    assert_eq!(site.call(Method::DELETE, &path, Some(&a), None).await.0, 204);
+    assert_eq!(shown.closed().await, 4401);
+    assert_eq!(as_overlay(&site, id(&room), &second).await.closed().await, 4401);
+    assert_eq!(site.get(&path, Some(&a)).await.1, json!({"made_at": null}));
+    assert_eq!(site.call(Method::DELETE, &path, Some(&a), None).await.0, 204, "again");
+    let site = site.restart().await;
+    assert_eq!(as_overlay(&site, id(&room), &second).await.closed().await, 4401);
 }
 
 #[tokio::test]

@@ -130,8 +130,8 @@ const orders = {
   async visible({ page, selector, limit }) {
     await pages.get(page).locator(selector).first().waitFor({ state: 'visible', timeout: limit });
   },
-  async shot({ page, path }) {
-    await pages.get(page).screenshot({ path });
+  async shot({ page, path, transparent }) {
+    await pages.get(page).screenshot({ path, omitBackground: transparent });
   },
   async complaints({ page }) {
     return complaints.get(page);

@@ -29,7 +29,7 @@ async fn theatre() -> Result<(Server, Room, String, mujian_tests::process::Progr
 }
 
 /// Waits until nothing in the page moves: what fades in has another contrast meanwhile.
-const STILL: &str = "document.fonts.ready.then(() => Promise.allSettled(document.getAnimations().map((a) => \
+pub(crate) const STILL: &str = "document.fonts.ready.then(() => Promise.allSettled(document.getAnimations().map((a) => \
     a.effect?.getTiming().iterations === Infinity ? null : a.finished))).then(() => true)";
 
 /// What was found wrong, with where.
@@ -120,6 +120,15 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     browser.click(page, &section(5, 0)).await?;
     browser.visible(page, ".content > section >> nth=5 >> li >> nth=0", SOON).await?;
     seen.take(browser, page, "the log").await?;
+
+    let session = format!("(localStorage.setItem('mujian.token', {:?}), location.reload(), true)", room.token);
+    browser.eval(page, &session).await?;
+    browser.click(page, "article .buttons button >> nth=1").await?;
+    browser.visible(page, "dialog .buttons button", SOON).await?;
+    seen.take(browser, page, "the overlay").await?;
+    browser.click(page, "dialog .buttons button >> nth=0").await?;
+    browser.visible(page, "dialog .buttons button >> nth=1", SOON).await?;
+    seen.take(browser, page, "the overlay's address").await?;
     browser.close(page).await
 }
 

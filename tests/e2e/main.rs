@@ -17,6 +17,7 @@ mod killed;
 mod leave;
 mod loss;
 mod measure;
+mod overlay;
 mod owner;
 mod placeholders;
 mod publish;

@@ -216,7 +216,18 @@ impl Browser {
     ///
     /// It cannot be taken or written.
     pub async fn picture(&mut self, page: Page, path: &Path) -> Result<()> {
-        let order = json!({"op": "shot", "page": page.0, "path": path.to_string_lossy()});
+        let order = json!({"op": "shot", "page": page.0, "path": path.to_string_lossy(), "transparent": false});
+        self.order(order, Duration::from_secs(30)).await.map(|_| ())
+    }
+
+    /// Takes a picture of what the page paints, with nothing where it paints nothing, as a program that lays it over
+    /// something else.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be taken or written.
+    pub async fn layer(&mut self, page: Page, path: &Path) -> Result<()> {
+        let order = json!({"op": "shot", "page": page.0, "path": path.to_string_lossy(), "transparent": true});
         self.order(order, Duration::from_secs(30)).await.map(|_| ())
     }
 

@@ -141,6 +141,17 @@ pub async fn grey(path: &Path, width: u32, height: u32) -> Result<Vec<Vec<u8>>> 
     Ok(out.chunks_exact(size).map(<[u8]>::to_vec).collect())
 }
 
+/// A still picture as `r, g, b, a` by the pixel.
+///
+/// # Errors
+///
+/// ffmpeg cannot decode it.
+pub async fn layer(path: &Path) -> Result<Vec<u8>> {
+    let file = path.to_string_lossy();
+    let args = ["-v", "error", "-i", &file, "-frames:v", "1", "-pix_fmt", "rgba", "-f", "rawvideo", "-"];
+    run("ffmpeg", args, Duration::from_secs(60)).await
+}
+
 /// Whether ffmpeg decodes the whole file without a complaint.
 ///
 /// # Errors

@@ -19,6 +19,16 @@ pub fn brightness(picture: &[u8]) -> f32 {
     picture.iter().map(|&b| u64::from(b)).sum::<u64>() as f32 / (255.0 * picture.len() as f32)
 }
 
+/// The share of a picture of `r, g, b, a` at which nothing is painted.
+#[must_use]
+pub fn empty(picture: &[u8]) -> f32 {
+    let pixels = picture.len() / 4;
+    if pixels == 0 {
+        return 0.0;
+    }
+    picture.chunks_exact(4).filter(|p| p[3] == 0).count() as f32 / pixels as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +39,6 @@ mod tests {
         assert_eq!(difference(&[0, 0], &[255, 255]), 1.0);
         assert_eq!(difference(&[0, 0], &[0]), 1.0);
         assert!((brightness(&[0, 255]) - 0.5).abs() < 0.01);
+        assert_eq!(empty(&[9, 9, 9, 0, 9, 9, 9, 1]), 0.5);
     }
 }

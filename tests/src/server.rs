@@ -19,6 +19,7 @@ pub struct Setup {
     data: Option<PathBuf>,
     disk: Option<String>,
     args: Vec<String>,
+    log: Option<String>,
 }
 
 /// A running server. Dropping it kills it.
@@ -84,6 +85,13 @@ impl Setup {
         self
     }
 
+    /// What its log has, as `MUJIAN_LOG` says it.
+    #[must_use]
+    pub fn log(mut self, filter: &str) -> Self {
+        self.log = Some(filter.to_owned());
+        self
+    }
+
     /// The command, and the folder that must live as long as it runs.
     ///
     /// # Errors
@@ -104,6 +112,9 @@ impl Setup {
             }
         }
         command.args(&self.args).env("RUST_BACKTRACE", "1");
+        if let Some(filter) = &self.log {
+            command.env("MUJIAN_LOG", filter);
+        }
         if let Some(options) = &self.disk {
             command = inside_small_disk(disk, options, &command);
         }

@@ -301,6 +301,22 @@ pub struct WatchToken {
     pub expires_at: WallTime,
 }
 
+/// `GET /rooms/ID/overlay`: the page that a program like OBS lays over the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct OverlayState {
+    /// When its key was made; none: it is switched off.
+    pub made_at: Option<WallTime>,
+}
+
+/// `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct OverlayKey {
+    /// For the address, after its `#`.
+    pub key: String,
+    /// When it was made.
+    pub made_at: WallTime,
+}
+
 /// `GET /server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ServerInfo {

@@ -180,6 +180,9 @@ pub enum ClientMessage {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         #[ts(as = "Option<bool>", optional)]
         watching: bool,
+        /// An overlay's key, in place of a session's token: who has it may read along in this room, and nothing else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overlay: Option<String>,
     },
     /// Write a danmaku. Sent again with the same `client_ref`, it counts once.
     Danmaku {

@@ -63,6 +63,8 @@ pub fn declarations() -> String {
     all.add::<api::WaitingPublisher>();
     all.add::<api::RefusedPublisher>();
     all.add::<api::WatchToken>();
+    all.add::<api::OverlayState>();
+    all.add::<api::OverlayKey>();
     all.add::<api::ServerInfo>();
     all.add::<api::LeaveRequest>();
     all.add::<api::BackAtRequest>();

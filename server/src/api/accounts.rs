@@ -59,7 +59,7 @@ pub(super) async fn sign_up(
 
 /// Does something to the end, also when whoever asked for it does not wait for the answer: a call is dropped with its
 /// connection, and who was logged out on the disk must not go on speaking in a room.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     tasks: &TaskTracker,
     work: impl Future<Output = Answer<T>> + Send + 'static,
 ) -> Answer<T> {

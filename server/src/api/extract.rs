@@ -171,6 +171,17 @@ impl FromRequestParts<Arc<App>> for Peer {
     }
 }
 
+/// Whether a proxy that is trusted handed the request on: what it says of the way that the request came is believed.
+#[must_use]
+pub fn through_proxy(parts: &Parts, app: &App) -> bool {
+    let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
+    socket.is_some_and(|address| is_proxy(app, &address))
+}
+
+fn is_proxy(app: &App, address: &IpAddr) -> bool {
+    app.config.trusted_proxies.iter().any(|t| t.to_canonical() == *address)
+}
+
 /// As [`Peer`], for those who have no extractor.
 #[must_use]
 pub fn peer(parts: &Parts, app: &App) -> Peer {
@@ -180,7 +191,7 @@ pub fn peer(parts: &Parts, app: &App) -> Peer {
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |c| c.0.ip().to_canonical());
     let told = parts.headers.get_all("x-forwarded-for");
     let forwarded = told.iter().next().is_some() || parts.headers.contains_key(header::FORWARDED);
-    let trusted = |a: &IpAddr| app.config.trusted_proxies.iter().any(|t| t.to_canonical() == *a);
+    let trusted = |a: &IpAddr| is_proxy(app, a);
     if !trusted(&socket) {
         return Peer { address: socket, forwarded };
     }

@@ -13,8 +13,10 @@ pub mod hosts;
 mod layers;
 mod leftover;
 mod openapi;
+mod overlays;
 mod pages;
 mod placeholders;
+mod previews;
 mod replays;
 mod rooms;
 mod server;
@@ -72,6 +74,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/publishers", get(rooms::publishers))
         .route("/rooms/{room}/publishers/refused", get(rooms::refused))
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
+        .route("/rooms/{room}/overlay", get(overlays::get).post(overlays::renew).delete(overlays::switch_off))
         .route("/rooms/{room}/tokens", post(rooms::watch_token))
         .route("/rooms/{room}/socket", get(rooms::open_socket))
         .route("/rooms/{room}/replays", get(replays::list))

@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, placeholders, replays, rooms, server};
+use super::{absence, accounts, overlays, placeholders, replays, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,6 +45,9 @@ use super::{absence, accounts, placeholders, replays, rooms, server};
         rooms::publishers,
         rooms::refused,
         rooms::admit,
+        overlays::get,
+        overlays::renew,
+        overlays::switch_off,
         rooms::watch_token,
         rooms::open_socket,
         replays::list,

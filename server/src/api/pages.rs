@@ -1,14 +1,18 @@
 //! The interface: built by `ui`, embedded in a release, read from the disk in a debug build.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use mujian_protocol::ErrorCode;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
 
-use super::Failure;
+use super::{Failure, previews};
+use crate::app::App;
 
 #[derive(RustEmbed)]
 #[folder = "../ui/dist"]
@@ -19,12 +23,13 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Mujian</title
 without its pages. Run <code>make build</code> and start it again. 服务器已运行，但构建时没有包含网页；请运行 <code>make build</code> 后重新启动。\n";
 
 /// A file of the interface; any other address is the interface's own to understand.
-pub(super) async fn page(request: Request) -> Response {
-    let path = request.uri().path().trim_start_matches('/');
+pub(super) async fn page(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let path = parts.uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") {
         return Failure::new(ErrorCode::NotFound, "There is no such call; calls are under /api/v1.").into_response();
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "This address is only for reading.\n")
             .into_response();
     }
@@ -32,24 +37,28 @@ pub(super) async fn page(request: Request) -> Response {
     let file_like = path.rsplit('/').next().is_some_and(|last| last.contains('.'));
     let found = if path.is_empty() { None } else { Interface::get(path) };
     match found {
-        Some(file) => served(path, file, request.headers()),
+        Some(file) => served(path, &file.metadata.sha256_hash(), file.data.into_owned(), &parts.headers),
         None if file_like => (StatusCode::NOT_FOUND, "There is no such file.\n").into_response(),
         None => {
-            let mut response = match Interface::get("index.html") {
-                Some(file) => served("index.html", file, request.headers()),
-                None => {
-                    (StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], NOT_BUILT).into_response()
-                }
-            };
-            let policy = policy(request.headers());
+            // The overlay is a page of its own, with nothing but what it shows.
+            let name = if path.starts_with("overlay/") { "overlay.html" } else { "index.html" };
+            let page = Interface::get(name).map_or(NOT_BUILT.as_bytes().into(), |file| file.data);
+            let preview = previews::of(&app, &parts).await.and_then(|preview| preview.put_into(&page));
+            let vary = preview.is_some();
+            let page = preview.map_or_else(|| page.into_owned(), String::into_bytes);
+            let mut response = served(name, &Sha256::digest(&page).into(), page, &parts.headers);
+            if vary {
+                response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+            }
+            let policy = policy(&parts.headers);
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
             response
         }
     }
 }
 
-fn served(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
+fn served(path: &str, hash: &[u8; 32], data: Vec<u8>, asked: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", hex(&hash[..16]));
     // Names of built files have a hash in them; the others may change with the next version.
     let caching = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = asked.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(&tag));
@@ -61,7 +70,7 @@ fn served(path: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     if known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, Body::from(file.data.into_owned())).into_response()
+    (headers, Body::from(data)).into_response()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -39,7 +39,6 @@ async fn caller(app: &App, headers: &HeaderMap) -> Answer<Option<Account>> {
 }
 
 fn view(app: &App, row: &RecordingRow, owner: bool) -> ReplayView {
-    let played = if serve::viewers_version(app, row) == Version::Cut { row.duration - row.away } else { row.duration };
     let problem = row.problem.map(|problem| match problem {
         Problem::DiskFull => RecordingProblem::DiskFull,
         Problem::DiskFailed => RecordingProblem::DiskFailed,
@@ -51,7 +50,7 @@ fn view(app: &App, row: &RecordingRow, owner: bool) -> ReplayView {
         title: row.title.clone(),
         started_at: row.started_at,
         ended_at: row.ended_at,
-        played_ms: played,
+        played_ms: serve::played(app, row),
         whole_ms: row.duration,
         away_ms: row.away,
         owner: owner.then_some(OwnerOfReplay { bytes: row.bytes, problem }),

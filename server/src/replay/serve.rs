@@ -109,6 +109,11 @@ pub(crate) fn viewers_version(app: &App, row: &RecordingRow) -> Version {
     if cut { Version::Cut } else { Version::Full }
 }
 
+/// Milliseconds of a recording that viewers are played.
+pub(crate) fn played(app: &App, row: &RecordingRow) -> i64 {
+    if viewers_version(app, row) == Version::Cut { row.duration - row.away } else { row.duration }
+}
+
 /// Whether an account owns the recording, or runs the server.
 pub(crate) fn is_owner(row: &RecordingRow, account: Option<&Account>) -> bool {
     account.is_some_and(|a| a.id == row.owner || a.role == Role::Operator)

@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use mujian_protocol::room::{CLIENT_MESSAGE_MAX, ClientMessage, ROOM_PROTOCOL, ServerMessage};
 use mujian_protocol::{AccountId, ApiError, BallotId, ErrorCode, Problem};
+use subtle::ConstantTimeEq;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use super::danmaku::{Written, check_ref};
@@ -21,7 +22,7 @@ use crate::app::App;
 use crate::config::Rate;
 use crate::limit::Bucket;
 use crate::rooms::Room;
-use crate::store::Account;
+use crate::store::{Account, OverlayRow};
 
 /// Time to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -109,7 +110,7 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         Ok(Err(end)) => return end,
         Err(_) => return End::told(close::TIMED_OUT, ErrorCode::InvalidRequest, "No hello came within 10 s."),
     };
-    let ClientMessage::Hello { version, token, after, watching } = hello else {
+    let ClientMessage::Hello { version, token, after, watching, overlay } = hello else {
         return End::told(close::BAD_MESSAGE, ErrorCode::InvalidRequest, "The first message must be a hello.");
     };
     if version != ROOM_PROTOCOL {
@@ -119,16 +120,23 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
         );
         return Some(End { code: close::BAD_MESSAGE, error: Some(error.about(Problem::VersionDiffers)) });
     }
-    let endings = app.accounts.endings();
-    let session = match token {
-        None => None,
-        Some(token) => match app.accounts.session(&app.store, &app.clock, &token).await {
-            Ok(Some(session)) => Some(session),
-            Ok(None) => return session_over(),
-            Err(error) => return Some(End { code: close::INTERNAL, error: Some(refusal(&error)) }),
+    let (account, pass) = match (overlay, token) {
+        (Some(key), _) => match overlay_pass(room, &key) {
+            Some(pass) => (None, pass),
+            None => return overlay_over(),
         },
+        (None, None) => (None, Pass::None),
+        (None, Some(token)) => {
+            let endings = app.accounts.endings();
+            match app.accounts.session(&app.store, &app.clock, &token).await {
+                Ok(Some((account, hash))) => (Some(account), Pass::Session(hash, endings)),
+                Ok(None) => return session_over(),
+                Err(error) => return Some(End { code: close::INTERNAL, error: Some(refusal(&error)) }),
+            }
+        }
     };
-    let (account, session) = session.map_or((None, None), |(account, hash)| (Some(account), Some((hash, endings))));
+    // An overlay is part of the picture, not of the audience.
+    let watching = watching && !matches!(pass, Pass::Overlay(..));
     let member = Member { account: account.as_ref().map(|a| a.id.clone()), address, watching };
     let Ok(joined) = room.hub.join(after, member).await else { return End::silent(close::GOING_AWAY) };
     let (resumed, events) = match catch_up(app, room, joined.catchup.clone()).await {
@@ -154,24 +162,61 @@ async fn converse(socket: &mut WebSocket, app: &Arc<App>, room: &Arc<Room>, addr
     if send(socket, json(&welcome)).await.is_err() {
         return End::GONE;
     }
-    Conversation { socket, app, room, account, session, answers: mpsc::channel(REPLIES), refused: 0 }.run(joined).await
+    Conversation { socket, app, room, account, pass, answers: mpsc::channel(REPLIES), refused: 0 }.run(joined).await
 }
 
 fn session_over() -> Option<End> {
     End::told(close::UNAUTHENTICATED, ErrorCode::Unauthenticated, "The session has ended. Log in again.")
 }
 
-/// Waits until the session that a person came with ends before its time; for ever if they came without one.
-async fn ended(me: Option<&AccountId>, session: &mut Option<(TokenHash, Receiver<Ending>)>) -> Option<End> {
-    let (Some(me), Some((hash, endings))) = (me, session) else { return std::future::pending().await };
-    loop {
-        match endings.recv().await {
-            Ok(ending) if ending.concerns(me, *hash) => return session_over(),
-            Ok(_) => {}
-            // Theirs may be among those that were missed: whoever comes again is asked for the session.
-            Err(RecvError::Lagged(_)) => return End::silent(close::TRY_AGAIN),
-            Err(RecvError::Closed) => return End::silent(close::GOING_AWAY),
-        }
+fn overlay_over() -> Option<End> {
+    let message = "This overlay's address is not good any more. Make a new one in the account page.";
+    End::told(close::UNAUTHENTICATED, ErrorCode::Unauthenticated, message)
+}
+
+/// With what a client came, and where its end is told.
+enum Pass {
+    /// With nothing: a guest.
+    None,
+    /// With a session.
+    Session(TokenHash, Receiver<Ending>),
+    /// With the key of the room's overlay.
+    Overlay(TokenHash, watch::Receiver<Option<OverlayRow>>),
+}
+
+/// The pass of who has the key of the room's overlay.
+fn overlay_pass(room: &Room, key: &str) -> Option<Pass> {
+    let hash = TokenHash::of(key)?;
+    let mut kept = room.overlay();
+    opens(&mut kept, hash).then_some(Pass::Overlay(hash, kept))
+}
+
+/// Whether a key is the overlay's now; a change after this is a change to be told.
+fn opens(kept: &mut watch::Receiver<Option<OverlayRow>>, hash: TokenHash) -> bool {
+    kept.borrow_and_update().is_some_and(|row| row.key_hash.ct_eq(&hash.0).into())
+}
+
+/// Waits until what a client came with ends before its time; for ever if it came with nothing.
+async fn ended(me: Option<&AccountId>, pass: &mut Pass) -> Option<End> {
+    match (me, pass) {
+        (Some(me), Pass::Session(hash, endings)) => loop {
+            match endings.recv().await {
+                Ok(ending) if ending.concerns(me, *hash) => return session_over(),
+                Ok(_) => {}
+                // Theirs may be among those that were missed: whoever comes again is asked for the session.
+                Err(RecvError::Lagged(_)) => return End::silent(close::TRY_AGAIN),
+                Err(RecvError::Closed) => return End::silent(close::GOING_AWAY),
+            }
+        },
+        (_, Pass::Overlay(hash, kept)) => loop {
+            if kept.changed().await.is_err() {
+                return End::silent(close::GOING_AWAY);
+            }
+            if !opens(kept, *hash) {
+                return overlay_over();
+            }
+        },
+        _ => std::future::pending().await,
     }
 }
 
@@ -200,8 +245,7 @@ struct Conversation<'a> {
     app: &'a Arc<App>,
     room: &'a Arc<Room>,
     account: Option<Account>,
-    /// What the person came with, and where its end is told.
-    session: Option<(TokenHash, Receiver<Ending>)>,
+    pass: Pass,
     answers: (mpsc::Sender<ServerMessage>, mpsc::Receiver<ServerMessage>),
     /// Messages refused for their number, in a row.
     refused: u32,
@@ -237,7 +281,7 @@ impl Conversation<'_> {
                     }
                     Err(RecvError::Closed) => return End::silent(close::GOING_AWAY),
                 },
-                end = ended(me.as_ref(), &mut self.session) => return end,
+                end = ended(me.as_ref(), &mut self.pass) => return end,
                 Some(answer) = self.answers.1.recv() => {
                     if send(self.socket, json(&answer)).await.is_err() {
                         return End::GONE;

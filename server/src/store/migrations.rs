@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    OpenError, accounts, audit, away, ballots, events, goodbye, placeholders, recordings, recoveries, rooms, search,
-    sessions, streams,
+    OpenError, accounts, audit, away, ballots, events, goodbye, overlays, placeholders, recordings, recoveries, rooms,
+    search, sessions, streams,
 };
 
 /// One step of one table.
@@ -21,7 +21,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 9;
+pub const LATEST: u32 = 10;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -44,6 +44,9 @@ pub(super) const GOODBYES: u32 = 8;
 /// The version that brought the index by which rooms are found.
 pub(super) const SEARCH: u32 = 9;
 
+/// The version that brought overlays.
+pub(super) const OVERLAYS: u32 = 10;
+
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
 
@@ -63,6 +66,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         audit::MIGRATIONS,
         goodbye::MIGRATIONS,
         search::MIGRATIONS,
+        overlays::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

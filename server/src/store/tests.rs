@@ -183,6 +183,26 @@ async fn a_recovery_code_is_good_once_for_a_while_and_a_few_tries() {
     assert_eq!(store.password(a.id).await.unwrap().as_deref(), Some("new 2"));
 }
 
+#[tokio::test]
+async fn a_room_has_one_overlay_that_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let room = room(&store, "room").await;
+    let row = |n: u8| OverlayRow { key_hash: [n; 32], made_at: WallTime(n.into()) };
+    assert_eq!(store.overlay(room.id.clone()).await.unwrap(), None);
+    for n in [1, 2] {
+        assert!(store.set_overlay(room.id.clone(), Some(row(n))).await.unwrap());
+        assert_eq!(store.overlay(room.id.clone()).await.unwrap(), Some(row(n)));
+    }
+    assert!(!store.set_overlay("nowhere".parse().unwrap(), Some(row(1))).await.unwrap());
+    assert!(store.set_overlay(room.id.clone(), None).await.unwrap());
+    assert_eq!(store.overlay(room.id.clone()).await.unwrap(), None);
+    assert!(store.set_overlay(room.id.clone(), Some(row(3))).await.unwrap());
+    let gone = store.delete_account(room.owner.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
+    assert!(matches!(gone, Deletion::Done { .. }), "{gone:?}");
+    assert_eq!(store.overlay(room.id).await.unwrap(), None);
+}
+
 /// A command of the operator's works while the server runs, and where none ever ran it says so.
 #[tokio::test]
 async fn a_store_is_opened_beside_a_running_server() {
@@ -533,6 +553,8 @@ async fn every_older_version_migrates() {
         assert_eq!(store.account(gone).await.unwrap(), None);
         let log = store.audit(None, 9).await.unwrap();
         assert_eq!(log.entries.len(), usize::from(version >= 7));
+        let overlay = OverlayRow { key_hash: [2; 32], made_at: WallTime(1_700_000_000_990) };
+        assert_eq!(store.overlay(row.id.clone()).await.unwrap(), (version >= 10).then_some(overlay));
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

@@ -91,6 +91,7 @@ impl Link {
                 token: token.filter(|_| !self.guest),
                 after: self.last,
                 watching: self.watching,
+                overlay: None,
             }));
         }
     }
@@ -231,7 +232,13 @@ mod tests {
         link.opened(Some("t".into()), at(1));
         assert_eq!(
             drain(&mut link),
-            [Do::Send(ClientMessage::Hello { version: 1, token: Some("t".into()), after: None, watching: true })]
+            [Do::Send(ClientMessage::Hello {
+                version: 1,
+                token: Some("t".into()),
+                after: None,
+                watching: true,
+                overlay: None
+            })]
         );
         link.message(welcome(5), at(2));
         link.message(event(5), at(3));
@@ -242,7 +249,7 @@ mod tests {
         assert_eq!(link.deadline(), at(20_500));
         link.tick(at(20_500), 0.0);
         link.opened(None, at(20_600));
-        let hello = ClientMessage::Hello { version: 1, token: None, after: Some(id(6)), watching: true };
+        let hello = ClientMessage::Hello { version: 1, token: None, after: Some(id(6)), watching: true, overlay: None };
         assert_eq!(drain(&mut link).last(), Some(&Do::Send(hello)));
     }
 

@@ -63,8 +63,3 @@ export function list(words: readonly string[]): string {
 export function reason(choice: ChoiceView): string {
   return t(`choice_${choice.reason}`, { words: list(choice.words) });
 }
-
-/** What viewers are told of when the streamer is back. */
-export function backWords(at: number, now: number): string {
-  return at > now ? t("back_at", { time: i18n.time(at) }) : t("back_any_moment");
-}

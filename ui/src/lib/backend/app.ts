@@ -16,6 +16,7 @@ import type {
   StudioState,
   TrayWords,
 } from "../generated/protocol";
+import { overlayPath } from "../overlay/options";
 import {
   type Backend,
   Failed,
@@ -166,6 +167,10 @@ export class AppBackend implements Backend {
 
   replayLink(replay: string): string {
     return new URL(`/replay/${replay}`, this.#info?.server_url ?? "http://localhost").href;
+  }
+
+  overlayLink(room: string, key: string): string {
+    return new URL(overlayPath(room, key), this.#info?.server_url ?? "http://localhost").href;
   }
 
   /** The window is fed by the process behind it. */

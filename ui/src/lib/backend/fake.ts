@@ -23,6 +23,7 @@ import type {
   StudioState,
   Uplink,
 } from "../generated/protocol";
+import { overlayPath } from "../overlay/options";
 import type { Backend, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
 import { Failed } from "./types";
 
@@ -422,7 +423,7 @@ export class FakeBackend implements Backend {
     this.studio = new FakeStudio(this.#mode);
   }
 
-  request<T>(_method: string, path: string): Promise<T> {
+  request<T>(method: string, path: string): Promise<T> {
     const id = /^\/rooms\/([a-z0-9-]+)$/.exec(path)?.[1];
     let answer: unknown = {};
     if (path === "/rooms") answer = this.#mode === "empty" ? [] : ROOMS;
@@ -447,6 +448,9 @@ export class FakeBackend implements Backend {
         stream_key: "made-up-key-for-pictures",
         rtmp_url: "rtmp://192.168.1.20/live/rain-cafe",
       };
+    } else if (path.endsWith("/overlay")) {
+      const made_at = method === "DELETE" ? null : Date.now();
+      answer = method === "POST" ? { key: "made-up-key-for-pictures", made_at } : { made_at };
     } else if (path.endsWith("/publishers")) answer = [];
     else if (path.endsWith("/placeholders")) answer = SHELF;
     else if (path.endsWith("/away")) answer = SHELF.choice;
@@ -496,6 +500,9 @@ export class FakeBackend implements Backend {
   }
   replayLink(id: string): string {
     return `http://192.168.1.20:8080/replay/${id}`;
+  }
+  overlayLink(id: string, key: string): string {
+    return `http://127.0.0.1:8080${overlayPath(id, key)}`;
   }
   hlsUrl(): undefined {
     return undefined;

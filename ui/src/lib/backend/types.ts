@@ -106,6 +106,8 @@ export interface Backend {
   roomLink(room: string): string;
   /** Address of a replay's page, for sharing. */
   replayLink(replay: string): string;
+  /** Address of a room's overlay, for OBS. */
+  overlayLink(room: string, key: string): string;
   /** Address of a room's programme over HLS, where the page may play it by itself. */
   hlsUrl(room: string): string | undefined;
   /** Makes the app's window a small one above others, or as it was; a browser has a small window of its own, or none. */

@@ -1,8 +1,9 @@
 /** The browser's backend: the server that the page came from. */
-import type { AccountView, ApiError, ServerMessage, SessionView } from "../generated/protocol";
+import type { AccountView, ApiError, SessionView } from "../generated/protocol";
+import { overlayPath } from "../overlay/options";
 import { store, stored } from "../stored";
 import { backoff } from "../room/backoff";
-import { RoomLink } from "../room/link";
+import { openRoomSocket, socketUrl } from "./roomsocket";
 import {
   type Backend,
   Failed,
@@ -19,12 +20,6 @@ const MEDIA_SILENCE = 5000;
 const MEDIA_CONNECT = 12_000;
 
 const now = (): number => performance.now();
-
-function socketUrl(path: string): string {
-  const url = new URL(path, location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
 
 function isApiError(value: unknown): value is ApiError {
   return typeof value === "object" && value !== null && "code" in value && "message" in value;
@@ -145,93 +140,16 @@ export class WebBackend implements Backend {
     return new URL(`/replay/${replay}`, location.href).href;
   }
 
+  overlayLink(room: string, key: string): string {
+    return new URL(overlayPath(room, key), location.href).href;
+  }
+
   hlsUrl(room: string): string {
     return `/live/${room}/index.m3u8`;
   }
 
   openRoom(room: string, handlers: RoomHandlers, watching = true): RoomConnection {
-    const link = new RoomLink({ token: this.#token, random: Math.random, watching });
-    let socket: WebSocket | undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let over = false;
-
-    const connect = (): void => {
-      const mine = new WebSocket(socketUrl(`/api/v1/rooms/${room}/socket`));
-      socket = mine;
-      mine.onopen = () => {
-        if (socket !== mine) return;
-        link.opened(now());
-        pump();
-      };
-      mine.onmessage = (e: MessageEvent<unknown>) => {
-        if (socket !== mine || typeof e.data !== "string") return;
-        let message: ServerMessage;
-        try {
-          message = JSON.parse(e.data) as ServerMessage;
-        } catch {
-          return;
-        }
-        link.message(message, now());
-        pump();
-      };
-      mine.onclose = () => {
-        if (socket !== mine) return;
-        socket = undefined;
-        link.closed(now());
-        pump();
-      };
-    };
-    const pump = (): void => {
-      if (over) return;
-      for (let a = link.poll(); a; a = link.poll()) {
-        if (a.do === "connect") connect();
-        else if (a.do === "send") socket?.send(JSON.stringify(a.message));
-        else if (a.do === "deliver") handlers.message(a.message);
-        else if (a.do === "state") handlers.state(a.state);
-        else {
-          const old = socket;
-          socket = undefined;
-          old?.close();
-        }
-      }
-      clearTimeout(timer);
-      const wake = link.wakeAt;
-      if (wake !== undefined) {
-        timer = setTimeout(
-          () => {
-            link.tick(now());
-            pump();
-          },
-          Math.max(10, wake - now()),
-        );
-      }
-    };
-    const online = (): void => {
-      link.retry(now());
-      pump();
-    };
-    window.addEventListener("online", online);
-    link.start(now());
-    pump();
-    return {
-      send(message) {
-        const sent = link.send(message);
-        pump();
-        return sent;
-      },
-      renew() {
-        link.renew(now());
-        pump();
-      },
-      close() {
-        over = true;
-        clearTimeout(timer);
-        window.removeEventListener("online", online);
-        const old = socket;
-        socket = undefined;
-        old?.close();
-      },
-    };
+    return openRoomSocket(room, { token: this.#token, watching }, handlers);
   }
 
   openMedia(room: string, handlers: MediaHandlers): MediaConnection {

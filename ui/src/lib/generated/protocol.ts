@@ -579,7 +579,11 @@ after?: EventId,
 /**
  * False for somebody who runs the room and does not watch it, as the studio: they are not counted.
  */
-watching?: boolean, } | { "type": "danmaku",
+watching?: boolean,
+/**
+ * An overlay's key, in place of a session's token: who has it may read along in this room, and nothing else.
+ */
+overlay?: string, } | { "type": "danmaku",
 /**
  * The author's own name for it, 1 to [`CLIENT_REF_MAX`] bytes.
  */
@@ -1061,6 +1065,28 @@ problem?: Problem, };
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
 export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed";
+
+/**
+ * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
+ */
+export type OverlayKey = {
+/**
+ * For the address, after its `#`.
+ */
+key: string,
+/**
+ * When it was made.
+ */
+made_at: WallTime, };
+
+/**
+ * `GET /rooms/ID/overlay`: the page that a program like OBS lays over the picture.
+ */
+export type OverlayState = {
+/**
+ * When its key was made; none: it is switched off.
+ */
+made_at: WallTime | null, };
 
 /**
  * What the streamer owes.

@@ -9,6 +9,7 @@ const line = (key: string, more: { own?: boolean; pending?: boolean; text?: stri
   author: "a",
   text: key,
   at: 0,
+  color: "#ffffff",
   own: false,
   pending: false,
   ...more,

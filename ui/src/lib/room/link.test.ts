@@ -56,6 +56,44 @@ function joined(last = 5, token?: string): RoomLink {
 }
 
 describe("the connection to a room", () => {
+  it("of an overlay comes with its key, also when it comes again, and ends when the key does", () => {
+    const refused: ServerMessage = {
+      type: "refused",
+      client_ref: null,
+      error: { code: "unauthenticated", message: "No." },
+    };
+    const open = (): RoomLink => {
+      const link = new RoomLink({ token: () => undefined, random: () => 0, overlay: "key" });
+      link.start(0);
+      drain(link);
+      link.opened(10);
+      return link;
+    };
+    const link = open();
+    expect(drain(link)).toEqual([{ do: "send", message: { type: "hello", version: 1, overlay: "key" } }]);
+    link.message(welcome(7), 20);
+    drain(link);
+    link.closed(30);
+    link.tick(link.wakeAt ?? 0);
+    link.opened(2000);
+    expect(drain(link).at(-1)).toEqual({
+      do: "send",
+      message: { type: "hello", version: 1, after: { epoch: 1, number: 7 }, overlay: "key" },
+    });
+    link.message(welcome(7), 2010);
+    drain(link);
+    for (const ended of [link, open()]) {
+      drain(ended);
+      ended.message(refused, 3000);
+      expect(drain(ended).slice(1)).toEqual([{ do: "close" }, { do: "state", state: "ended" }]);
+      expect(ended.wakeAt).toBeUndefined();
+      ended.closed(3010);
+      ended.tick(1e9);
+      ended.retry(1e9);
+      expect(drain(ended)).toEqual([]);
+    }
+  });
+
   it("says hello with the token, and with where it stopped when it comes again", () => {
     const link = new RoomLink({ token: () => "secret", random: () => 0 });
     link.start(0);

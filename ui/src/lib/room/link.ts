@@ -16,7 +16,12 @@ export type LinkAction =
   | { readonly do: "state"; readonly state: LinkState };
 
 /** Where it stands. */
-export type LinkState = "connecting" | "joined" | "lost";
+export type LinkState =
+  | "connecting"
+  | "joined"
+  | "lost"
+  /** The key that it came with is not good any more. It is not tried again. */
+  | "ended";
 
 /** No `welcome` for this long: the connection is given up, in milliseconds. */
 const WELCOME = 10_000;
@@ -40,6 +45,8 @@ export interface LinkOptions {
   random(): number;
   /** False: runs the room, and is none of its audience. */
   readonly watching?: boolean;
+  /** The key of the room's overlay, in place of a session. */
+  readonly overlay?: string;
 }
 
 const before = (a: EventId, b: EventId): boolean =>
@@ -113,6 +120,7 @@ export class RoomLink {
         ...(token === undefined ? {} : { token }),
         ...(this.#last ? { after: this.#last } : {}),
         ...(this.#options.watching === false ? { watching: false } : {}),
+        ...(this.#options.overlay === undefined ? {} : { overlay: this.#options.overlay }),
       },
     });
   }
@@ -135,9 +143,8 @@ export class RoomLink {
     const p = this.#phase;
     if (p.at === "greeting") {
       if (message.type === "refused") {
-        // An ended session must not keep a person from watching.
-        if (message.error.code === "unauthenticated") this.#guest = true;
         this.#actions.push({ do: "deliver", message });
+        if (message.error.code === "unauthenticated") this.#unknown();
         return;
       }
       if (message.type !== "welcome") return;
@@ -148,7 +155,6 @@ export class RoomLink {
     }
     if (p.at !== "joined") return;
     this.#phase = { ...p, heard: now };
-    if (message.type === "refused" && message.error.code === "unauthenticated") this.#guest = true;
     if (message.type === "event") {
       const id = message.event.id;
       if (this.#last && !before(this.#last, id)) return; // seen
@@ -161,6 +167,7 @@ export class RoomLink {
     }
     if (message.type !== "heartbeat" || message.server_time > 0)
       this.#actions.push({ do: "deliver", message });
+    if (message.type === "refused" && message.error.code === "unauthenticated") this.#unknown();
   }
 
   /** Sends, if it is joined; says whether it was. What was not sent is the caller's to keep. */
@@ -168,6 +175,15 @@ export class RoomLink {
     if (this.#phase.at !== "joined") return false;
     this.#actions.push({ do: "send", message });
     return true;
+  }
+
+  /** What it came with is not good any more. */
+  #unknown(): void {
+    // An ended session must not keep a person from watching.
+    this.#guest = true;
+    if (this.#options.overlay === undefined) return;
+    this.#phase = { at: "idle" };
+    this.#actions.push({ do: "close" }, { do: "state", state: "ended" });
   }
 
   #connect(now: number): void {

@@ -9,6 +9,7 @@ const said = (by: string, author: string, own = false): Line => ({
   author,
   text: "",
   at: 0,
+  color: "#ffffff",
   own,
   pending: false,
 });

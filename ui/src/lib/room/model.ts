@@ -27,6 +27,8 @@ export type Line =
       readonly author: string;
       readonly text: string;
       readonly at: number;
+      /** As `#rrggbb`. */
+      readonly color: string;
       readonly own: boolean;
       /** Set while it is not confirmed. */
       readonly pending: boolean;
@@ -114,6 +116,7 @@ export class RoomModel {
         author: this.you?.name ?? "",
         text,
         at: now,
+        color: "#ffffff",
         own: true,
         pending: true,
       },
@@ -268,6 +271,7 @@ export class RoomModel {
           author: body.author.name,
           text: body.text,
           at: event.at,
+          color: body.color,
           own,
           pending: false,
         });
