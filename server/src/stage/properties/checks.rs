@@ -167,7 +167,10 @@ impl Model {
             && sound.0 == picture.0
             && sound.2.abs_diff(picture.2) < 200
         {
-            prop_assert!(sound.1.abs_diff(picture.1) <= t(20), "lips {:?} {:?}", sound.1, picture.1);
+            // Where most pictures are left out, each comes behind some that filled its place, the last of which may stand
+            // up to its own length too far.
+            let most = if self.thin > 1 { 1 + 1000 / self.shape.fps() as i64 } else { 20 };
+            prop_assert!(sound.1.abs_diff(picture.1) <= t(most), "lips {:?} {:?}", sound.1, picture.1);
         }
         Ok(())
     }

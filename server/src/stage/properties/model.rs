@@ -107,7 +107,7 @@ pub(super) struct Model {
     pub(super) engine: Engine,
     pub(super) now: u64,
     delay: u64,
-    shape: Shape,
+    pub(super) shape: Shape,
     pub(super) session: Option<u64>,
     sessions: u64,
     /// When this one came.
@@ -122,7 +122,7 @@ pub(super) struct Model {
     frame: u64,
     /// The next picture's place, at the rate that the publisher says.
     place: u64,
-    thin: u64,
+    pub(super) thin: u64,
     /// Counts configurations, ended or not.
     era: u64,
     sample: u64,
@@ -522,7 +522,7 @@ impl Model {
                 self.latency = (self.latency + ms).min(4000);
                 self.disturb();
             }
-            Op::Thin(every) => self.thin = every,
+            Op::Thin(every) => self.leave_out(every),
             Op::NoPicture(ms) => {
                 self.pass(ms, false, true)?;
                 self.disturb();
@@ -634,6 +634,15 @@ impl Model {
         self.check()
     }
 
+    /// The publisher sends one picture of so many from now on.
+    fn leave_out(&mut self, every: u64) {
+        // The last one before more come may still stand too far.
+        if every < self.thin {
+            self.disturb();
+        }
+        self.thin = every;
+    }
+
     /// The publisher sends all that is on the road in one moment.
     pub(super) fn hurry(&mut self) {
         let now = self.now;
@@ -645,7 +654,7 @@ impl Model {
     /// After trouble, when all is well for a while, viewers see and hear the publisher.
     pub(super) fn settles(&mut self) -> Result<(), TestCaseError> {
         self.app_back(false);
-        self.thin = 1;
+        self.leave_out(1);
         if self.away_since.is_some() {
             self.apply(&Op::Back)?;
         }

@@ -192,3 +192,13 @@ fn sound_begins_while_the_streamer_is_away() {
     passes(false, Shape::Mute, &ops);
     passes(true, Shape::Mute, &ops);
 }
+
+/// Few pictures, after a stall.
+#[test]
+fn lips_are_right_where_pictures_are_few() {
+    passes(
+        false,
+        Shape::Plain,
+        &[Op::Stall(133), Op::Thin(4), Op::Run(1229), Op::Run(286), Op::Run(1826), Op::Run(2559)],
+    );
+}
