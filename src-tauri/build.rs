@@ -26,6 +26,7 @@ const COMMANDS: &[&str] = &[
     "studio_end",
     "studio_leave",
     "studio_back",
+    "notify",
     "tray_words",
     "window_close",
     "window_small",

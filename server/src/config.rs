@@ -96,6 +96,8 @@ pub struct Limits {
     pub wrong_stream_keys: Rate,
     /// Most rooms that one account owns.
     pub rooms_owned: u32,
+    /// Most rooms that one account follows.
+    pub rooms_followed: u32,
 }
 
 /// A burst, then so many an hour.
@@ -120,6 +122,7 @@ impl Default for Limits {
             rtmp_connections: Rate { burst: 120, per_hour: 7200 },
             wrong_stream_keys: Rate { burst: 30, per_hour: 600 },
             rooms_owned: 50,
+            rooms_followed: 500,
         }
     }
 }

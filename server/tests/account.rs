@@ -273,6 +273,10 @@ async fn what_the_server_holds_of_an_account_is_taken_along() {
     let app = site.server.as_ref().unwrap().app();
     let at = app.clock.wall();
     app.store.begin_recording(mujian_protocol::StreamId::new(), mine.parse().unwrap(), at).await.unwrap();
+    let follow = format!("/rooms/{theirs}/follow");
+    assert_eq!(site.call(Method::PUT, &follow, Some(&anna), None).await.0, 204);
+    let follow = format!("/rooms/{mine}/follow");
+    assert_eq!(site.call(Method::PUT, &follow, Some(&other), None).await.0, 204);
     assert_eq!(site.get("/me/export", None).await.0, 401);
     let (status, export) = site.get("/me/export", Some(&anna)).await;
     assert_eq!((status.as_u16(), &export["format"], &export["complete"]), (200, &json!(1), &json!(true)));
@@ -285,6 +289,9 @@ async fn what_the_server_holds_of_an_account_is_taken_along() {
     assert_eq!(export["rooms"][0]["placeholders"], json!([]));
     assert_eq!((&export["danmaku"][0]["text"], &export["danmaku"][0]["room"]), (&json!("hello 你好"), &json!(theirs)));
     assert_eq!(export["votes"], json!([]));
+    let follows = export["follows"].as_array().unwrap();
+    assert_eq!((follows.len(), &follows[0]["room"], &follows[0]["title"]), (1, &json!(theirs), &json!("a room")));
+    assert!(follows[0]["since"].is_i64(), "{follows:?}");
     // Nothing of somebody else, and no secret.
     let key = site.get(&format!("/rooms/{mine}/owner"), Some(&anna)).await.1["stream_key"].as_str().unwrap().to_owned();
     let text = export.to_string();
@@ -313,6 +320,10 @@ async fn a_deleted_account_leaves_nothing_but_what_others_need() {
     in_theirs.danmaku("a", "hello").await;
     in_theirs.next_of("event").await;
 
+    let follow = format!("/rooms/{theirs}/follow");
+    assert_eq!(site.call(Method::PUT, &follow, Some(&anna), None).await.0, 204);
+    let followers = format!("/rooms/{theirs}/followers");
+    assert_eq!(site.get(&followers, Some(&other)).await.1, json!({"followers": 1}));
     let delete = async |token: &str, password: &str| {
         let (status, body) = site.call(Method::DELETE, "/me", Some(token), Some(json!({"password": password}))).await;
         (status.as_u16(), body)
@@ -322,6 +333,7 @@ async fn a_deleted_account_leaves_nothing_but_what_others_need() {
     assert_eq!(site.get("/me", Some(&anna)).await.0, 200, "nothing was done");
     assert_eq!(delete(&anna, OLD).await.0, 204);
 
+    assert_eq!(site.get(&followers, Some(&other)).await.1, json!({"followers": 0}));
     assert_eq!(site.get("/me", Some(&anna)).await.0, 401);
     assert_eq!(log_in(&site, "Anna", OLD).await, None);
     assert_eq!(in_theirs.closed().await, 4401);

@@ -14,6 +14,7 @@ pub mod encode;
 pub mod exit;
 pub mod host;
 pub mod instance;
+pub mod notices;
 pub mod own_room;
 pub mod paths;
 pub mod problem;

@@ -317,6 +317,13 @@ pub struct OverlayKey {
     pub made_at: WallTime,
 }
 
+/// `GET /rooms/ID/followers`, for the room's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct Followers {
+    /// How many accounts follow the room.
+    pub followers: u32,
+}
+
 /// `GET /server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ServerInfo {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::api::AccountView;
 use crate::ballot::{BallotSettings, Interaction};
+use crate::hall::Announcement;
 use crate::ids::{BallotId, RoomId, StreamId};
 use crate::placeholder::PlaceholderView;
 use crate::room::DanmakuMode;
@@ -31,6 +32,8 @@ pub struct AccountExport {
     pub sessions: Vec<ExportedSession>,
     /// Its rooms, the oldest first.
     pub rooms: Vec<ExportedRoom>,
+    /// The rooms that it follows, the oldest follow first.
+    pub follows: Vec<ExportedFollow>,
     /// What it wrote, in whatever room, the newest first.
     pub danmaku: Vec<ExportedDanmaku>,
     /// What it voted for, the newest first.
@@ -63,12 +66,25 @@ pub struct ExportedRoom {
     pub created_at: WallTime,
     /// What viewers can vote for.
     pub ballot: BallotSettings,
+    /// What it announced last.
+    pub announced: Option<Announcement>,
     /// Its streams, the oldest first.
     pub streams: Vec<ExportedStream>,
     /// What is kept of them, the oldest first. The files are downloaded from the room's page.
     pub recordings: Vec<ExportedRecording>,
     /// Its shelf. The files are downloaded from there.
     pub placeholders: Vec<PlaceholderView>,
+}
+
+/// A room that the account follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ExportedFollow {
+    /// The room's id.
+    pub room: RoomId,
+    /// The room's title.
+    pub title: String,
+    /// Since when.
+    pub since: WallTime,
 }
 
 /// A stream.

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod ballot;
 pub mod error;
 pub mod export;
+pub mod hall;
 pub mod ids;
 pub mod placeholder;
 pub mod problem;

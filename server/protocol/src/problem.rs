@@ -417,6 +417,13 @@ pub enum Problem {
         /// The most.
         max: u32,
     },
+    /// The account follows as many rooms as it may.
+    FollowsFull {
+        /// The most.
+        max: u32,
+    },
+    /// One's own room cannot be followed.
+    FollowsOwn,
     /// The room has as many viewers as it takes.
     RoomFull,
     /// The room is being closed.
@@ -425,6 +432,11 @@ pub enum Problem {
     NotAway,
     /// The time to be back at does not lie ahead, or too far.
     BackAtPast,
+    /// The time that is announced does not lie ahead, or too far.
+    AnnouncedWhen {
+        /// The most, in days.
+        days: u32,
+    },
     /// The stay away is over already.
     LeaveOver,
     /// The picture is off, and the server could not keep that.

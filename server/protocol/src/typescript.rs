@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, audit, ballot, error, export, placeholder, replay, room, studio};
+use crate::{api, app, audit, ballot, error, export, hall, placeholder, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -65,6 +65,9 @@ pub fn declarations() -> String {
     all.add::<api::WatchToken>();
     all.add::<api::OverlayState>();
     all.add::<api::OverlayKey>();
+    all.add::<api::Followers>();
+    all.add::<hall::HallView>();
+    all.add::<hall::AnnouncementState>();
     all.add::<api::ServerInfo>();
     all.add::<api::LeaveRequest>();
     all.add::<api::BackAtRequest>();
@@ -127,6 +130,7 @@ const CONSTANTS: &[(&str, &str, usize)] = &[
     ("Longest category, in characters.", "CATEGORY_MAX", api::CATEGORY_MAX),
     ("Most tags of a room.", "TAGS_MAX", api::TAGS_MAX),
     ("Longest tag, in characters.", "TAG_MAX", api::TAG_MAX),
+    ("How far ahead something may be announced, in days.", "ANNOUNCED_DAYS_MAX", hall::ANNOUNCED_DAYS_MAX as usize),
     ("Largest file of a placeholder, in bytes.", "PLACEHOLDER_BYTES_MAX", placeholder::PLACEHOLDER_BYTES_MAX),
     ("Most placeholders on a shelf.", "PLACEHOLDERS_MAX", placeholder::PLACEHOLDERS_MAX),
     ("Longest name of a placeholder, in characters.", "PLACEHOLDER_NAME_MAX", placeholder::PLACEHOLDER_NAME_MAX),

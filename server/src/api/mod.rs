@@ -9,6 +9,8 @@ mod absence;
 mod accounts;
 mod error;
 pub mod extract;
+mod follows;
+mod hall;
 pub mod hosts;
 mod layers;
 mod leftover;
@@ -58,6 +60,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/me/export", get(accounts::export))
         .route("/me/password", put(accounts::change_password))
         .route("/me/rooms", get(rooms::mine))
+        .route("/me/followed", get(follows::list))
         .route("/rooms", post(rooms::create).get(rooms::list))
         .route("/rooms/{room}", get(rooms::get).patch(rooms::change))
         .route("/rooms/{room}/cover", get(rooms::cover))
@@ -71,6 +74,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/ballot/vote", post(absence::vote))
         .route("/rooms/{room}/interactions", get(absence::interactions).patch(absence::change_interactions))
         .route("/rooms/{room}/owed/{owed}/done", post(absence::done))
+        .route("/hall", get(hall::hall))
+        .route("/rooms/{room}/announcement", get(hall::announcement).put(hall::announce).delete(hall::withdraw))
+        .route("/rooms/{room}/follow", put(follows::follow).delete(follows::unfollow))
+        .route("/rooms/{room}/followers", get(follows::followers))
         .route("/rooms/{room}/publishers", get(rooms::publishers))
         .route("/rooms/{room}/publishers/refused", get(rooms::refused))
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))

@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, overlays, placeholders, replays, rooms, server};
+use super::{absence, accounts, follows, hall, overlays, placeholders, replays, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,14 @@ use super::{absence, accounts, overlays, placeholders, replays, rooms, server};
         accounts::me,
         accounts::rename,
         rooms::mine,
+        hall::hall,
+        hall::announcement,
+        hall::announce,
+        hall::withdraw,
+        follows::list,
+        follows::follow,
+        follows::unfollow,
+        follows::followers,
         rooms::create,
         rooms::list,
         rooms::get,

@@ -60,6 +60,8 @@ pub(super) struct Preview {
     /// Where the page is; none: the request does not tell how the server is called.
     base: Option<String>,
     path: String,
+    /// A still picture of what is shown there now, by its path; there may be one.
+    cover: Option<String>,
 }
 
 /// What the page that is asked for is about, if it is about something that is there.
@@ -72,11 +74,12 @@ pub(super) async fn of(app: &App, parts: &Parts) -> Option<Preview> {
     // Whoever asks for too many gets the page as it is for everything.
     app.limits.requests.take(address_key(extract::peer(parts, app).address), app.clock.now()).ok()?;
     let headers = &parts.headers;
-    let (title, language, description) = if screen == "watch" {
+    let (title, language, description, cover) = if screen == "watch" {
         let room = room(app, id.parse().ok()?).await?;
         let language = Language::of(headers, &room.title);
         let description = about_room(&room, language);
-        (room.title, language, description)
+        let cover = cover(&room).filter(|_| app.rooms.slates().worker().is_some());
+        (room.title, language, description, cover)
     } else {
         let row = serve::find(app, id).await.ok()?;
         let played = serve::played(app, &row);
@@ -86,11 +89,11 @@ pub(super) async fn of(app: &App, parts: &Parts) -> Option<Preview> {
         let streamer = room(app, row.room.clone()).await?.owner.name;
         let language = Language::of(headers, &row.title);
         let description = about_replay(&streamer, played, language);
-        (row.title, language, description)
+        (row.title, language, description, None)
     };
     let proxied = extract::through_proxy(parts, app);
     let base = base(headers, app.config.public_host.as_deref(), proxied);
-    Some(Preview { title, description, language, base, path: path.to_owned() })
+    Some(Preview { title, description, language, base, path: path.to_owned(), cover })
 }
 
 /// A room as it is seen. Looking at it does not bring it into memory.
@@ -100,6 +103,11 @@ async fn room(app: &App, id: RoomId) -> Option<RoomView> {
     }
     let row = app.store.room(id).await.ok()??;
     Some(app.rooms.view(&row))
+}
+
+/// Where the picture of a room is that is live. There is none of who is away, nor of what takes the picture's place.
+fn cover(room: &RoomView) -> Option<String> {
+    (room.stage == Stage::Live && room.away.is_none()).then(|| format!("/api/v1/rooms/{}/cover", room.id))
 }
 
 fn about_room(room: &RoomView, language: Language) -> String {
@@ -185,10 +193,17 @@ impl Preview {
         say("property", "og:locale", language.pick("zh_CN", "en_US"));
         if let Some(base) = &self.base {
             say("property", "og:url", &format!("{base}{}", self.path));
-            say("property", "og:image", &format!("{base}{PICTURE}"));
-            say("property", "og:image:width", &PICTURE_SIZE.0.to_string());
-            say("property", "og:image:height", &PICTURE_SIZE.1.to_string());
-            say("property", "og:image:alt", site);
+            if let Some(cover) = &self.cover {
+                // As large as the stream's form makes it.
+                say("property", "og:image", &format!("{base}{cover}"));
+                say("property", "og:image:type", "image/jpeg");
+                say("property", "og:image:alt", &self.title);
+            } else {
+                say("property", "og:image", &format!("{base}{PICTURE}"));
+                say("property", "og:image:width", &PICTURE_SIZE.0.to_string());
+                say("property", "og:image:height", &PICTURE_SIZE.1.to_string());
+                say("property", "og:image:alt", site);
+            }
         }
         say("name", "twitter:card", "summary_large_image");
         head
@@ -212,6 +227,7 @@ mod tests {
             language: Language::English,
             base: Some("http://a.example".into()),
             path: "/watch/\"><b>".into(),
+            cover: Some("/cover\"><b>".into()),
         };
         let page = preview.put_into(b"<head><title>Mujian</title></head><body>x</body>").unwrap();
         let written = "&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&lt;/title&gt;&lt;!-- &amp;amp; $1 ";

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::accounts::{account_at, parsed};
 use super::migrations::{GOODBYES, Migration};
 use super::recordings::RecordingRow;
-use super::{Store, StoreError, ballots, placeholders, recordings, rooms, sessions};
+use super::{Store, StoreError, announcements, ballots, follows, placeholders, recordings, rooms, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: GOODBYES,
@@ -98,6 +98,7 @@ fn export(c: &Connection, id: &AccountId, at: WallTime) -> rusqlite::Result<Opti
         trusted,
         sessions,
         rooms,
+        follows: follows::exported(c, id)?,
         danmaku,
         votes,
         complete,
@@ -126,6 +127,7 @@ fn exported_room(c: &Connection, room: rooms::RoomRow) -> rusqlite::Result<Expor
         .collect();
     Ok(ExportedRoom {
         placeholders: placeholders::of_room(c, &room.id)?,
+        announced: announcements::exported(c, &room.id)?,
         id: room.id,
         title: room.title,
         category: room.category,
@@ -162,6 +164,7 @@ fn delete(c: &Connection, id: &AccountId, password: &str, at: WallTime) -> rusql
     c.execute("DELETE FROM rooms WHERE owner_id = ?1", [id.as_str()])?;
     c.execute("UPDATE room_events SET body = json_set(body, '$.author.name', '') WHERE author_id = ?1", [id.as_str()])?;
     sessions::delete_all(c, id, None)?;
+    follows::delete_all(c, id)?;
     c.execute("DELETE FROM recoveries WHERE account_id = ?1", [id.as_str()])?;
     // Longer than a name can be, so nobody's; the name itself is free for somebody else.
     c.execute(

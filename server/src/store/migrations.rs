@@ -8,8 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{
-    OpenError, accounts, audit, away, ballots, events, goodbye, overlays, placeholders, recordings, recoveries, rooms,
-    search, sessions, streams,
+    OpenError, accounts, announcements, audit, away, ballots, events, follows, goodbye, overlays, placeholders,
+    recordings, recoveries, rooms, search, sessions, streams,
 };
 
 /// One step of one table.
@@ -21,7 +21,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 10;
+pub const LATEST: u32 = 12;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -47,6 +47,12 @@ pub(super) const SEARCH: u32 = 9;
 /// The version that brought overlays.
 pub(super) const OVERLAYS: u32 = 10;
 
+/// The version that let accounts follow rooms.
+pub(super) const FOLLOWS: u32 = 11;
+
+/// The version that let rooms announce programmes.
+pub(super) const ANNOUNCEMENTS: u32 = 12;
+
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
 
@@ -67,6 +73,8 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         goodbye::MIGRATIONS,
         search::MIGRATIONS,
         overlays::MIGRATIONS,
+        follows::MIGRATIONS,
+        announcements::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

@@ -6,11 +6,13 @@
 //! writes as wait sharing one commit.
 
 mod accounts;
+mod announcements;
 mod audit;
 mod away;
 mod ballots;
 mod error;
 mod events;
+mod follows;
 mod goodbye;
 mod migrations;
 mod overlays;
@@ -37,6 +39,7 @@ pub use audit::{Concerned, Hand};
 pub use ballots::{BallotRow, Settled};
 pub use error::{OpenError, StoreError};
 pub use events::{Appended, EventPage, NewEvent};
+pub use follows::Following;
 pub use goodbye::Deletion;
 pub use migrations::LATEST;
 pub use overlays::OverlayRow;
@@ -45,7 +48,7 @@ pub use recordings::{Problem, RecordingProgress, RecordingRow};
 pub use recoveries::{KeptRecovery, NewRecovery};
 pub use rooms::{RoomRow, RoomUpdate};
 pub use sessions::SessionRow;
-pub use streams::StreamRow;
+pub use streams::{EndedStream, StreamRow};
 
 /// Name of the database in the data folder.
 pub const FILE: &str = "mujian.db";

@@ -158,6 +158,16 @@ pub(super) fn owned(c: &Connection, owner: &AccountId) -> rusqlite::Result<Vec<R
         .collect()
 }
 
+/// The rooms that an account follows, those whose stage changed last first.
+pub(super) fn followed(c: &Connection, account: &AccountId, limit: u32) -> rusqlite::Result<Vec<RoomRow>> {
+    c.prepare_cached(&format!(
+        "{SELECT} JOIN follows f ON f.room_id = r.id WHERE f.account_id = ?1
+         ORDER BY r.stage_since DESC, r.id LIMIT ?2"
+    ))?
+    .query_map(params![account.as_str(), limit], row)?
+    .collect()
+}
+
 /// Every room there is.
 pub(super) fn all(c: &Connection) -> rusqlite::Result<Vec<RoomRow>> {
     c.prepare(&format!("{SELECT} ORDER BY r.created_at, r.id"))?.query_map([], row)?.collect()

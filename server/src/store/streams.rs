@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::accounts::parsed;
 use super::migrations::Migration;
-use super::{Store, StoreError};
+use super::{RoomRow, Store, StoreError, rooms};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
@@ -32,6 +32,19 @@ pub struct StreamRow {
     pub ended_at: Option<WallTime>,
 }
 
+/// A stream that ended, with its room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedStream {
+    /// Its id.
+    pub id: StreamId,
+    /// The room, as it is now.
+    pub room: RoomRow,
+    /// When it began.
+    pub started_at: WallTime,
+    /// When it ended.
+    pub ended_at: WallTime,
+}
+
 /// Notes a beginning. One that is still open ends: a room has one stream at a time.
 pub(super) fn start(c: &Connection, room: &RoomId, stream: &StreamId, at: WallTime) -> rusqlite::Result<()> {
     c.execute(
@@ -55,6 +68,34 @@ pub(super) fn end(c: &Connection, stream: &StreamId, at: WallTime) -> rusqlite::
 }
 
 impl Store {
+    /// The last stream of each room in which none runs, of those that ended after `since`; the last end first, `limit` at
+    /// most.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn ended_since(&self, since: WallTime, limit: u32) -> Result<Vec<EndedStream>, StoreError> {
+        self.read(move |c| {
+            // Of the row that has the maximum come the other columns too (SQLite's "Bare columns in an aggregate query").
+            let found: Vec<(RoomId, StreamId, i64, i64)> = c
+                .prepare_cached(
+                    "SELECT room_id, id, started_at, max(ended_at) FROM streams s WHERE ended_at > ?1 AND NOT EXISTS
+                     (SELECT 1 FROM streams o WHERE o.room_id = s.room_id AND o.ended_at IS NULL)
+                     GROUP BY room_id ORDER BY max(ended_at) DESC, room_id LIMIT ?2",
+                )?
+                .query_map(params![since.millis(), limit], |r| {
+                    Ok((parsed(r, 0)?, parsed(r, 1)?, r.get(2)?, r.get(3)?))
+                })?
+                .collect::<Result<_, _>>()?;
+            let mut ended = Vec::with_capacity(found.len());
+            for (room, id, started_at, ended_at) in found {
+                let (started_at, ended_at) = (WallTime(started_at), WallTime(ended_at));
+                ended.extend(rooms::by_id(c, &room)?.map(|room| EndedStream { id, room, started_at, ended_at }));
+            }
+            Ok(ended)
+        })
+        .await
+    }
+
     /// The last streams of a room, newest first.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 use mujian_protocol::api::{Person, Role};
 use mujian_protocol::ballot::{BallotOption, BallotResult, BallotSettings, BallotView, Interaction, Owed};
+use mujian_protocol::hall::Announcement;
 use mujian_protocol::room::{Away, EventId, RoomEvent, RoomEventBody, Stage};
 use mujian_protocol::{AccountId, BallotId, RoomId, StreamId, WallTime};
 use rusqlite::Connection;
@@ -201,6 +202,132 @@ async fn a_room_has_one_overlay_that_goes_with_it() {
     let gone = store.delete_account(room.owner.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
     assert!(matches!(gone, Deletion::Done { .. }), "{gone:?}");
     assert_eq!(store.overlay(room.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn follows_count_once_are_bounded_and_go_with_their_room_and_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (one, two) = (room(&store, "room-1").await, room(&store, "room-2").await);
+    let (fan, other) = (person(&store, "fan").await, person(&store, "other").await);
+    let follow = async |who: &Person, room: &RoomRow, at, most| {
+        store.follow(who.id.clone(), room.id.clone(), WallTime(at), most).await.unwrap()
+    };
+    let followed = async |who: &Person| {
+        let rows = store.followed(who.id.clone(), 9).await.unwrap();
+        rows.into_iter().map(|row| row.id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    for at in [5, 6] {
+        assert_eq!(follow(&fan, &one, at, 1).await, Following::Done, "twice is as once");
+    }
+    assert_eq!(follow(&fan, &two, 7, 1).await, Following::Full);
+    assert_eq!(follow(&one.owner, &one, 7, 9).await, Following::Own);
+    let nowhere = RoomRow { id: "nowhere".parse().unwrap(), ..one.clone() };
+    assert_eq!(follow(&fan, &nowhere, 7, 9).await, Following::NoRoom);
+    assert_eq!(follow(&fan, &two, 8, 2).await, Following::Done);
+    assert_eq!(follow(&other, &one, 9, 2).await, Following::Done);
+    assert_eq!(store.followers(one.id.clone()).await.unwrap(), 2);
+    // The one that was on air last comes first, and the first follow is what the export tells.
+    store.append_events(two.id.clone(), vec![changed(50)]).await.unwrap();
+    assert_eq!(followed(&fan).await, ["room-2", "room-1"]);
+    assert_eq!(store.followed(fan.id.clone(), 1).await.unwrap().len(), 1);
+    let told = store.export(fan.id.clone(), WallTime(9)).await.unwrap().unwrap().follows;
+    let told: Vec<_> = told.iter().map(|f| (f.room.as_str(), f.title.as_str(), f.since.0)).collect();
+    assert_eq!(told, [("room-1", "t", 5), ("room-2", "t", 8)]);
+    for _ in 0..2 {
+        store.unfollow(fan.id.clone(), two.id.clone()).await.unwrap();
+    }
+    assert_eq!((followed(&fan).await, followed(&other).await), (vec!["room-1".into()], vec!["room-1".to_owned()]));
+    // With the account; and nothing of it comes back.
+    let gone = store.delete_account(other.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
+    assert!(matches!(gone, Deletion::Done { .. }), "{gone:?}");
+    assert_eq!(store.followers(one.id.clone()).await.unwrap(), 1);
+    assert_eq!(follow(&other, &one, 9, 2).await, Following::Gone);
+    // With the room.
+    store.delete_account(one.owner.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
+    assert_eq!((followed(&fan).await, store.followers(one.id.clone()).await.unwrap()), (Vec::new(), 0));
+}
+
+const HOUR: i64 = 3_600_000;
+
+async fn stream(store: &Store, room: &RoomRow, from: i64, to: Option<i64>) -> StreamId {
+    let stream = StreamId::new();
+    let body = RoomEventBody::StreamStarted { stream: stream.clone() };
+    store.append_events(room.id.clone(), vec![NewEvent { body, ..changed(from) }]).await.unwrap();
+    if let Some(to) = to {
+        end(store, room, &stream, to).await;
+    }
+    stream
+}
+
+async fn end(store: &Store, room: &RoomRow, stream: &StreamId, at: i64) {
+    let body = RoomEventBody::StreamEnded { stream: stream.clone() };
+    store.append_events(room.id.clone(), vec![NewEvent { body, ..changed(at) }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_announced_stands_until_it_is_given_or_its_time_has_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (one, two) = (room(&store, "room-1").await, room(&store, "room-2").await);
+    let what = |at: i64, title: &str| Announcement { at: WallTime(at), title: title.into() };
+    let set = async |room: &RoomRow, what: Option<Announcement>, now| {
+        store.set_announcement(room.id.clone(), what, WallTime(now)).await.unwrap()
+    };
+    let told = async |room: &RoomRow, now| store.announcement(room.id.clone(), WallTime(now)).await.unwrap();
+    let listed = async |now| {
+        let all = store.announced(WallTime(now), 9).await.unwrap();
+        all.into_iter().map(|(room, what)| format!("{}: {}", room.id, what.title)).collect::<Vec<_>>()
+    };
+    let at = 100 * HOUR;
+    assert!(!set(&RoomRow { id: "nowhere".parse().unwrap(), ..one.clone() }, Some(what(at, "x")), HOUR).await);
+    assert!(set(&one, Some(what(at + HOUR, "first")), HOUR).await);
+    assert!(set(&one, Some(what(at, "snow")), HOUR).await, "in place of the one before");
+    assert!(set(&two, Some(what(at - 1, "rain")), HOUR).await);
+    assert_eq!(listed(2 * HOUR).await, ["room-2: rain", "room-1: snow"]);
+    assert_eq!(store.announced(WallTime(2 * HOUR), 1).await.unwrap().len(), 1);
+    assert!(set(&two, None, 2 * HOUR).await);
+    assert_eq!(told(&two, 2 * HOUR).await, None);
+    // An hour after its time it is over.
+    assert_eq!(told(&one, at + HOUR - 1).await, Some(what(at, "snow")));
+    assert_eq!(told(&one, at + HOUR).await, None);
+    assert_eq!(listed(at + HOUR).await, [] as [String; 0]);
+    // Another stream before that is not it; while it runs the hall tells nothing.
+    let other = stream(&store, &one, at - 2 * HOUR, None).await;
+    assert_eq!(listed(at - HOUR).await, [] as [String; 0]);
+    end(&store, &one, &other, at - HOUR - 1).await;
+    assert_eq!(listed(at - HOUR).await, ["room-1: snow"]);
+    // Announced while a stream runs it is the next one.
+    let running = stream(&store, &one, at - HOUR, None).await;
+    assert_eq!(told(&one, at).await, None, "this one is it");
+    assert!(set(&one, Some(what(at, "later")), at - HOUR + 1).await);
+    end(&store, &one, &running, at - HOUR + 2).await;
+    assert_eq!(listed(at).await, ["room-1: later"]);
+    stream(&store, &one, at - 5, Some(at)).await;
+    assert_eq!((told(&one, at).await, listed(at).await.len()), (None, 0), "it was given, and has ended");
+    // It goes with its room, and along with the account.
+    assert!(set(&two, Some(what(at, "rain")), HOUR).await);
+    let kept = store.export(two.owner.id.clone(), WallTime(9)).await.unwrap().unwrap();
+    assert_eq!(kept.rooms[0].announced, Some(what(at, "rain")));
+    store.delete_account(two.owner.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
+    assert_eq!((told(&two, HOUR).await, listed(2 * HOUR).await.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn the_last_stream_of_each_room_that_is_off_ended_lately() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (one, two, three) = (room(&store, "room-1").await, room(&store, "room-2").await, room(&store, "room-3").await);
+    stream(&store, &one, 10, Some(20)).await;
+    let last = stream(&store, &one, 30, Some(40)).await;
+    let longer = stream(&store, &two, 15, Some(45)).await;
+    stream(&store, &three, 10, Some(41)).await;
+    stream(&store, &three, 50, None).await;
+    let ended = store.ended_since(WallTime(19), 9).await.unwrap();
+    let told: Vec<_> = ended.iter().map(|e| (e.room.id.as_str(), &e.id, e.started_at.0, e.ended_at.0)).collect();
+    assert_eq!(told, [("room-2", &longer, 15, 45), ("room-1", &last, 30, 40)]);
+    assert_eq!(store.ended_since(WallTime(40), 9).await.unwrap().len(), 1);
+    assert_eq!(store.ended_since(WallTime(19), 1).await.unwrap().len(), 1);
 }
 
 /// A command of the operator's works while the server runs, and where none ever ran it says so.
@@ -555,6 +682,10 @@ async fn every_older_version_migrates() {
         assert_eq!(log.entries.len(), usize::from(version >= 7));
         let overlay = OverlayRow { key_hash: [2; 32], made_at: WallTime(1_700_000_000_990) };
         assert_eq!(store.overlay(row.id.clone()).await.unwrap(), (version >= 10).then_some(overlay));
+        assert_eq!(store.followers(row.id.clone()).await.unwrap(), u32::from(version >= 11));
+        let announced = Announcement { at: WallTime(1_700_003_600_000), title: "看雪".into() };
+        let now = WallTime(1_700_000_002_000);
+        assert_eq!(store.announcement(row.id.clone(), now).await.unwrap(), (version >= 12).then_some(announced));
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

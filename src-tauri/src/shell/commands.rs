@@ -12,17 +12,21 @@ use mujian_protocol::{ApiError, ErrorCode, Problem, RoomId};
 use parking_lot::Mutex;
 use tauri::State;
 use tauri::ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::closing::{self, Closing};
 use super::pipes::Pipes;
 use super::small::{self, Small};
 use super::tray::Tray;
+use super::window;
 use crate::app::App;
+use crate::notices::{self, Notice};
 use crate::viewer::media::{Media, Piece};
 use crate::viewer::room::Room;
 
+/// Notices that wait for a press at a time.
+const NOTICES: usize = 16;
 /// Longest title of a dialog, in characters.
 const TITLE: usize = 80;
 
@@ -220,6 +224,36 @@ pub(super) async fn window_close(handle: tauri::AppHandle, end: bool) -> Answer<
 pub(super) async fn window_small(handle: tauri::AppHandle, small: bool) -> Answer<()> {
     small::set(&handle, small)
         .map_err(|error| ApiError::new(ErrorCode::Internal, format!("The window cannot be changed: {error}.")))
+}
+
+/// Shows a notice of the desktop's. A press on it shows the window, and is told to the page.
+#[tauri::command]
+pub(super) async fn notify(
+    handle: tauri::AppHandle,
+    title: String,
+    body: String,
+    open: String,
+    on_open: Channel<()>,
+) -> Answer<()> {
+    static WAITING: Semaphore = Semaphore::const_new(NOTICES);
+    // A page that asks for so many has lost its way; the oldest are forgotten with time.
+    let Ok(place) = WAITING.try_acquire() else { return Ok(()) };
+    let notice = Notice::new(&title, &body, &open);
+    tauri::async_runtime::spawn(async move {
+        let _place = place;
+        match notices::show(&notice).await {
+            Ok(true) => {
+                window::show(&handle);
+                if on_open.send(()).is_err() {
+                    tracing::debug!("the page that asked for a notice is gone");
+                }
+            }
+            Ok(false) => {}
+            // Usual on a computer without a desktop.
+            Err(error) => tracing::info!(%error, "a notice is not shown"),
+        }
+    });
+    Ok(())
 }
 
 #[tauri::command]

@@ -69,6 +69,7 @@ pub fn open(
             commands::studio_end,
             commands::studio_leave,
             commands::studio_back,
+            commands::notify,
             commands::tray_words,
             commands::window_close,
             commands::window_small,

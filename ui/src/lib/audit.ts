@@ -8,6 +8,8 @@ const CALLS: Readonly<Record<string, Key>> = {
   "PATCH /rooms/{room}": "audit_call_changed",
   "POST /rooms/{room}/stream_key": "audit_call_key_renewed",
   "POST /rooms/{room}/end": "audit_call_ended",
+  "PUT /rooms/{room}/announcement": "audit_call_announcement",
+  "DELETE /rooms/{room}/announcement": "audit_call_announcement",
   "POST /rooms/{room}/overlay": "audit_call_overlay",
   "DELETE /rooms/{room}/overlay": "audit_call_overlay",
   "POST /rooms/{room}/publishers/{publisher}/admit": "audit_call_admitted",

@@ -40,6 +40,10 @@ class Prefs {
     return this.#saved.keepSound;
   }
 
+  get notify(): boolean | null {
+    return this.#saved.notify;
+  }
+
   set(change: Partial<Saved>): void {
     Object.assign(this.#saved, change);
     store(STORED, JSON.stringify(this.#saved));

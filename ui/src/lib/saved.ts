@@ -17,6 +17,8 @@ export interface Saved {
   shortcuts: boolean;
   /** Leaving from a browser, the sound goes on. */
   keepSound: boolean;
+  /** To be told of followed streamers who go live; null: never decided. */
+  notify: boolean | null;
 }
 
 const DEFAULTS: Saved = {
@@ -30,6 +32,7 @@ const DEFAULTS: Saved = {
   area: "whole",
   shortcuts: true,
   keepSound: false,
+  notify: null,
 };
 
 /** How comments fly unless somebody wants it otherwise. */
@@ -70,5 +73,6 @@ export function readPrefs(text: string | null): Saved {
     area: AREAS.find((area) => area === raw["area"]) ?? DEFAULTS.area,
     shortcuts: raw["shortcuts"] !== false,
     keepSound: raw["keepSound"] === true,
+    notify: typeof raw["notify"] === "boolean" ? raw["notify"] : DEFAULTS.notify,
   };
 }

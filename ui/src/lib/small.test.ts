@@ -54,7 +54,8 @@ describe("what was saved", () => {
         shortcuts: false,
       },
     );
-    const wrong = '{"volume":"x","theme":4,"opacity":9,"size":40,"speed":0,"area":"toString","shortcuts":0}';
+    const wrong =
+      '{"volume":"x","theme":4,"opacity":9,"size":40,"speed":0,"area":"toString","shortcuts":0,"notify":1}';
     for (const bad of [null, "", "{", "null", "7", wrong]) {
       expect(readPrefs(bad), String(bad)).toEqual({
         theme: "system",
@@ -67,6 +68,7 @@ describe("what was saved", () => {
         area: "whole",
         shortcuts: true,
         keepSound: false,
+        notify: null,
       });
     }
   });

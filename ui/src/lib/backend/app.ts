@@ -22,6 +22,7 @@ import {
   Failed,
   type MediaConnection,
   type MediaHandlers,
+  type Notice,
   type RoomConnection,
   type RoomHandlers,
   type StudioBackend,
@@ -109,6 +110,8 @@ export class AppBackend implements Backend {
   readonly kind = "app";
   readonly studio: StudioBackend = new AppStudio();
   readonly smallWindow = (small: boolean): Promise<void> => call("window_small", { small });
+  readonly notify = ({ title, body, open }: Notice, onopen: () => void): Promise<void> =>
+    call("notify", { title, body, open, onOpen: new Channel<null>(onopen) });
   onexpired: (() => void) | undefined;
   #info: AppInfo | undefined;
 

@@ -73,6 +73,8 @@ const ROOMS: RoomView[] = [
   room("sleepy", "明早见", "石头", { viewers: 0, stage: "off", live_since: null }),
 ];
 
+const ANNOUNCED = { at: Date.now() + 26 * 60 * MINUTE, title: "云海日出 · 不剪辑" };
+
 const REPLAYS: ReplayView[] = [
   { minutes: 24 * 60, title: "深夜手冲 · 听雨聊天", played: 84, away: 12, problem: null },
   { minutes: 3 * 24 * 60, title: "开箱新磨豆机", played: 47, away: 0, problem: "disk_full" } as const,
@@ -416,6 +418,7 @@ export class FakeBackend implements Backend {
   readonly hosting = true;
   readonly studio: StudioBackend;
   readonly smallWindow = (): Promise<void> => Promise.resolve();
+  readonly notify = (): Promise<void> => Promise.resolve();
   onexpired: (() => void) | undefined;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 
@@ -432,6 +435,23 @@ export class FakeBackend implements Backend {
       answer = ROOMS.filter((r) => [r.title, r.owner.name, ...r.tags].some((text) => text.includes(words)));
     } else if (path.endsWith("/replays")) answer = REPLAYS;
     else if (path.startsWith("/audit")) answer = { entries: [], more: false };
+    else if (path === "/hall") {
+      answer =
+        this.#mode === "empty"
+          ? { announced: [], ended: [] }
+          : {
+              announced: ROOMS.slice(4).map((r) => ({ room: r, announced: ANNOUNCED })),
+              ended: REPLAYS.slice(0, 1).map((r) => ({
+                room: { ...ROOMS[4], id: "ended", title: r.title },
+                started_at: Date.now() - 150 * MINUTE,
+                ended_at: Date.now() - 40 * MINUTE,
+                replay: { id: r.id, title: r.title, played_ms: r.played_ms },
+              })),
+            };
+    } else if (path.endsWith("/announcement")) {
+      answer = { announced: method === "DELETE" || this.#mode !== "announced" ? null : ANNOUNCED };
+    } else if (path.startsWith("/me/followed")) answer = this.#mode === "empty" ? [] : [ROOMS[1], ROOMS[4]];
+    else if (path.endsWith("/followers")) answer = { followers: 318 };
     else if (path === "/me/rooms") answer = ROOMS.slice(0, 1);
     else if (path.endsWith("/interactions")) {
       answer = {

@@ -80,6 +80,13 @@ export interface StudioBackend {
   share(on: boolean): Promise<Share>;
 }
 
+/** What a notice says: a line, what stands below it, and what a press does in a word or two. */
+export interface Notice {
+  readonly title: string;
+  readonly body: string;
+  readonly open: string;
+}
+
 export interface Backend {
   readonly kind: "web" | "app";
   /** The app runs the server itself: its addresses are this computer's own until they are shared. Known with `account()`. */
@@ -112,5 +119,7 @@ export interface Backend {
   hlsUrl(room: string): string | undefined;
   /** Makes the app's window a small one above others, or as it was; a browser has a small window of its own, or none. */
   readonly smallWindow: ((small: boolean) => Promise<void>) | undefined;
+  /** Shows a notice of the desktop's, outside the window; a browser has its own way. `onopen`: it was pressed. */
+  readonly notify: ((notice: Notice, onopen: () => void) => Promise<void>) | undefined;
   readonly studio: StudioBackend | undefined;
 }

@@ -33,6 +33,7 @@ export class WebBackend implements Backend {
   readonly hosting = false;
   readonly studio = undefined;
   readonly smallWindow = undefined;
+  readonly notify = undefined;
   onexpired: (() => void) | undefined;
 
   #token = (): string | undefined => stored(TOKEN) ?? undefined;

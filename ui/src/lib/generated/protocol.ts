@@ -23,6 +23,8 @@ export const CATEGORY_MAX = 24;
 export const TAGS_MAX = 8;
 /** Longest tag, in characters. */
 export const TAG_MAX = 16;
+/** How far ahead something may be announced, in days. */
+export const ANNOUNCED_DAYS_MAX = 90;
 /** Largest file of a placeholder, in bytes. */
 export const PLACEHOLDER_BYTES_MAX = 209715200;
 /** Most placeholders on a shelf. */
@@ -80,6 +82,10 @@ sessions: Array<ExportedSession>,
  */
 rooms: Array<ExportedRoom>,
 /**
+ * The rooms that it follows, the oldest follow first.
+ */
+follows: Array<ExportedFollow>,
+/**
  * What it wrote, in whatever room, the newest first.
  */
 danmaku: Array<ExportedDanmaku>,
@@ -126,6 +132,41 @@ role: Role,
  * When it was made.
  */
 created_at: WallTime, };
+
+/**
+ * What a room announces, in the hall.
+ */
+export type AnnouncedProgramme = {
+/**
+ * The room.
+ */
+room: RoomView,
+/**
+ * What it announces.
+ */
+announced: Announcement, };
+
+/**
+ * A programme that a room's owner announces for later. `PUT /rooms/ID/announcement`.
+ */
+export type Announcement = {
+/**
+ * When it begins: ahead, by [`ANNOUNCED_DAYS_MAX`] days at most.
+ */
+at: WallTime,
+/**
+ * What it is: 1 to [`TITLE_MAX`](crate::api::TITLE_MAX) characters.
+ */
+title: string, };
+
+/**
+ * `GET /rooms/ID/announcement`.
+ */
+export type AnnouncementState = {
+/**
+ * What is announced; none: nothing, or it is over.
+ */
+announced: Announcement | null, };
 
 /**
  * An error as it travels: `{code, message}`.
@@ -761,6 +802,44 @@ reason: string,
 fault?: EncoderFault, };
 
 /**
+ * A stream that ended lately, in the hall.
+ */
+export type EndedProgramme = {
+/**
+ * The room.
+ */
+room: RoomView,
+/**
+ * When the stream began.
+ */
+started_at: WallTime,
+/**
+ * When it ended.
+ */
+ended_at: WallTime,
+/**
+ * Its replay, if there is one that can be watched.
+ */
+replay: EndedReplay | null, };
+
+/**
+ * The replay of a stream that ended lately.
+ */
+export type EndedReplay = {
+/**
+ * Its id.
+ */
+id: StreamId,
+/**
+ * As the room was called when the stream began.
+ */
+title: string,
+/**
+ * How long it is, in milliseconds.
+ */
+played_ms: number, };
+
+/**
  * What went wrong, for programs. A code exists only where somebody acts on it.
  */
 export type ErrorCode = "invalid_request" | "unauthenticated" | "wrong_credentials" | "forbidden" | "not_found" | "name_taken" | "conflict" | "rate_limited" | "registration_closed" | "wrong_setup_code" | "off_air" | "too_large" | "wrong_stream_key" | "already_publishing" | "unsupported_media" | "device" | "unreachable" | "storage" | "internal";
@@ -802,6 +881,23 @@ mode: DanmakuMode,
  * Its colour.
  */
 color: string, };
+
+/**
+ * A room that the account follows.
+ */
+export type ExportedFollow = {
+/**
+ * The room's id.
+ */
+room: RoomId,
+/**
+ * The room's title.
+ */
+title: string,
+/**
+ * Since when.
+ */
+since: WallTime, };
 
 /**
  * A recording.
@@ -856,6 +952,10 @@ created_at: WallTime,
  * What viewers can vote for.
  */
 ballot: BallotSettings,
+/**
+ * What it announced last.
+ */
+announced: Announcement | null,
 /**
  * Its streams, the oldest first.
  */
@@ -924,6 +1024,28 @@ choice: Interaction, };
  * A text that a person writes.
  */
 export type Field = "name" | "title" | "category" | "tag" | "comment" | "placeholder_name" | "keyword" | "words" | "interaction" | "reason";
+
+/**
+ * `GET /rooms/ID/followers`, for the room's owner.
+ */
+export type Followers = {
+/**
+ * How many accounts follow the room.
+ */
+followers: number, };
+
+/**
+ * `GET /hall`.
+ */
+export type HallView = {
+/**
+ * What is announced, the next first.
+ */
+announced: Array<AnnouncedProgramme>,
+/**
+ * What ended lately, the last first; one for each room.
+ */
+ended: Array<EndedProgramme>, };
 
 /**
  * What a streamer can owe.
@@ -1571,7 +1693,15 @@ seconds: number, } | { "kind": "crowded" } | { "kind": "streamers_only" } | { "k
 /**
  * The most.
  */
-max: number, } | { "kind": "room_full" } | { "kind": "room_closing" } | { "kind": "not_away" } | { "kind": "back_at_past" } | { "kind": "leave_over" } | { "kind": "leave_not_kept" } | { "kind": "ballot_closed" } | { "kind": "replay_unfinished" } | { "kind": "replay_unreadable" } | { "kind": "shelf_full",
+max: number, } | { "kind": "follows_full",
+/**
+ * The most.
+ */
+max: number, } | { "kind": "follows_own" } | { "kind": "room_full" } | { "kind": "room_closing" } | { "kind": "not_away" } | { "kind": "back_at_past" } | { "kind": "announced_when",
+/**
+ * The most, in days.
+ */
+days: number, } | { "kind": "leave_over" } | { "kind": "leave_not_kept" } | { "kind": "ballot_closed" } | { "kind": "replay_unfinished" } | { "kind": "replay_unreadable" } | { "kind": "shelf_full",
 /**
  * The most placeholders.
  */

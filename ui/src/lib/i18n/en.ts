@@ -68,6 +68,44 @@ export const en: Catalogue = {
   hall_found_none:
     "No room has “{words}” in its title, tags or category, or in its streamer's name. Try fewer or other words.",
 
+  hall_followed: "Followed",
+  hall_followed_off: "Off air",
+  hall_followed_all: "All {n}",
+  hall_others_live: "Others on stage",
+
+  hall_announced: "Coming up",
+  hall_ended: "Recently ended",
+  hall_ended_at: "ended {when}",
+
+  announce_open: "Announce the next one…",
+  announce_change: "Change what is announced…",
+  announce_title: "Announce the next programme",
+  announce_text:
+    "The hall and the room's page show it, to each in their own time. It goes by itself when you go live, or an hour after its time.",
+  announce_what: "What it is",
+  announce_title_missing: "Give it a title.",
+  announce_when: "When it begins",
+  announce_when_hint: "In your time ({zone})",
+  announce_when_missing: "Enter a date and a time.",
+  announce_send: "Announce",
+  announce_withdraw: "Withdraw",
+  announce_done: "It is announced",
+  announce_withdrawn: "Nothing is announced any more",
+  when: "{day}, {time}",
+
+  notify_live: "{name} is live",
+  notify_open: "Watch",
+  notify_offer: "Tell me when they go live",
+  notify_switch: "Tell me when a streamer I follow goes live",
+  notify_unable: "This browser shows no notifications at this address; it wants https.",
+  notify_denied:
+    "The browser does not let this site show notifications. Allow it in the browser's settings for the site, then reload.",
+
+  follow: "Follow",
+  following: "Following",
+  follow_whom: " {name}",
+  followers: "Followers: {n}",
+
   room_loading: "Entering the room…",
   room_off_title: "Between acts",
   room_off_text: "The streamer is not on stage. It starts here by itself when they go live.",
@@ -286,6 +324,7 @@ export const en: Catalogue = {
   audit_call_key_seen: "looked at the stream key",
   audit_call_changed: "changed title, category or tags",
   audit_call_key_renewed: "renewed the stream key",
+  audit_call_announcement: "changed what is announced",
   audit_call_overlay: "changed the overlay's address",
   audit_call_ended: "ended the stream",
   audit_call_admitted: "let another program publish",
@@ -740,10 +779,13 @@ export const en: Catalogue = {
   problem_crowded: "Too many people are doing this right now. Try again in a few seconds.",
   problem_streamers_only: "On this server rooms are opened by streamers. Ask its operator to make you one.",
   problem_not_yours: "This belongs to somebody else. Log in as its owner.",
+  problem_follows_full: "You follow {max} rooms, as many as one may. Stop following one of those first.",
+  problem_follows_own: "This is your own room; you need not follow it.",
   problem_rooms_full: "You have {max} rooms, as many as one may have. Use one of those.",
   problem_room_full: "The room is full. Try again in a moment.",
   problem_room_closing: "The room is just being closed. Try again in a moment.",
   problem_not_away: "You are not away any more, so there is no time to be back at.",
+  problem_announced_when: "The time must lie ahead, by {days} days at most. Choose another one.",
   problem_back_at_past: "The time must lie ahead, by a day at most. Choose another one.",
   problem_leave_over: "You are back from this already; nothing was changed.",
   problem_leave_not_kept:

@@ -15,6 +15,7 @@ import {
   type Wrong,
 } from "./problem";
 import { store, stored } from "../stored";
+import { ago, daysBetween } from "../when";
 import { type Catalogue, type Key, zh } from "./zh";
 
 export type LanguageChoice = Language | "system";
@@ -39,6 +40,10 @@ class I18n {
   );
   #percent = $derived(new Intl.NumberFormat(this.language, { style: "percent" }));
   #date = $derived(new Intl.DateTimeFormat(this.language, { dateStyle: "long" }));
+  #day = $derived(
+    new Intl.DateTimeFormat(this.language, { weekday: "short", month: "long", day: "numeric" }),
+  );
+  #relative = $derived(new Intl.RelativeTimeFormat(this.language, { numeric: "auto" }));
   #time = $derived(new Intl.DateTimeFormat(this.language, { hour: "2-digit", minute: "2-digit" }));
 
   constructor() {
@@ -113,6 +118,22 @@ class I18n {
   /** A day; milliseconds since 1970. */
   date(at: number): string {
     return this.#date.format(at);
+  }
+
+  /** A time that lies ahead, as one says it now: "tomorrow, 20:00". Both in milliseconds since 1970. */
+  when(at: number, now: number): string {
+    const days = daysBetween(now, at);
+    const near = days >= 0 && days <= 1;
+    return this.t("when", {
+      day: near ? this.#relative.format(days, "day") : this.#day.format(at),
+      time: this.time(at),
+    });
+  }
+
+  /** How long ago something was: "2 hours ago". Both in milliseconds since 1970. */
+  ago(at: number, now: number): string {
+    const { n, unit } = ago(now - at);
+    return this.#relative.format(-n, unit);
   }
 
   /** A time of day; milliseconds since 1970. */
