@@ -57,6 +57,7 @@ pub struct App {
     rtmp_port: AtomicU16,
     /// Where RTMP is taken from other computers, while the server is shared; 0: it is not.
     shared_rtmp_port: AtomicU16,
+    rtmps_port: AtomicU16,
 }
 
 /// The limiters.
@@ -119,6 +120,7 @@ impl App {
             tasks,
             rtmp_port: AtomicU16::new(0),
             shared_rtmp_port: AtomicU16::new(0),
+            rtmps_port: AtomicU16::new(0),
         }
     }
 
@@ -129,6 +131,16 @@ impl App {
             shared if shared != 0 && !listener.loopback => shared,
             _ => self.rtmp_port.load(Ordering::Relaxed),
         }
+    }
+
+    /// The port that takes RTMPS, if one does.
+    #[must_use]
+    pub fn rtmps_port(&self) -> Option<u16> {
+        Some(self.rtmps_port.load(Ordering::Relaxed)).filter(|port| *port != 0)
+    }
+
+    pub(crate) fn set_rtmps_port(&self, port: u16) {
+        self.rtmps_port.store(port, Ordering::Relaxed);
     }
 
     pub(crate) fn set_shared_rtmp_port(&self, port: u16) {

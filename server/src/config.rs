@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tls::Tls;
+
 /// The server's settings. Every key of the file is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub max_rtmp_connections: usize,
     /// Most of them from one address.
     pub max_rtmp_connections_per_address: usize,
+    /// HTTPS and RTMPS with a certificate from files; without it, a proxy in front may do that.
+    pub tls: Option<Tls>,
     /// What is recorded, and for how long it is kept.
     pub recordings: Recordings,
     /// How often things may be done.
@@ -144,6 +148,7 @@ impl Default for Config {
             max_connections_per_address: 5_000,
             max_rtmp_connections: 1_000,
             max_rtmp_connections_per_address: 64,
+            tls: None,
             recordings: Recordings::default(),
             limits: Limits::default(),
             print_setup_code: false,
@@ -253,6 +258,9 @@ impl Config {
                 )));
             }
         }
+        if self.tls.as_ref().is_some_and(|tls| tls.https.is_none() && tls.rtmps.is_none()) {
+            return Err(ConfigError::Value("[tls] names neither https nor rtmps; give the one that is wanted, or both.".into()));
+        }
         for origin in &self.allowed_origins {
             let good = url::Url::parse(origin)
                 .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.origin().ascii_serialization() == *origin);
@@ -297,13 +305,20 @@ mod tests {
         assert_eq!(Config::parse(example).unwrap(), Config::default());
         let uncommented: String = example
             .lines()
-            .map(|l| l.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(l))
+            .map(|l| l.strip_prefix("# ").filter(|l| l.contains(" = ") || l.starts_with('[')).unwrap_or(l))
             .map(|l| format!("{l}\n"))
             .collect();
         let shown: toml::Table = uncommented.parse().unwrap();
         let mut expected = toml::Table::try_from(Config::default()).unwrap();
         // Without a value by default; the example shows one.
         expected.insert("public_host".into(), "live.example.org".into());
+        let tls = Tls {
+            certificate: "/etc/letsencrypt/live/live.example.org/fullchain.pem".into(),
+            key: "/etc/letsencrypt/live/live.example.org/privkey.pem".into(),
+            https: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443))),
+            rtmps: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1936))),
+        };
+        expected.insert("tls".into(), toml::Value::try_from(tls).unwrap());
         assert_eq!(shown, expected);
     }
 
@@ -322,6 +337,8 @@ mod tests {
             ("allowed_hosts = ['https://a.example']", "https://a.example"),
             ("allowed_hosts = ['a.example:8080']", "a.example:8080"),
             ("public_host = 'a b'", "a b"),
+            ("[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'", "https"),
+            ("[tls]\ncertificate = 'c.pem'", "key"),
             ("max_rtmp_connections = 0", "max_rtmp_connections"),
             ("[limits]\nwrong_stream_keys = { burst = 0, per_hour = 1 }", "limits.wrong_stream_keys"),
             ("[limits]\nrooms = { burst = 0, per_hour = 1 }", "limits.rooms"),

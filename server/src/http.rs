@@ -29,6 +29,7 @@ use crate::api::hosts::Listener;
 use crate::app::App;
 use crate::egress;
 use crate::limit::address_key;
+use crate::tls::{Front, Inside};
 
 /// Time to send the head of a request, and to stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -89,6 +90,11 @@ impl Drop for Place {
 }
 
 impl Stream {
+    fn new(tcp: TcpStream, slot: OwnedSemaphorePermit, place: Place) -> Self {
+        metrics::gauge!("mujian_http_connections").increment(1.0);
+        Self { tcp, _slot: slot, _place: place }
+    }
+
     /// The socket, to read or set its options.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
@@ -170,8 +176,10 @@ impl Acceptor {
     }
 
     /// Accepts until `stop`, then lets running requests finish for a moment.
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let way = Listener { loopback: listener.local_addr().is_ok_and(|a| a.ip().to_canonical().is_loopback()) };
+    /// With `tls`, of what is inside it.
+    pub(crate) async fn serve(self, listener: TcpListener, tls: Option<Arc<Front>>, stop: CancellationToken) {
+        let loopback = listener.local_addr().is_ok_and(|a| a.ip().to_canonical().is_loopback());
+        let way = Listener { loopback, secure: tls.is_some() };
         loop {
             // Without a free place the kernel's queue holds newcomers, and refuses them when full.
             let slot = tokio::select! {
@@ -190,10 +198,24 @@ impl Acceptor {
                         continue;
                     };
                     tune(&tcp);
-                    metrics::gauge!("mujian_http_connections").increment(1.0);
-                    let stream = Stream { tcp, _slot: slot, _place: place };
-                    let (app, router) = (Arc::clone(&self.app), self.router.clone());
-                    self.tasks.spawn(connection(app, stream, (peer, way), router, stop.clone()));
+                    let open = move |tcp| Stream::new(tcp, slot, place);
+                    let (app, router, stop) = (Arc::clone(&self.app), self.router.clone(), stop.clone());
+                    match tls.clone() {
+                        None => self.tasks.spawn(connection(app, open(tcp), (peer, way), router, stop)),
+                        Some(front) => self.tasks.spawn(async move {
+                            let opened = tokio::select! {
+                                opened = front.open_connection(tcp, Inside::Http) => opened,
+                                () = stop.cancelled() => return,
+                            };
+                            match opened {
+                                Ok((inner, copy)) => {
+                                    tune(&inner);
+                                    tokio::join!(copy, connection(app, open(inner), (peer, way), router, stop));
+                                }
+                                Err(error) => tracing::debug!(%error, %peer, "No TLS with this client."),
+                            }
+                        }),
+                    };
                 }
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {

@@ -31,6 +31,7 @@ pub mod slate;
 pub mod stage;
 pub mod store;
 pub mod text;
+pub mod tls;
 pub mod watch_token;
 pub mod worker;
 

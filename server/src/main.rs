@@ -92,7 +92,10 @@ const EXAMPLES: &str = "Examples:
 While the server has no operator, it prints a set-up code when it starts. Who
 enters it on the account page becomes its operator.
 
-When it can serve, one line goes to stdout: ready http=ADDR rtmp=ADDR
+HTTPS and RTMPS with a certificate from files: [tls] in the configuration.
+
+When it can serve, one line goes to stdout: ready http=ADDR rtmp=ADDR, and
+https=ADDR rtmps=ADDR where those are served too
 SIGTERM or Ctrl-C stops it cleanly, with exit code 0.
 
 Exit codes:
@@ -169,7 +172,9 @@ async fn run(options: Options) -> Result<ExitCode, StartError> {
         );
     }
     // Whoever started us may have closed stdout; serving goes on.
-    let _ = writeln!(stdout, "ready http={} rtmp={}", running.http, running.rtmp);
+    let also = |name: &str, address: Option<SocketAddr>| address.map(|a| format!(" {name}={a}")).unwrap_or_default();
+    let secure = also("https", running.https) + &also("rtmps", running.rtmps);
+    let _ = writeln!(stdout, "ready http={} rtmp={}{secure}", running.http, running.rtmp);
     let _ = stdout.flush();
     signals.wait().await;
     tracing::info!("Stopping.");

@@ -246,11 +246,25 @@ fn view(
     }
 }
 
-/// A room as its owner sees it. `host` is the name, with no port, by which the server was reached.
+/// Where a room's owner publishes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingress {
+    /// The name, with no port, by which the server was reached.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// It takes RTMPS.
+    pub secure: bool,
+}
+
+/// A room as its owner sees it.
 #[must_use]
-pub fn owned(room: RoomView, stream_key: String, host: &str, rtmp_port: u16) -> OwnedRoom {
-    let port = if rtmp_port == 1935 { String::new() } else { format!(":{rtmp_port}") };
-    let rtmp_url = format!("rtmp://{host}{port}/live/{}", room.id);
+pub fn owned(room: RoomView, stream_key: String, ingress: &Ingress) -> OwnedRoom {
+    let Ingress { host, port, secure } = ingress;
+    // RTMPS has no port of its own; programs take the one of HTTPS.
+    let (scheme, usual) = if *secure { ("rtmps", 443) } else { ("rtmp", 1935) };
+    let port = if *port == usual { String::new() } else { format!(":{port}") };
+    let rtmp_url = format!("{scheme}://{host}{port}/live/{}", room.id);
     OwnedRoom { room, stream_key, rtmp_url }
 }
 

@@ -17,6 +17,7 @@ use crate::ingest::{Ingest, IngestConfig};
 use crate::rooms::Rooms;
 use crate::slate::SlateSource;
 use crate::store::{OpenError, Store, StoreError};
+use crate::tls::{Front, TlsError};
 
 /// The server cannot start. Each says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The store failed right after it was opened.
     #[error("The database does not work: {0}.")]
     Store(#[from] StoreError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A part of the program itself is broken.
     #[error("The program is damaged: {0}. Install it again.")]
     Damaged(String),
@@ -75,6 +79,7 @@ impl StartError {
                 (ErrorCode::Internal, Some(Problem::PortRefused { address, reason }))
             }
             Self::Config(error) => (ErrorCode::Internal, Some(Problem::SettingsDamaged { reason: error.reason() })),
+            Self::Tls(error) => (ErrorCode::Internal, Some(Problem::SettingsDamaged { reason: error.to_string() })),
             Self::Damaged(_) => (ErrorCode::Internal, Some(Problem::ProgramDamaged)),
         };
         ApiError::new(code, self.to_string()).about(problem)
@@ -86,7 +91,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 3,
+            Self::Config(_) | Self::Tls(_) => 3,
             Self::PortInUse { .. } | Self::Listen { .. } => 4,
             Self::Data(OpenError::NotWritable { .. }) => 5,
             Self::Data(OpenError::Full { .. }) | Self::Store(StoreError::Full) => 6,
@@ -148,18 +153,63 @@ impl Server {
         crate::http::raise_file_limit(app.config.max_connections);
         let http = bind("HTTP", "http", app.config.http).await?;
         let rtmp = bind("RTMP", "rtmp", app.config.rtmp).await?;
+        let secure = Secure::bind(&app.config).await?;
         let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
         let (http_address, rtmp_address) = (address(&http, app.config.http), address(&rtmp, app.config.rtmp));
         app.set_rtmp_port(rtmp_address.port());
         app.prepare().await?;
         let acceptor = Acceptor::new(&app);
-        acceptor.tasks.spawn(acceptor.clone().serve(http, app.stop.clone()));
+        acceptor.tasks.spawn(acceptor.clone().serve(http, None, app.stop.clone()));
         acceptor.tasks.spawn(make_slates(Arc::clone(&app)));
         let config = IngestConfig::of(&app.config);
         let ingest = Ingest::new(Arc::clone(&app.rooms), config, app.clock, acceptor.tasks.clone());
-        acceptor.tasks.spawn(ingest.clone().serve(rtmp, app.stop.clone()));
+        acceptor.tasks.spawn(ingest.clone().serve(rtmp, None, app.stop.clone()));
+        let secure = secure.map(|secure| secure.serve(&app, &acceptor, &ingest));
         tracing::info!(http = %http_address, rtmp = %rtmp_address, "The server listens.");
-        Ok(Running { http: http_address, rtmp: rtmp_address, app, acceptor, ingest })
+        let [https, rtmps] = secure.unwrap_or_default();
+        Ok(Running { http: http_address, rtmp: rtmp_address, https, rtmps, app, acceptor, ingest })
+    }
+}
+
+/// What is listened on with TLS, before it is served.
+struct Secure {
+    front: Arc<Front>,
+    https: Option<TcpListener>,
+    rtmps: Option<TcpListener>,
+}
+
+impl Secure {
+    async fn bind(config: &Config) -> Result<Option<Self>, StartError> {
+        let Some(tls) = &config.tls else { return Ok(None) };
+        let front = Arc::new(Front::open(tls)?);
+        let https = match tls.https {
+            Some(address) => Some(bind("HTTPS", "config FILE, with another https", address).await?),
+            None => None,
+        };
+        let rtmps = match tls.rtmps {
+            Some(address) => Some(bind("RTMPS", "config FILE, with another rtmps", address).await?),
+            None => None,
+        };
+        Ok(Some(Self { front, https, rtmps }))
+    }
+
+    /// Serves; gives the addresses of HTTPS and RTMPS.
+    fn serve(self, app: &Arc<App>, acceptor: &Acceptor, ingest: &Ingest<Rooms>) -> [Option<SocketAddr>; 2] {
+        let Self { front, https, rtmps } = self;
+        let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
+        let addresses = [address(&https), address(&rtmps)];
+        acceptor.tasks.spawn(Arc::clone(&front).keep(app.stop.clone()));
+        if let Some(listener) = https {
+            acceptor.tasks.spawn(acceptor.clone().serve(listener, Some(Arc::clone(&front)), app.stop.clone()));
+        }
+        if let Some(listener) = rtmps {
+            acceptor.tasks.spawn(ingest.clone().serve(listener, Some(front), app.stop.clone()));
+        }
+        if let Some(port) = addresses[1].map(|a| a.port()) {
+            app.set_rtmps_port(port);
+        }
+        tracing::info!(https = ?addresses[0], rtmps = ?addresses[1], "The server listens with TLS.");
+        addresses
     }
 }
 
@@ -196,6 +246,10 @@ pub struct Running {
     pub http: SocketAddr,
     /// Where RTMP is taken.
     pub rtmp: SocketAddr,
+    /// Where HTTPS is served, if it is.
+    pub https: Option<SocketAddr>,
+    /// Where RTMPS is taken, if it is.
+    pub rtmps: Option<SocketAddr>,
     app: Arc<App>,
     acceptor: Acceptor,
     ingest: Ingest<Rooms>,
@@ -226,8 +280,8 @@ impl Running {
         let (http, rtmp) = (address(&web, http), address(&publishers, rtmp));
         let stop = self.app.stop.child_token();
         self.app.set_shared_rtmp_port(rtmp.port());
-        self.acceptor.tasks.spawn(self.acceptor.clone().serve(web, stop.clone()));
-        self.acceptor.tasks.spawn(self.ingest.clone().serve(publishers, stop.clone()));
+        self.acceptor.tasks.spawn(self.acceptor.clone().serve(web, None, stop.clone()));
+        self.acceptor.tasks.spawn(self.ingest.clone().serve(publishers, None, stop.clone()));
         Ok(Extra { http, rtmp, app: Arc::clone(&self.app), stop })
     }
 

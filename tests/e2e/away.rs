@@ -149,3 +149,48 @@ async fn a_window_that_is_killed_while_away_is_away_again() -> Result<()> {
     nothing_of_the_time_away(&captured(&viewer).await?, left, back);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_hosted_server_that_is_killed_while_away_comes_back_with_the_picture_off() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = desk.open_app().await?;
+    app.click("//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']").await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    app.click("//button[contains(., 'Go live')]").await?;
+    let server = desk.hosted().await?;
+    let room = wait_stage(&server, "live").await?;
+    let id = room["id"].as_str().context("no id")?.to_owned();
+    let before = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
+    before.more_pictures(60, SOON).await?;
+    app.click("//button[contains(., 'Leave for a while')]").await?;
+    app.wait("document.body.innerText.includes(\"I'm back\")", SOON).await?;
+    let left = wall_ms();
+    wait_stage(&server, "away").await?;
+    before.more_pictures(45, SOON).await?;
+
+    let hosts = app.processes(|words| words.get(1).is_some_and(|w| w == "host"))?;
+    assert_eq!(hosts.len(), 1, "one server: {hosts:?}");
+    mujian_tests::process::kill(hosts[0]);
+    // The app starts it again, at the same address.
+    wait::until("another server", SOON, || async {
+        let now = app.processes(|words| words.get(1).is_some_and(|w| w == "host"))?;
+        Ok((now.len() == 1 && now != hosts).then_some(()))
+    })
+    .await?;
+    let after = wait::until("the programme of the next server", SOON, || async {
+        Ok(Some(Viewer::open(&format!("{server}/live/{id}.flv")).await?))
+    })
+    .await?;
+    after.more_pictures(45, SOON).await?;
+    wait_stage(&server, "away").await?;
+    app.wait("document.body.innerText.includes(\"I'm back\")", SOON).await.context("the window forgot")?;
+
+    let back = wall_ms();
+    app.click("//button[contains(., \"I'm back\")]").await?;
+    wait_stage(&server, "live").await?;
+    after.more_pictures(90, SOON).await?;
+    after.check_timeline(SLATE_HOLE, SOUND_HOLE)?;
+    let shown: Vec<f64> = [captured(&before).await?, captured(&after).await?].concat();
+    nothing_of_the_time_away(&shown, left, back);
+    Ok(())
+}

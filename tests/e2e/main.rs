@@ -24,6 +24,8 @@ mod publish;
 mod refusals;
 mod replay;
 mod roads;
+mod secure;
+mod switches;
 mod unattended;
 mod uplink;
 mod watching;

@@ -225,7 +225,8 @@ pub struct OwnedRoom {
     pub room: RoomView,
     /// The secret that lets a program publish.
     pub stream_key: String,
-    /// Where to publish to, without the key: `rtmp://HOST/live/ROOM`.
+    /// Where to publish to, without the key: `rtmp://HOST/live/ROOM`, or `rtmps://` where the question came by HTTPS and
+    /// the server takes RTMPS itself.
     pub rtmp_url: String,
 }
 

@@ -25,13 +25,15 @@ use crate::config::Config;
 pub struct Listener {
     /// The address listened on is this computer's own: only programs on it reach it.
     pub loopback: bool,
+    /// It came by HTTPS, to this server itself.
+    pub secure: bool,
 }
 
 impl Listener {
     /// Of a request. One without the mark did not come by a socket: it is a call from inside.
     #[must_use]
     pub fn of(parts: &Parts) -> Self {
-        parts.extensions.get().copied().unwrap_or(Self { loopback: false })
+        parts.extensions.get().copied().unwrap_or(Self { loopback: false, secure: false })
     }
 }
 
@@ -145,8 +147,8 @@ pub(super) async fn known(State(app): State<Arc<App>>, request: Request, next: N
 mod tests {
     use super::*;
 
-    const LOCAL: Listener = Listener { loopback: true };
-    const PUBLIC: Listener = Listener { loopback: false };
+    const LOCAL: Listener = Listener { loopback: true, secure: false };
+    const PUBLIC: Listener = Listener { loopback: false, secure: false };
 
     fn hosts() -> Hosts {
         let config = Config {

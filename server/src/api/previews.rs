@@ -10,7 +10,7 @@ use mujian_protocol::api::RoomView;
 use mujian_protocol::room::Stage;
 
 use super::extract;
-use super::hosts::name_of;
+use super::hosts::{Listener, name_of};
 use crate::app::App;
 use crate::limit::address_key;
 use crate::replay::serve;
@@ -92,7 +92,8 @@ pub(super) async fn of(app: &App, parts: &Parts) -> Option<Preview> {
         (row.title, language, description, None)
     };
     let proxied = extract::through_proxy(parts, app);
-    let base = base(headers, app.config.public_host.as_deref(), proxied);
+    let secure = Listener::of(parts).secure;
+    let base = base(headers, app.config.public_host.as_deref(), proxied, secure);
     Some(Preview { title, description, language, base, path: path.to_owned(), cover })
 }
 
@@ -138,7 +139,7 @@ fn joined(parts: &[&str]) -> String {
 
 /// The server's address as the person knows it who shared the link: by the name that is configured, or the one that the
 /// request came to.
-fn base(headers: &HeaderMap, public_host: Option<&str>, proxied: bool) -> Option<String> {
+fn base(headers: &HeaderMap, public_host: Option<&str>, proxied: bool, secure: bool) -> Option<String> {
     let told = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let asked = told("host").and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
     let name = asked.as_ref().and_then(|url| url.host_str());
@@ -149,7 +150,7 @@ fn base(headers: &HeaderMap, public_host: Option<&str>, proxied: bool) -> Option
         Some(public) => format!("{public}{port}"),
         None => format!("{}{port}", name?),
     };
-    let secure = proxied && told("x-forwarded-proto").is_some_and(|p| p.trim().eq_ignore_ascii_case("https"));
+    let secure = secure || proxied && told("x-forwarded-proto").is_some_and(|p| p.trim().eq_ignore_ascii_case("https"));
     Some(format!("{}://{authority}", if secure { "https" } else { "http" }))
 }
 
@@ -248,7 +249,12 @@ mod tests {
 
     #[test]
     fn the_address_is_the_public_one() {
-        let base = |all: &[(&'static str, &str)], public, proxied| base(&headers(all), public, proxied);
+        let of = base;
+        let base = |all: &[(&'static str, &str)], public, proxied| of(&headers(all), public, proxied, false);
+        assert_eq!(
+            of(&headers(&[("host", "live.example.org:8443")]), None, false, true).as_deref(),
+            Some("https://live.example.org:8443")
+        );
         assert_eq!(base(&[("host", "192.168.1.7:8080")], None, false).as_deref(), Some("http://192.168.1.7:8080"));
         assert_eq!(base(&[("host", "[::1]:8080")], None, false).as_deref(), Some("http://[::1]:8080"));
         assert_eq!(base(&[], None, false), None);

@@ -27,7 +27,7 @@ use super::placeholders::media;
 use super::{Answer, Failure, layers};
 use crate::app::App;
 use crate::room::socket;
-use crate::rooms::{Room, owned};
+use crate::rooms::{Ingress, Room, owned};
 use crate::store::{Concerned, RoomRow, RoomUpdate};
 use crate::text::{self, TextError};
 
@@ -88,21 +88,21 @@ fn host(app: &App, headers: &HeaderMap) -> String {
 }
 
 /// How a request reached the server: what decides the publishing address that it is told.
-pub(super) struct Way {
-    host: String,
-    rtmp_port: u16,
-}
+pub(super) struct Way(Ingress);
 
 impl FromRequestParts<Arc<App>> for Way {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        Ok(Self { host: host(app, &parts.headers), rtmp_port: app.rtmp_port(Listener::of(parts)) })
+        let listener = Listener::of(parts);
+        let rtmps = app.rtmps_port().filter(|_| listener.secure);
+        let host = host(app, &parts.headers);
+        Ok(Self(Ingress { host, port: rtmps.unwrap_or_else(|| app.rtmp_port(listener)), secure: rtmps.is_some() }))
     }
 }
 
 fn as_owner(app: &App, way: &Way, row: &RoomRow) -> OwnedRoom {
-    owned(app.rooms.view(row), row.stream_key.clone(), &way.host, way.rtmp_port)
+    owned(app.rooms.view(row), row.stream_key.clone(), &way.0)
 }
 
 pub(super) async fn find(app: &App, id: &RoomId) -> Answer<Arc<Room>> {

@@ -19,6 +19,7 @@ use super::publisher;
 use crate::clock::Clock;
 use crate::config::{Config, Rate};
 use crate::limit::{Limiter, address_key};
+use crate::tls::{Front, Inside};
 
 /// Limits of ingest.
 #[derive(Clone, Debug)]
@@ -129,8 +130,9 @@ impl<P: Publishers> Ingest<P> {
     }
 
     /// Takes publishers until `stop`; those of this listener end soon after it too.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        accept(self.shared, self.tasks, listener, stop).await;
+    /// With `tls`, of what is inside it.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Front>>, stop: CancellationToken) {
+        accept(self.shared, self.tasks, listener, tls, stop).await;
     }
 }
 
@@ -138,6 +140,7 @@ async fn accept<P: Publishers>(
     shared: Arc<Shared<P>>,
     tasks: TaskTracker,
     listener: TcpListener,
+    tls: Option<Arc<Front>>,
     stop: CancellationToken,
 ) {
     loop {
@@ -172,10 +175,26 @@ async fn accept<P: Publishers>(
         tune(&tcp);
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let span = info_span!("publisher", number, %peer, room = tracing::field::Empty);
-        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        let (shared, stop, tls) = (Arc::clone(&shared), stop.clone(), tls.clone());
         let serve = async move {
             debug!("A connection was opened.");
-            publisher::serve(tcp, canonical(peer), number, shared, stop).await;
+            let peer = canonical(peer);
+            match tls {
+                None => publisher::serve(tcp, peer, number, shared, stop).await,
+                Some(front) => {
+                    let opened = tokio::select! {
+                        opened = front.open_connection(tcp, Inside::Rtmp) => opened,
+                        () = stop.cancelled() => return,
+                    };
+                    match opened {
+                        Ok((inner, copy)) => {
+                            tune(&inner);
+                            tokio::join!(copy, publisher::serve(inner, peer, number, shared, stop));
+                        }
+                        Err(error) => debug!(%error, "No TLS with this publisher."),
+                    }
+                }
+            }
             drop((place, slot));
         };
         tasks.spawn(serve.instrument(span));

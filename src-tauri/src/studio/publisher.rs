@@ -216,6 +216,10 @@ async fn flush(session: &mut Session, stream: &TcpStream, outbox: &Outbox) -> Re
                     Err(error) => return Err(error.into()),
                 }
             }
+            // Where the server goes on talking but takes nothing, the wait above never ends by its time.
+            if taken.elapsed() >= WRITE {
+                return Err(lost("nothing could be sent for 5 s"));
+            }
         }
     }
     Ok(())
@@ -240,5 +244,79 @@ fn refused(code: &str, description: &str) -> End {
         rtmp::UNAVAILABLE => End::Lost(error(ErrorCode::Unreachable)),
         // What the app sends is taken everywhere, so the stream was ended.
         _ => End::Refused(error(ErrorCode::Conflict).about(Problem::StreamEnded)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mujian_media::frame::VideoFrame;
+    use mujian_media::rtmp::server;
+    use mujian_media::time::MediaTime;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// An acknowledgement (RTMP 1.0, 5.4.3) as one whole message.
+    const ACKNOWLEDGED: [u8; 16] = [2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 0, 1];
+
+    /// Takes the stream, then reads nothing any more, but goes on talking until nobody listens.
+    async fn talk(mut stream: TcpStream) -> io::Result<()> {
+        let mut session = server::Session::new(server::Config::default(), clock::now());
+        let mut buffer = [0; 4096];
+        while !session.is_publishing() {
+            let count = stream.read(&mut buffer).await?;
+            session.input(&buffer[..count], clock::now()).map_err(io::Error::other)?;
+            if let Some(server::Event::PublishRequested(_)) = session.poll_event() {
+                session.accept(clock::now());
+            }
+            while let Some(bytes) = session.poll_output() {
+                stream.write_all(&bytes).await?;
+            }
+        }
+        let mut often = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            often.tick().await;
+            stream.write_all(&ACKNOWLEDGED).await?;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_talks_but_takes_nothing_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        socket2::SockRef::from(&listener).set_recv_buffer_size(16 << 10).unwrap();
+        let target = Target {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            app: "live".into(),
+            room: "room-1".parse().unwrap(),
+            key: rtmp::Secret::new("k"),
+            program: "p".into(),
+            keys: None,
+        };
+        let outbox = Outbox::default();
+        outbox.begins(MediaTime::ZERO, 2_500_000, 160_000);
+        let farewell = CancellationToken::new();
+        let server = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            talk(stream).await
+        };
+        let pictures = async {
+            let mut often = tokio::time::interval(Duration::from_millis(20));
+            for n in 0.. {
+                often.tick().await;
+                let at = MediaTime::from_millis(n * 33);
+                let data = Bytes::from(vec![0; 256 << 10]);
+                outbox.push(FeedItem::Video(VideoFrame { dts: at, pts: at, key: true, data }));
+            }
+        };
+        let ended = tokio::select! {
+            ended = attempt(&target, &outbox, &farewell, || ()) => ended,
+            end = server => panic!("the publisher goes by itself first: {end:?}"),
+            () = pictures => unreachable!("pictures do not end"),
+            () = tokio::time::sleep(12 * WRITE) => panic!("it waits for ever"),
+        };
+        let Input::Lost(error) = ended else { panic!("{ended:?}") };
+        assert!(error.message.contains("nothing could be sent"), "{}", error.message);
     }
 }
