@@ -70,6 +70,9 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     browser.click(page, ".content .buttons button >> nth=0").await?;
     browser.visible(page, "dialog input[type=password]", SOON).await?;
     seen.take(browser, page, "logging in").await?;
+    browser.goto(page, &format!("{}/parts", server.url())).await?;
+    browser.visible(page, ".page h1", SOON).await?;
+    seen.take(browser, page, "the page of parts").await?;
     browser.goto(page, &server.watch_url(room)).await?;
     browser.visible(page, ".list .name >> nth=0", SOON).await?;
     seen.take(browser, page, "the room of a stranger").await?;

@@ -90,6 +90,9 @@ async fn web(out: &Path) -> Result<()> {
                 browser.visible(page, "main, h1", SOON).await?;
                 settled(&mut browser, page, &name("account")).await?;
                 account(&mut browser, page, &operator, &name).await?;
+                browser.goto(page, &format!("{}/parts", server.url())).await?;
+                browser.visible(page, ".page h1", SOON).await?;
+                settled(&mut browser, page, &name("parts")).await?;
                 browser.goto(page, &format!("{}/watch/nowhere", server.url())).await?;
                 browser.visible(page, "main, h1, h2", SOON).await?;
                 settled(&mut browser, page, &name("missing")).await?;

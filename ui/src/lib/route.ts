@@ -6,6 +6,7 @@ export type Route =
   | { readonly screen: "replay"; readonly replay: string }
   | { readonly screen: "studio" }
   | { readonly screen: "account" }
+  | { readonly screen: "parts" }
   | { readonly screen: "missing" };
 
 /** Room ids as the server forms them. */
@@ -23,7 +24,8 @@ export function parseRoute(path: string): Route {
   if (first === "replay" && second !== undefined && parts.length === 2 && REPLAY.test(second)) {
     return { screen: "replay", replay: second };
   }
-  if (parts.length === 1 && (first === "studio" || first === "account")) return { screen: first };
+  if (parts.length === 1 && (first === "studio" || first === "account" || first === "parts"))
+    return { screen: first };
   // Where the server sends its new operator.
   if (parts.length === 1 && first === "setup") return { screen: "account" };
   return { screen: "missing" };

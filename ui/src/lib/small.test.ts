@@ -11,6 +11,7 @@ describe("addresses", () => {
     expect(parseRoute("/studio")).toEqual({ screen: "studio" });
     expect(parseRoute("/account/")).toEqual({ screen: "account" });
     expect(parseRoute("/setup")).toEqual({ screen: "account" });
+    expect(parseRoute("/parts")).toEqual({ screen: "parts" });
   });
 
   it("lead nowhere where there is nothing", () => {
