@@ -29,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "notify",
     "tray_words",
     "window_close",
+    "home_choose",
     "window_small",
     "studio_subscribe",
     "studio_preview",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
-use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo};
+use mujian_protocol::app::{ApiRequest, ApiResponse, AppHome, AppInfo};
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{Broadcast, Notice, NoticeCode, Share, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
@@ -22,6 +22,7 @@ use crate::host::client::{HostOptions, Hosted};
 use crate::host::control::Request;
 use crate::host::info::HostInfo;
 use crate::host::share;
+use crate::home;
 use crate::instance::Only;
 use crate::own_room;
 use crate::problem::on_air;
@@ -38,6 +39,8 @@ const VIEWERS: Duration = Duration::from_secs(2);
 pub const GRACE: Duration = Duration::from_secs(90);
 /// What the cache calls the hosted server: its address changes, its rooms do not.
 pub(crate) const HOSTED: &str = "hosted";
+/// The cache's name for this installation's own name.
+const PROGRAM: &str = "program_id";
 /// The cache's name for the hosted server's addresses.
 const PORTS: &str = "host_ports";
 
@@ -65,6 +68,8 @@ pub struct App {
     server: String,
     program: String,
     resumed: bool,
+    /// Which server, from the next start of the window on.
+    home: Mutex<AppHome>,
     /// What is stored as meant to run.
     intended: Mutex<Option<Intent>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
@@ -78,7 +83,15 @@ impl App {
     /// A sentence for a person: the data folder, the server.
     pub async fn start(options: AppOptions, only: Only, rig: Box<dyn Rig>) -> Result<Arc<Self>, ApiError> {
         let cache = Cache::open(&options.data)?;
-        let (api, hosted, server) = match options.server {
+        let home = match &options.server {
+            Some(_) => AppHome::Named,
+            None => home::stored(&cache, cache.setting(PROGRAM)?.is_none())?,
+        };
+        let joined = match &home {
+            AppHome::Join { server } => Url::parse(server).ok(),
+            _ => None,
+        };
+        let (api, hosted, server) = match options.server.or(joined) {
             Some(url) => {
                 let server = url.origin().ascii_serialization();
                 let api = Api::new(url)?;
@@ -106,7 +119,9 @@ impl App {
         let resumed = intent.is_some();
         let (intended, tasks) = (Mutex::default(), Mutex::default());
         let shelf = Arc::new(Shelf::open(&options.data, api.clone(), cache.clone(), server.clone()));
-        let app = Arc::new(Self { api, cache, hosted, studio, shelf, server, program, resumed, intended, tasks, only });
+        let home = Mutex::new(home);
+        let app =
+            Arc::new(Self { api, cache, hosted, studio, shelf, server, program, resumed, home, intended, tasks, only });
         app.spawn(Shelf::mirror(Arc::downgrade(&app.shelf)));
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
@@ -153,7 +168,34 @@ impl App {
             hosting: self.hosted.is_some(),
             version: env!("CARGO_PKG_VERSION").into(),
             resumed: self.resumed,
+            home: self.home.lock().clone(),
         }
+    }
+
+    /// Chooses the server that is used from the next start of the window on: the one at an address, or one that is hosted
+    /// here. True: that is another one than now.
+    ///
+    /// # Errors
+    /// `Conflict` on air, or when the command line named the server; as [`home::find`]; as the cache says.
+    pub async fn choose_home(&self, address: Option<&str>) -> Result<bool, ApiError> {
+        if is_on_air(&self.studio.state().broadcast) {
+            return Err(on_air("You are on air. End the broadcast first."));
+        }
+        if *self.home.lock() == AppHome::Named {
+            let sentence = "The command line named the server. Start Mujian without --server to choose one here.";
+            return Err(ApiError::new(ErrorCode::Conflict, sentence).about(Problem::ServerNamed));
+        }
+        let home = match address {
+            Some(address) => AppHome::Join { server: home::find(address).await?.origin().ascii_serialization() },
+            None => AppHome::Host,
+        };
+        home::store(&self.cache, &home)?;
+        let other = match &home {
+            AppHome::Join { server } => *server != self.server,
+            _ => self.hosted.is_none(),
+        };
+        *self.home.lock() = home;
+        Ok(other)
     }
 
     /// Passes a call of the window on.
@@ -487,11 +529,11 @@ fn follow(api: &Api, info: &HostInfo) {
 
 /// This installation's own name towards servers, the same for good.
 fn program_id(cache: &Cache) -> Result<String, ApiError> {
-    if let Some(id) = cache.setting("program_id")? {
+    if let Some(id) = cache.setting(PROGRAM)? {
         return Ok(id);
     }
     let id = uuid::Uuid::new_v4().to_string();
-    cache.set_setting("program_id", &id)?;
+    cache.set_setting(PROGRAM, &id)?;
     Ok(id)
 }
 

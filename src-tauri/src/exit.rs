@@ -16,6 +16,8 @@ pub const DEVICE: u8 = 4;
 pub const UNREACHABLE: u8 = 5;
 /// The media file cannot be played.
 pub const MEDIA: u8 = 6;
+/// The window ended to be opened again, with another server: for the process that watches over it.
+pub const AGAIN: u8 = 64;
 
 /// The exit code that tells a script about an error.
 #[must_use]

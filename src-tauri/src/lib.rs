@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod encode;
 pub mod exit;
+pub mod home;
 pub mod host;
 pub mod instance;
 pub mod notices;

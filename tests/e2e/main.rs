@@ -12,6 +12,7 @@ mod evening;
 mod hall;
 mod harness;
 mod hls;
+mod home;
 mod hostile;
 mod killed;
 mod leave;

@@ -21,6 +21,25 @@ pub struct AppInfo {
     pub version: String,
     /// The broadcast goes on that ran when the app was last ended by a crash.
     pub resumed: bool,
+    /// Which server that is, as the person chose.
+    pub home: AppHome,
+}
+
+/// Which server the app uses, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AppHome {
+    /// Nobody was asked yet: this is the app's first start, and it hosts.
+    Unasked,
+    /// The app hosts.
+    Host,
+    /// Another's.
+    Join {
+        /// As `https://HOST`.
+        server: String,
+    },
+    /// The command line named one: for this run, and not to be changed here.
+    Named,
 }
 
 /// A call under `/api/v1`, made by the process: the session's token never reaches the page.

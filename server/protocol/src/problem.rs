@@ -314,6 +314,15 @@ pub enum Problem {
         /// Where it tells more.
         log: String,
     },
+    /// The command line named the server, so it cannot be chosen.
+    ServerNamed,
+    /// What was typed is no server's address.
+    NoServerAddress,
+    /// Something answers there, but no server of Mujian's.
+    NoMujian {
+        /// As `https://HOST:PORT`.
+        address: String,
+    },
     /// The server cannot be reached.
     ServerUnreachable {
         /// Which.

@@ -94,6 +94,7 @@ pub fn declarations() -> String {
     all.add::<room::ServerMessage>();
     // The app's window.
     all.add::<app::AppInfo>();
+    all.add::<app::AppHome>();
     all.add::<app::ApiRequest>();
     all.add::<app::ApiResponse>();
     all.add::<app::RoomChannelMessage>();

@@ -33,6 +33,9 @@ pub(super) async fn run(args: &WindowArgs) -> ExitCode {
                 return ExitCode::from(exit::INTERNAL);
             }
         };
+        if status.code() == Some(i32::from(exit::AGAIN)) {
+            continue;
+        }
         if !crashed(status) {
             return ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(exit::INTERNAL));
         }

@@ -10,6 +10,7 @@ use tauri::{AppHandle, Manager as _};
 use super::commands::Shell;
 use super::window;
 use crate::app::{App, is_on_air};
+use crate::exit;
 
 /// A page that hangs cannot answer: who asks again after so long means it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,11 +72,16 @@ fn close(handle: &AppHandle) {
     {
         tracing::debug!(%error, "the window could not be hidden");
     }
-    tauri::async_runtime::spawn(end(handle.clone()));
+    tauri::async_runtime::spawn(end(handle.clone(), exit::DONE));
+}
+
+/// Closes the window to open it again, as the process that watches over it does. Off air only.
+pub(super) fn again(handle: &AppHandle) {
+    tauri::async_runtime::spawn(end(handle.clone(), exit::AGAIN));
 }
 
 /// Ends the broadcast properly, then the program.
-pub(super) async fn end(handle: AppHandle) {
+pub(super) async fn end(handle: AppHandle, code: u8) {
     static ENDING: AtomicBool = AtomicBool::new(false);
     if ENDING.swap(true, Ordering::Relaxed) {
         return;
@@ -85,7 +91,7 @@ pub(super) async fn end(handle: AppHandle) {
     if let Ok(app) = shell.app().await {
         app.shut_down().await;
     }
-    handle.exit(0);
+    handle.exit(i32::from(code));
 }
 
 #[cfg(test)]

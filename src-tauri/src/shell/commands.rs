@@ -220,6 +220,20 @@ pub(super) async fn window_close(handle: tauri::AppHandle, end: bool) -> Answer<
     Ok(())
 }
 
+/// Chooses the server; no address: one that is hosted here. Another than now: the window is opened again.
+#[tauri::command]
+pub(super) async fn home_choose(
+    handle: tauri::AppHandle,
+    shell: State<'_, Shell>,
+    address: Option<String>,
+) -> Answer<bool> {
+    let other = shell.app().await?.choose_home(address.as_deref()).await?;
+    if other {
+        closing::again(&handle);
+    }
+    Ok(other)
+}
+
 #[tauri::command]
 pub(super) async fn window_small(handle: tauri::AppHandle, small: bool) -> Answer<()> {
     small::set(&handle, small)

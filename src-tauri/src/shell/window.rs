@@ -72,6 +72,7 @@ pub fn open(
             commands::notify,
             commands::tray_words,
             commands::window_close,
+            commands::home_choose,
             commands::window_small,
             commands::studio_subscribe,
             commands::studio_preview,
@@ -143,7 +144,7 @@ fn start(
         }
         started.send_replace(Some(app));
         crate::signal::asked_to_end().await;
-        closing::end(handle).await;
+        closing::end(handle, exit::DONE).await;
     });
 }
 

@@ -1,6 +1,6 @@
 /** Who is logged in, and the dialog that asks. */
 import { backend } from "./backend";
-import type { AccountView, RecoveryRequest, ServerInfo } from "./generated/protocol";
+import type { AccountView, AppHome, RecoveryRequest, ServerInfo } from "./generated/protocol";
 import { i18n } from "./i18n/index.svelte";
 import { toasts } from "./toasts.svelte";
 
@@ -11,6 +11,8 @@ class Session {
   /** The log-in dialog is open, for which of the three. */
   asking = $state<"log_in" | "sign_up" | "recover" | undefined>(undefined);
   server = $state<ServerInfo | undefined>(undefined);
+  /** Which server the app uses; undefined in a browser. */
+  home = $state<AppHome | undefined>(undefined);
   /** The app behind the window could not start: nothing else works. */
   fatal = $state<unknown>();
 
@@ -19,6 +21,7 @@ class Session {
       const locale = await backend.locale();
       if (locale !== undefined) i18n.setSystem(locale);
       this.account = await backend.account();
+      this.home = backend.homes?.now;
       this.fatal = undefined;
     } catch (error) {
       if (backend.kind === "app") this.fatal = error;
@@ -47,6 +50,12 @@ class Session {
     // The code is used up: if logging in fails now, it is tried again without it.
     this.asking = "log_in";
     await this.open(false, request.name, request.password);
+  }
+
+  /** Uses the server at an address, or null: one that the app hosts. */
+  async choose(address: string | null): Promise<void> {
+    await backend.homes?.choose(address);
+    this.home = backend.homes?.now;
   }
 
   constructor() {

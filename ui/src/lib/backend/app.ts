@@ -4,6 +4,7 @@ import type {
   AccountView,
   ApiError,
   ApiResponse,
+  AppHome,
   AppInfo,
   ClientMessage,
   Devices,
@@ -20,6 +21,7 @@ import { overlayPath } from "../overlay/options";
 import {
   type Backend,
   Failed,
+  type Homes,
   type MediaConnection,
   type MediaHandlers,
   type Notice,
@@ -112,8 +114,23 @@ export class AppBackend implements Backend {
   readonly smallWindow = (small: boolean): Promise<void> => call("window_small", { small });
   readonly notify = ({ title, body, open }: Notice, onopen: () => void): Promise<void> =>
     call("notify", { title, body, open, onOpen: new Channel<null>(onopen) });
+  readonly homes: Homes;
   onexpired: (() => void) | undefined;
   #info: AppInfo | undefined;
+
+  constructor() {
+    const now = (): AppHome | undefined => this.#info?.home;
+    this.homes = {
+      get now() {
+        return now();
+      },
+      choose: async (address) => {
+        const other = await call<boolean>("home_choose", { address });
+        await this.#start();
+        return other;
+      },
+    };
+  }
 
   async #start(): Promise<AppInfo> {
     this.#info = await call<AppInfo>("app_info");

@@ -24,7 +24,7 @@ import type {
   Uplink,
 } from "../generated/protocol";
 import { overlayPath } from "../overlay/options";
-import type { Backend, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
+import type { Backend, Homes, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
 import { Failed } from "./types";
 
 const MINUTE = 60_000;
@@ -419,6 +419,7 @@ export class FakeBackend implements Backend {
   readonly studio: StudioBackend;
   readonly smallWindow = (): Promise<void> => Promise.resolve();
   readonly notify = (): Promise<void> => Promise.resolve();
+  readonly homes: Homes = { now: { kind: "unasked" }, choose: () => Promise.resolve(false) };
   onexpired: (() => void) | undefined;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 

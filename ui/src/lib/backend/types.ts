@@ -2,6 +2,7 @@
 import type {
   AccountView,
   ApiError,
+  AppHome,
   ClientMessage,
   Devices,
   EncoderReport,
@@ -87,6 +88,14 @@ export interface Notice {
   readonly open: string;
 }
 
+/** Which server the app uses. */
+export interface Homes {
+  /** Known with `account()`. */
+  readonly now: AppHome | undefined;
+  /** The one at an address, or null: one that the app hosts. True: it is another one, and the window is opened again. */
+  choose(address: string | null): Promise<boolean>;
+}
+
 export interface Backend {
   readonly kind: "web" | "app";
   /** The app runs the server itself: its addresses are this computer's own until they are shared. Known with `account()`. */
@@ -122,4 +131,6 @@ export interface Backend {
   /** Shows a notice of the desktop's, outside the window; a browser has its own way. `onopen`: it was pressed. */
   readonly notify: ((notice: Notice, onopen: () => void) => Promise<void>) | undefined;
   readonly studio: StudioBackend | undefined;
+  /** Which server is used; a browser has the one that the page came from. */
+  readonly homes: Homes | undefined;
 }

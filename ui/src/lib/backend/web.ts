@@ -34,6 +34,7 @@ export class WebBackend implements Backend {
   readonly studio = undefined;
   readonly smallWindow = undefined;
   readonly notify = undefined;
+  readonly homes = undefined;
   onexpired: (() => void) | undefined;
 
   #token = (): string | undefined => stored(TOKEN) ?? undefined;

@@ -516,6 +516,26 @@ export const en: Catalogue = {
   notice_left_asleep:
     "The computer went to sleep, so you left for a while. The microphone is off too. “I'm back” goes on.",
   start_failed: "Mujian could not start",
+  welcome_title: "Welcome to Mujian",
+  welcome_name: "Your name, as viewers see it",
+  welcome_begin: "Begin",
+  welcome_done: "All set. Go live whenever you like.",
+  home_title: "Server",
+  home_where: "Where you stream",
+  home_host: "On this computer",
+  home_join: "At a server",
+  home_host_hint: "Nobody outside this computer sees anything before you press Share.",
+  home_address: "Address",
+  home_join_hint: "You log in there next.",
+  home_go: "Use this server",
+  home_change_hint: "The window closes and opens again. What is on this computer's own server stays there.",
+  home_on_air: "You are on air. End the broadcast first.",
+  home_named: "The command line named the server. Start Mujian without --server to choose one here.",
+  problem_server_named:
+    "The command line named the server. Start Mujian without --server to choose one here.",
+  problem_no_server_address:
+    "That is no server's address. Write it as live.example.org, or as http://192.168.1.5:8080.",
+  problem_no_mujian: "What answers at {address} is no Mujian server. Check the address.",
   // The page of parts, for who works on the interface.
   parts_title: "Parts",
   parts_note: "What every screen is made of. It follows language, theme and size like the rest.",
