@@ -30,6 +30,7 @@ const COMMANDS: &[&str] = &[
     "tray_words",
     "window_close",
     "home_choose",
+    "hotkeys_set",
     "window_small",
     "studio_subscribe",
     "studio_preview",

@@ -41,6 +41,8 @@ pub const GRACE: Duration = Duration::from_secs(90);
 pub(crate) const HOSTED: &str = "hosted";
 /// The cache's name for this installation's own name.
 const PROGRAM: &str = "program_id";
+/// The cache's name for the keys that are heard everywhere.
+const HOTKEYS: &str = "hotkeys";
 /// The cache's name for the hosted server's addresses.
 const PORTS: &str = "host_ports";
 
@@ -169,6 +171,7 @@ impl App {
             version: env!("CARGO_PKG_VERSION").into(),
             resumed: self.resumed,
             home: self.home.lock().clone(),
+            hotkeys: self.wants_hotkeys(),
         }
     }
 
@@ -196,6 +199,20 @@ impl App {
         };
         *self.home.lock() = home;
         Ok(other)
+    }
+
+    /// Whether keys are to be heard while another program is in front.
+    #[must_use]
+    pub fn wants_hotkeys(&self) -> bool {
+        matches!(self.cache.setting(HOTKEYS), Ok(Some(on)) if on == "on")
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// As the cache says.
+    pub fn remember_hotkeys(&self, on: bool) -> Result<(), ApiError> {
+        Ok(self.cache.set_setting(HOTKEYS, if on { "on" } else { "off" })?)
     }
 
     /// Passes a call of the window on.

@@ -13,6 +13,7 @@ mod hall;
 mod harness;
 mod hls;
 mod home;
+mod hotkeys;
 mod hostile;
 mod killed;
 mod leave;

@@ -4,15 +4,20 @@
 use anyhow::{Context, Result};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
-    Keycode, Keysym, Window,
+    AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, GrabMode, InputFocus, KEY_PRESS_EVENT,
+    KEY_RELEASE_EVENT, Keycode, Keysym, ModMask, Window,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{CURRENT_TIME, NONE};
 
-const SHIFT: Keysym = 0xffe1;
+/// The left shift key.
+pub const SHIFT: Keysym = 0xffe1;
+/// The left control key.
+pub const CONTROL: Keysym = 0xffe3;
+/// The key F1; the others follow it.
+pub const F1: Keysym = 0xffbe;
 /// The Enter key.
 pub const ENTER: Keysym = 0xff0d;
 
@@ -114,18 +119,43 @@ impl Hands {
     ///
     /// The keyboard has no such key.
     pub fn press(&self, symbol: Keysym) -> Result<()> {
+        self.chord(&[], symbol)
+    }
+
+    /// The same while other keys are held.
+    ///
+    /// # Errors
+    ///
+    /// The keyboard has no such key.
+    pub fn chord(&self, held: &[Keysym], symbol: Keysym) -> Result<()> {
         let key = |wanted: Keysym| {
             let code = self.keys.iter().find_map(|(code, all)| Some((*code, all.iter().position(|s| *s == wanted)?)));
             code.with_context(|| format!("no key gives {wanted:#x}"))
         };
         let (code, level) = key(symbol)?;
-        let shift = if level == 1 { Some(key(SHIFT)?.0) } else { None };
-        let down = shift.into_iter().chain([code]).map(|code| (KEY_PRESS_EVENT, code));
-        let up = [code].into_iter().chain(shift).map(|code| (KEY_RELEASE_EVENT, code));
+        let mut codes = held.iter().map(|symbol| Ok(key(*symbol)?.0)).collect::<Result<Vec<_>>>()?;
+        if level == 1 {
+            codes.push(key(SHIFT)?.0);
+        }
+        codes.push(code);
+        let down = codes.iter().map(|code| (KEY_PRESS_EVENT, *code));
+        let up = codes.iter().rev().map(|code| (KEY_RELEASE_EVENT, *code));
         for (event, code) in down.chain(up) {
             self.x.xtest_fake_input(event, code, CURRENT_TIME, NONE, 0, 0, 0)?.check()?;
         }
         Ok(self.x.sync()?)
+    }
+
+    /// Takes a key, with control and shift held, from all other programs, for as long as this lives.
+    ///
+    /// # Errors
+    ///
+    /// The keyboard has no such key, or a program has it.
+    pub fn take(&self, symbol: Keysym) -> Result<()> {
+        let code = self.keys.iter().find_map(|(code, all)| all.contains(&symbol).then_some(*code));
+        let code = code.with_context(|| format!("no key gives {symbol:#x}"))?;
+        let held = ModMask::CONTROL | ModMask::SHIFT;
+        Ok(self.x.grab_key(false, self.root, held, code, GrabMode::ASYNC, GrabMode::ASYNC)?.check()?)
     }
 
     /// Types a text of ASCII characters.

@@ -23,6 +23,8 @@ pub struct AppInfo {
     pub resumed: bool,
     /// Which server that is, as the person chose.
     pub home: AppHome,
+    /// Keys are to be heard while another program is in front.
+    pub hotkeys: bool,
 }
 
 /// Which server the app uses, and who said so.

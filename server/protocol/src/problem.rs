@@ -314,6 +314,13 @@ pub enum Problem {
         /// Where it tells more.
         log: String,
     },
+    /// Another program has this key already.
+    KeyTaken {
+        /// As `Ctrl+Shift+F9`.
+        key: String,
+    },
+    /// The desktop lets no program hear keys while another is in front.
+    NoGlobalKeys,
     /// The command line named the server, so it cannot be chosen.
     ServerNamed,
     /// What was typed is no server's address.

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::closing::{self, Closing};
 use super::pipes::Pipes;
+use super::hotkeys;
 use super::small::{self, Small};
 use super::tray::Tray;
 use super::window;
@@ -232,6 +233,14 @@ pub(super) async fn home_choose(
         closing::again(&handle);
     }
     Ok(other)
+}
+
+/// Hears keys while another program is in front, or not; remembered.
+#[tauri::command]
+pub(super) async fn hotkeys_set(handle: tauri::AppHandle, shell: State<'_, Shell>, on: bool) -> Answer<()> {
+    let app = shell.app().await?;
+    hotkeys::set(&handle, on).await?;
+    app.remember_hotkeys(on)
 }
 
 #[tauri::command]

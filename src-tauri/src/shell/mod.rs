@@ -2,6 +2,7 @@
 
 mod closing;
 mod commands;
+mod hotkeys;
 mod pipes;
 mod small;
 mod tray;

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mujian_protocol::ApiError;
 use mujian_protocol::app::TrayWords;
 use mujian_protocol::studio::StudioState;
 use parking_lot::Mutex;
@@ -141,12 +142,22 @@ pub(super) async fn follow(handle: AppHandle, app: Arc<App>) {
 fn press(handle: AppHandle) {
     tauri::async_runtime::spawn(async move {
         let Ok(app) = handle.state::<Shell>().app().await else { return };
-        if app.studio().state().away.is_some() {
-            app.back();
-        } else if let Err(error) = app.leave(Duration::ZERO) {
+        if let Err(error) = toggle(&app, Duration::ZERO) {
             tracing::info!(%error, "nothing to leave");
         }
     });
+}
+
+/// Leaves, as of so long `ago`, or comes back.
+///
+/// # Errors
+/// `Conflict` when nothing is on air.
+pub(super) fn toggle(app: &App, ago: Duration) -> Result<(), ApiError> {
+    if app.studio().state().away.is_some() {
+        app.back();
+        return Ok(());
+    }
+    app.leave(ago)
 }
 
 /// A disc of cinnabar on air; a gold ring with a pause in it while away; a pale ring otherwise.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::closing::{self, Closing};
 use super::commands::{self, Shell};
+use super::hotkeys;
 use super::pipes::Pipes;
 use super::small::{self, Small};
 use super::tray::{self, Tray};
@@ -73,6 +74,7 @@ pub fn open(
             commands::tray_words,
             commands::window_close,
             commands::home_choose,
+            commands::hotkeys_set,
             commands::window_small,
             commands::studio_subscribe,
             commands::studio_preview,
@@ -140,6 +142,11 @@ fn start(
             Err(error) => tracing::error!(%error, "the app could not start"),
         }
         if let Ok(app) = &app {
+            if app.wants_hotkeys()
+                && let Err(error) = hotkeys::set(&handle, true).await
+            {
+                tracing::warn!(%error, "keys are not heard while another program is in front");
+            }
             tauri::async_runtime::spawn(tray::follow(handle.clone(), Arc::clone(app)));
         }
         started.send_replace(Some(app));

@@ -13,6 +13,8 @@ class Session {
   server = $state<ServerInfo | undefined>(undefined);
   /** Which server the app uses; undefined in a browser. */
   home = $state<AppHome | undefined>(undefined);
+  /** Keys are heard while another program is in front; undefined in a browser. */
+  hotkeys = $state<boolean | undefined>(undefined);
   /** The app behind the window could not start: nothing else works. */
   fatal = $state<unknown>();
 
@@ -22,6 +24,7 @@ class Session {
       if (locale !== undefined) i18n.setSystem(locale);
       this.account = await backend.account();
       this.home = backend.homes?.now;
+      this.hotkeys = backend.hotkeys?.on;
       this.fatal = undefined;
     } catch (error) {
       if (backend.kind === "app") this.fatal = error;
@@ -56,6 +59,11 @@ class Session {
   async choose(address: string | null): Promise<void> {
     await backend.homes?.choose(address);
     this.home = backend.homes?.now;
+  }
+
+  async setHotkeys(on: boolean): Promise<void> {
+    await backend.hotkeys?.set(on);
+    this.hotkeys = backend.hotkeys?.on;
   }
 
   constructor() {

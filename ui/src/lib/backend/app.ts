@@ -22,6 +22,7 @@ import {
   type Backend,
   Failed,
   type Homes,
+  type Hotkeys,
   type MediaConnection,
   type MediaHandlers,
   type Notice,
@@ -115,6 +116,7 @@ export class AppBackend implements Backend {
   readonly notify = ({ title, body, open }: Notice, onopen: () => void): Promise<void> =>
     call("notify", { title, body, open, onOpen: new Channel<null>(onopen) });
   readonly homes: Homes;
+  readonly hotkeys: Hotkeys;
   onexpired: (() => void) | undefined;
   #info: AppInfo | undefined;
 
@@ -128,6 +130,16 @@ export class AppBackend implements Backend {
         const other = await call<boolean>("home_choose", { address });
         await this.#start();
         return other;
+      },
+    };
+    const on = (): boolean => this.#info?.hotkeys ?? false;
+    this.hotkeys = {
+      get on() {
+        return on();
+      },
+      set: async (wanted) => {
+        await call("hotkeys_set", { on: wanted });
+        await this.#start();
       },
     };
   }

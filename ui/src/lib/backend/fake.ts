@@ -24,7 +24,7 @@ import type {
   Uplink,
 } from "../generated/protocol";
 import { overlayPath } from "../overlay/options";
-import type { Backend, Homes, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
+import type { Backend, Homes, Hotkeys, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
 import { Failed } from "./types";
 
 const MINUTE = 60_000;
@@ -420,6 +420,7 @@ export class FakeBackend implements Backend {
   readonly smallWindow = (): Promise<void> => Promise.resolve();
   readonly notify = (): Promise<void> => Promise.resolve();
   readonly homes: Homes = { now: { kind: "unasked" }, choose: () => Promise.resolve(false) };
+  readonly hotkeys: Hotkeys = { on: false, set: () => Promise.resolve() };
   onexpired: (() => void) | undefined;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
 

@@ -88,6 +88,13 @@ export interface Notice {
   readonly open: string;
 }
 
+/** Keys that are heard while another program is in front. */
+export interface Hotkeys {
+  /** Known with `account()`. */
+  readonly on: boolean;
+  set(on: boolean): Promise<void>;
+}
+
 /** Which server the app uses. */
 export interface Homes {
   /** Known with `account()`. */
@@ -133,4 +140,6 @@ export interface Backend {
   readonly studio: StudioBackend | undefined;
   /** Which server is used; a browser has the one that the page came from. */
   readonly homes: Homes | undefined;
+  /** Keys that are heard while another program is in front; a browser has none. */
+  readonly hotkeys: Hotkeys | undefined;
 }
