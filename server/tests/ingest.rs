@@ -85,7 +85,7 @@ impl Ingest {
         let (renewed, renewal) = watch::channel(());
         let rooms = Arc::new(OneRoom(stage.clone(), Owner { refused: told, renewed: renewal }));
         let ingest = ingest::Ingest::new(rooms, config, clock, tasks.clone());
-        tasks.spawn(ingest.serve(listener, stop.clone()));
+        tasks.spawn(ingest.serve(listener, None, stop.clone()));
         Self { address, stage, refused, renewed, tasks, stop }
     }
 

@@ -26,8 +26,9 @@ async fn a_certificate_from_files_brings_https_and_rtmps() -> Result<()> {
     );
     let server = Setup::default().config(&config).start().await?;
     let words = server.program.words();
+    let words = words.lines().find(|l| l.starts_with("ready ")).context("it is not ready")?;
     let port = |name: &str| -> Result<u16> {
-        let at = words.split_whitespace().find_map(|w| w.strip_prefix(name)).with_context(|| words.clone())?;
+        let at = words.split_whitespace().find_map(|w| w.strip_prefix(name)).with_context(|| words.to_owned())?;
         Ok(at.rsplit(':').next().context("no port")?.parse()?)
     };
     let (https, rtmps) = (port("https=")?, port("rtmps=")?);

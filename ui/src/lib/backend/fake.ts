@@ -24,7 +24,15 @@ import type {
   Uplink,
 } from "../generated/protocol";
 import { overlayPath } from "../overlay/options";
-import type { Backend, Homes, Hotkeys, MediaConnection, RoomConnection, RoomHandlers, StudioBackend } from "./types";
+import type {
+  Backend,
+  Homes,
+  Hotkeys,
+  MediaConnection,
+  RoomConnection,
+  RoomHandlers,
+  StudioBackend,
+} from "./types";
 import { Failed } from "./types";
 
 const MINUTE = 60_000;

@@ -216,6 +216,15 @@ status: number,
 body: unknown, };
 
 /**
+ * Which server the app uses, and who said so.
+ */
+export type AppHome = { "kind": "unasked" } | { "kind": "host" } | { "kind": "join",
+/**
+ * As `https://HOST`.
+ */
+server: string, } | { "kind": "named" };
+
+/**
  * The app, as it starts: the answer of `app_info`.
  */
 export type AppInfo = {
@@ -242,7 +251,15 @@ version: string,
 /**
  * The broadcast goes on that ran when the app was last ended by a crash.
  */
-resumed: boolean, };
+resumed: boolean,
+/**
+ * Which server that is, as the person chose.
+ */
+home: AppHome,
+/**
+ * Keys are to be heard while another program is in front.
+ */
+hotkeys: boolean, };
 
 /**
  * What was done.
@@ -1244,7 +1261,8 @@ export type OwnedRoom = {
  */
 stream_key: string,
 /**
- * Where to publish to, without the key: `rtmp://HOST/live/ROOM`.
+ * Where to publish to, without the key: `rtmp://HOST/live/ROOM`, or `rtmps://` where the question came by HTTPS and
+ * the server takes RTMPS itself.
  */
 rtmp_url: string,
 /**
@@ -1629,7 +1647,15 @@ reason: string, } | { "kind": "host_failed",
 /**
  * Where it tells more.
  */
-log: string, } | { "kind": "server_unreachable",
+log: string, } | { "kind": "key_taken",
+/**
+ * As `Ctrl+Shift+F9`.
+ */
+key: string, } | { "kind": "no_global_keys" } | { "kind": "server_named" } | { "kind": "no_server_address" } | { "kind": "no_mujian",
+/**
+ * As `https://HOST:PORT`.
+ */
+address: string, } | { "kind": "server_unreachable",
 /**
  * Which.
  */

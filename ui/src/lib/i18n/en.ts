@@ -519,7 +519,8 @@ export const en: Catalogue = {
   on: "On",
   off: "Off",
   hotkeys_title: "Keys everywhere",
-  hotkeys_hint: "Heard while another program is in front, a game for instance. Other programs do not get them then.",
+  hotkeys_hint:
+    "Heard while another program is in front, a game for instance. Other programs do not get them then.",
   hotkey_away: "Leave for a while, and come back",
   hotkey_mute: "Mute the microphone, and unmute it",
   hotkey_live: "Go live",
