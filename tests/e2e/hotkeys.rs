@@ -46,6 +46,8 @@ async fn keys_go_live_mute_leave_and_come_back_while_the_window_has_no_keyboard(
 
     // Given back, they are other programs' again; taken by another, that is said.
     app.click(account).await?;
+    // What is above the keys on that page is fetched, and moves them down.
+    app.wait("document.body.innerText.includes('Being recorded')", SOON).await?;
     app.click(&format!("{section}//label[normalize-space(.) = 'Off']")).await?;
     app.wait(&chosen("Off"), SOON).await?;
     let other = Hands::at(&desk.screen.display)?;

@@ -65,8 +65,8 @@ async fn a_certificate_from_files_brings_https_and_rtmps() -> Result<()> {
     // Players that fetch, and the link's preview, which names itself.
     let mut media = client.get(format!("{base}/live/{id}.flv")).send().await?.error_for_status()?;
     ensure!(media.chunk().await?.is_some_and(|c| c.starts_with(b"FLV")), "no FLV");
-    let html = client.get(format!("{base}/rooms/{id}")).send().await?.text().await?;
-    ensure!(html.contains(&format!("content=\"https://localhost:{https}/rooms/{id}\"")), "no https in the preview");
+    let html = client.get(format!("{base}/watch/{id}")).send().await?.text().await?;
+    ensure!(html.contains(&format!("content=\"https://localhost:{https}/watch/{id}\"")), "no https in the preview");
     assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
 
     // Who speaks no TLS there is sent away; others do not notice.
