@@ -73,6 +73,7 @@ pub struct Limits {
     pub(crate) rooms: Limiter<AccountId>,
     pub(crate) danmaku: Limiter<AccountId>,
     pub(crate) votes: Limiter<AccountId>,
+    pub(crate) relays: Limiter<AccountId>,
     pub(crate) requests: Limiter<IpAddr>,
 }
 
@@ -90,6 +91,7 @@ impl App {
             rooms: Limiter::new(l.rooms),
             danmaku: Limiter::new(l.danmaku),
             votes: Limiter::new(l.votes),
+            relays: Limiter::new(l.relays),
             requests: Limiter::new(l.requests),
         };
         let clock = Clock::start();

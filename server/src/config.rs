@@ -45,6 +45,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What is recorded, and for how long it is kept.
     pub recordings: Recordings,
+    /// Rooms of anybody may be restreamed to this computer and to its own network; else the operators' rooms only.
+    pub relays_to_private: bool,
     /// How often things may be done.
     pub limits: Limits,
     /// Print a set-up code while there is no operator. A hosted server makes its operator itself.
@@ -92,6 +94,8 @@ pub struct Limits {
     pub danmaku: Rate,
     /// Votes of one account, changes of mind included.
     pub votes: Rate,
+    /// New addresses to restream to of one account, and changes of them.
+    pub relays: Rate,
     /// Any call from one address.
     pub requests: Rate,
     /// New RTMP connections from one address.
@@ -122,6 +126,7 @@ impl Default for Limits {
             rooms: Rate { burst: 10, per_hour: 20 },
             danmaku: Rate { burst: 6, per_hour: 3600 },
             votes: Rate { burst: 10, per_hour: 1800 },
+            relays: Rate { burst: 30, per_hour: 240 },
             requests: Rate { burst: 600, per_hour: 180_000 },
             rtmp_connections: Rate { burst: 120, per_hour: 7200 },
             wrong_stream_keys: Rate { burst: 30, per_hour: 600 },
@@ -150,6 +155,7 @@ impl Default for Config {
             max_rtmp_connections_per_address: 64,
             tls: None,
             recordings: Recordings::default(),
+            relays_to_private: false,
             limits: Limits::default(),
             print_setup_code: false,
             worker_program: None,
@@ -276,6 +282,7 @@ impl Config {
             ("rooms", self.limits.rooms),
             ("danmaku", self.limits.danmaku),
             ("votes", self.limits.votes),
+            ("relays", self.limits.relays),
             ("requests", self.limits.requests),
             ("rtmp_connections", self.limits.rtmp_connections),
             ("wrong_stream_keys", self.limits.wrong_stream_keys),

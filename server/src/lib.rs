@@ -21,6 +21,7 @@ pub mod limit;
 pub mod matching;
 mod metrics;
 pub mod placeholder;
+pub mod relay;
 pub mod replay;
 pub mod review;
 pub mod room;

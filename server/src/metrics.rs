@@ -71,6 +71,13 @@ fn describe() {
         "mujian_ingest_dropped_total",
         "Frames left out because they came too late after a stall."
     );
+    metrics::describe_gauge!("mujian_relays_live", "Further addresses that rooms are restreamed to now.");
+    metrics::describe_counter!("mujian_relay_failures_total", "Attempts to restream that failed.");
+    metrics::describe_counter!("mujian_relay_bytes_total", "Bytes that were restreamed.");
+    metrics::describe_counter!(
+        "mujian_relay_skipped_total",
+        "Pictures left out because a further address did not keep up."
+    );
     metrics::describe_counter!("mujian_http_requests_total", "Calls under /api/v1, by status.");
     metrics::describe_histogram!("mujian_http_request_seconds", "Time that calls under /api/v1 took.");
     metrics::describe_counter!("mujian_room_events_total", "Durable room events.");

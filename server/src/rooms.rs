@@ -24,11 +24,12 @@ use crate::grant::Grants;
 use crate::hls;
 use crate::ingest::{Admission, Denied, Publishers};
 use crate::placeholder::{Placeholders, RoomShelf};
+use crate::relay::{Marks, Relays, Site};
 use crate::replay::Recorder;
 use crate::room::{Hub, Past, RoomStatus};
 use crate::slate::{AwaySlates, SlateKind, SlateSource};
 use crate::stage::{self, StageConfig, StageHandle, StageStatus};
-use crate::store::{OverlayRow, RoomRow, RoomUpdate, Store, StoreError};
+use crate::store::{OverlayRow, RelayRow, RoomRow, RoomUpdate, Store, StoreError};
 
 /// Rooms that nobody uses are put away this often.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -57,6 +58,8 @@ pub struct Room {
     pub shelf: Arc<RoomShelf>,
     /// What the hall shows of it.
     pub cover: Cover,
+    /// Where it is restreamed to.
+    pub relays: Relays,
     row: Mutex<RoomRow>,
     /// Changes of the row on disk and here are one step for everybody else.
     changes: tokio::sync::Mutex<()>,
@@ -276,6 +279,7 @@ pub struct Rooms {
     slates: SlateSource,
     recorder: Recorder,
     placeholders: Placeholders,
+    relays: Site,
     stop: CancellationToken,
     tasks: TaskTracker,
     held: Mutex<HashMap<RoomId, Arc<Room>>>,
@@ -293,6 +297,14 @@ impl Rooms {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
+        let relays = Site {
+            store: store.clone(),
+            clock,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            marks: Marks::new(),
+            to_private: config.relays_to_private,
+        };
         Self {
             store,
             clock,
@@ -300,6 +312,7 @@ impl Rooms {
             slates,
             recorder,
             placeholders,
+            relays,
             stop,
             tasks,
             held: Mutex::default(),
@@ -332,7 +345,8 @@ impl Rooms {
             owed: self.store.owed(id.clone(), crate::room::OWED).await?,
         };
         let overlay = self.store.overlay(id.clone()).await?;
-        let room = self.start(row, past, overlay);
+        let relays = self.store.relays(id.clone()).await?;
+        let room = self.start(row, past, overlay, relays);
         let mut held = self.held.lock();
         // Under the lock: after the last room was put away at the end, none may come.
         if self.stop.is_cancelled() {
@@ -406,7 +420,7 @@ impl Rooms {
         let _ = room.stage.end().await;
     }
 
-    fn start(&self, row: RoomRow, past: Past, overlay: Option<OverlayRow>) -> Arc<Room> {
+    fn start(&self, row: RoomRow, past: Past, overlay: Option<OverlayRow>, relays: Vec<RelayRow>) -> Arc<Room> {
         let mut config = StageConfig::new(row.id.clone());
         config.grace = self.config.grace();
         config.epoch = row.last.epoch;
@@ -433,10 +447,12 @@ impl Rooms {
         };
         self.tasks.spawn(packager.run(self.stop.clone()));
         let cover = Cover::new(stage.status(), stage.programme());
+        let relays = Relays::new(self.relays.clone(), &row, stage.clone(), relays);
         let room = Arc::new(Room {
             id: row.id.clone(),
             absence,
             cover,
+            relays,
             stage,
             hub,
             grants,
@@ -587,5 +603,9 @@ impl Publishers for Rooms {
             return Err(Denied::WrongKey);
         }
         Ok((room.stage.clone(), Admitted { room, key_renewed }))
+    }
+
+    fn leads_back(&self, program_id: &str) -> bool {
+        self.relays.marks.are_on(program_id)
     }
 }

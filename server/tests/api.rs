@@ -421,7 +421,8 @@ async fn the_description_is_complete() {
                 .replace("{publisher}", "x")
                 .replace("{account}", "x")
                 .replace("{placeholder}", "x")
-                .replace("{owed}", "x");
+                .replace("{owed}", "x")
+                .replace("{relay}", "x");
             let (status, body) = site.call(method.clone(), &address, None, None).await;
             assert_ne!(status, 405, "{method} {path}");
             assert!(status != 404 || body["message"] != "There is no such call.", "{method} {path}");

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use mujian_media::backoff::Backoff;
 use mujian_protocol::api::{BackRequest, LeaveRequest, RoomView};
 use mujian_protocol::app::{LinkState, RoomChannelMessage};
 use mujian_protocol::room::{Away, RoomEventBody, ServerMessage, Stage};
@@ -15,7 +16,6 @@ use crate::api::Api;
 use crate::clock;
 use crate::studio::Studio;
 use crate::studio::absence::{Statement, Turn};
-use crate::studio::backoff::Backoff;
 use crate::viewer::room::Room;
 
 /// An answer changes what is to be told; without a change after this long it is told again.

@@ -132,6 +132,24 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     browser.click(page, "dialog .buttons button >> nth=0").await?;
     browser.visible(page, "dialog .buttons button >> nth=1", SOON).await?;
     seen.take(browser, page, "the overlay's address").await?;
+    browser.key(page, "Escape").await?;
+    browser.click(page, "article .buttons button >> nth=2").await?;
+    browser.visible(page, "dialog form", SOON).await?;
+    seen.take(browser, page, "restreaming, before the first").await?;
+    for (n, text) in ["somewhere", "rtmp://relay.invalid/app", "made-up-key-of-a-test"].into_iter().enumerate() {
+        browser.fill(page, &format!("dialog form input >> nth={n}"), text).await?;
+    }
+    browser.click(page, "dialog form button >> nth=0").await?;
+    browser.visible(page, "dialog li .why", SOON).await?;
+    seen.take(browser, page, "restreaming that waits").await?;
+    browser.click(page, "dialog li .buttons button >> nth=1").await?;
+    browser.visible(page, "dialog li form", SOON).await?;
+    seen.take(browser, page, "restreaming, changed").await?;
+    browser.click(page, "dialog li form button >> nth=1").await?;
+    // The next look begins without it.
+    browser.click(page, "dialog li .buttons button >> nth=2").await?;
+    browser.click(page, "dialog li .buttons button >> nth=1").await?;
+    browser.visible(page, "dialog form", SOON).await?;
     browser.close(page).await
 }
 

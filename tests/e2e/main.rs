@@ -24,6 +24,7 @@ mod owner;
 mod placeholders;
 mod publish;
 mod refusals;
+mod relay;
 mod replay;
 mod roads;
 mod secure;

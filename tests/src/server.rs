@@ -20,6 +20,7 @@ pub struct Setup {
     disk: Option<String>,
     args: Vec<String>,
     log: Option<String>,
+    trusted: Option<PathBuf>,
 }
 
 /// A running server. Dropping it kills it.
@@ -92,6 +93,13 @@ impl Setup {
         self
     }
 
+    /// Certificates that it trusts, in place of the system's.
+    #[must_use]
+    pub fn trusting(mut self, certificates: &Path) -> Self {
+        self.trusted = Some(certificates.to_owned());
+        self
+    }
+
     /// The command, and the folder that must live as long as it runs.
     ///
     /// # Errors
@@ -114,6 +122,9 @@ impl Setup {
         command.args(&self.args).env("RUST_BACKTRACE", "1");
         if let Some(filter) = &self.log {
             command.env("MUJIAN_LOG", filter);
+        }
+        if let Some(trusted) = &self.trusted {
+            command.env("SSL_CERT_FILE", trusted);
         }
         if let Some(options) = &self.disk {
             command = inside_small_disk(disk, options, &command);

@@ -7,6 +7,7 @@
 pub mod aac;
 pub mod amf;
 pub mod avc;
+pub mod backoff;
 pub mod flv;
 pub mod fmp4;
 pub mod frame;

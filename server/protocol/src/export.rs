@@ -74,6 +74,19 @@ pub struct ExportedRoom {
     pub recordings: Vec<ExportedRecording>,
     /// Its shelf. The files are downloaded from there.
     pub placeholders: Vec<PlaceholderView>,
+    /// Where it is restreamed to.
+    pub relays: Vec<ExportedRelay>,
+}
+
+/// A further address to which a room is restreamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ExportedRelay {
+    /// What its owner calls it.
+    pub name: String,
+    /// The address, without the key.
+    pub url: String,
+    /// Whether it is switched on.
+    pub on: bool,
 }
 
 /// A room that the account follows.

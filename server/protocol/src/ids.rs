@@ -95,6 +95,11 @@ id! {
     BallotId, "ballot id", is_uuid
 }
 
+id! {
+    /// One further address to which a room is restreamed: a UUID.
+    RelayId, "relay id", is_uuid
+}
+
 impl RoomId {
     /// A room id from eight random bytes: eight letters and digits that are hard to confuse.
     #[must_use]
@@ -161,6 +166,20 @@ impl BallotId {
 }
 
 impl Default for BallotId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RelayId {
+    /// A new identifier, ordered by time.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl Default for RelayId {
     fn default() -> Self {
         Self::new()
     }

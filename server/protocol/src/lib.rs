@@ -14,6 +14,7 @@ pub mod hall;
 pub mod ids;
 pub mod placeholder;
 pub mod problem;
+pub mod relay;
 pub mod replay;
 pub mod room;
 pub mod studio;
@@ -21,6 +22,6 @@ pub mod time;
 pub mod typescript;
 
 pub use error::{ApiError, ErrorCode};
-pub use ids::{AccountId, BallotId, LeaveId, RoomId, StreamId};
+pub use ids::{AccountId, BallotId, LeaveId, RelayId, RoomId, StreamId};
 pub use problem::{EncoderFault, Field, Part, Problem};
 pub use time::WallTime;

@@ -44,6 +44,8 @@ pub enum Field {
     Interaction,
     /// Why a moderator refuses something.
     Reason,
+    /// The name of an address to restream to.
+    RelayName,
 }
 
 /// Why an encoder does not work, without its name.
@@ -513,6 +515,86 @@ pub enum Problem {
     /// The server's settings cannot be used.
     SettingsDamaged {
         /// What is wrong with them, in English.
+        reason: String,
+    },
+    /// An address to restream to is not of its form.
+    RelayAddress,
+    /// A stream key to restream with is empty, too long, or has characters that no key has.
+    RelayKey,
+    /// Another address came without its stream key.
+    RelayKeyAgain,
+    /// The room has as many further addresses as it may.
+    RelaysFull {
+        /// The most.
+        max: u32,
+    },
+    /// The name in an address to restream to is not known.
+    RelayUnresolved {
+        /// The name.
+        host: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// Nobody takes a connection at an address to restream to.
+    RelayUnreachable {
+        /// Host and port.
+        address: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The address to restream to does not prove by its certificate who it is.
+    RelayUntrusted {
+        /// The name.
+        host: String,
+        /// What is wrong, in English.
+        reason: String,
+    },
+    /// The address to restream to lies in the server's own network, and the room is not the operator's.
+    RelayPrivate {
+        /// The name.
+        host: String,
+    },
+    /// The address to restream to is a room of the server from which it comes.
+    RelayLeadsBack,
+    /// The platform does not take the stream key.
+    RelayKeyRefused {
+        /// Its words.
+        reason: String,
+    },
+    /// Somebody publishes there already.
+    RelayBusy {
+        /// The platform's words.
+        reason: String,
+    },
+    /// The platform refused for another reason.
+    RelayRefused {
+        /// Its words.
+        reason: String,
+    },
+    /// The platform ended the stream.
+    RelayEnded {
+        /// Its words.
+        reason: String,
+    },
+    /// The platform cannot take it now.
+    RelayAway {
+        /// Its words.
+        reason: String,
+    },
+    /// The connection to the platform broke.
+    RelayLost {
+        /// How.
+        reason: String,
+    },
+    /// The platform takes nothing any more.
+    RelayStalled {
+        /// For how long, in seconds.
+        #[ts(type = "number")]
+        seconds: u64,
+    },
+    /// What answers there does not speak RTMP as it should.
+    RelayNotRtmp {
+        /// What is wrong, in English.
         reason: String,
     },
     /// The program itself is damaged.

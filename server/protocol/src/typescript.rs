@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ts_rs::{Config, TS, TypeVisitor};
 
-use crate::{api, app, audit, ballot, error, export, hall, placeholder, replay, room, studio};
+use crate::{api, app, audit, ballot, error, export, hall, placeholder, relay, replay, room, studio};
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "ui/src/lib/generated/protocol.ts";
@@ -68,6 +68,9 @@ pub fn declarations() -> String {
     all.add::<api::Followers>();
     all.add::<hall::HallView>();
     all.add::<hall::AnnouncementState>();
+    all.add::<relay::NewRelay>();
+    all.add::<relay::RelayPatch>();
+    all.add::<relay::RelayView>();
     all.add::<api::ServerInfo>();
     all.add::<api::LeaveRequest>();
     all.add::<api::BackAtRequest>();
@@ -138,6 +141,8 @@ const CONSTANTS: &[(&str, &str, usize)] = &[
     ("Most keywords of a placeholder.", "KEYWORDS_MAX", placeholder::KEYWORDS_MAX),
     ("Longest keyword, in characters.", "KEYWORD_MAX", placeholder::KEYWORD_MAX),
     ("Longest words on a placeholder, in characters.", "PLACEHOLDER_TEXT_MAX", placeholder::PLACEHOLDER_TEXT_MAX),
+    ("Most further addresses of a room.", "RELAYS_MAX", relay::RELAYS_MAX),
+    ("Longest name of one, in characters.", "RELAY_NAME_MAX", relay::RELAY_NAME_MAX),
     ("Most interactions that a room offers.", "INTERACTIONS_MAX", ballot::INTERACTIONS_MAX),
     ("Longest interaction in the streamer's own words, in characters.", "INTERACTION_MAX", ballot::INTERACTION_MAX),
     ("Longest time that a ballot stays open, in seconds.", "BALLOT_SECONDS_MAX", ballot::BALLOT_SECONDS_MAX as usize),

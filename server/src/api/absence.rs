@@ -50,7 +50,7 @@ impl From<BackError> for Failure {
 
 /// The room, if it is the caller's own. Whoever runs the server may do much; switch on somebody's
 /// picture they may not.
-async fn find_mine(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
+pub(super) async fn find_mine(app: &App, id: &RoomId, caller: &Caller) -> Answer<Arc<Room>> {
     let room = find(app, id).await?;
     if room.row().owner.id == caller.account.id {
         Ok(room)

@@ -19,6 +19,7 @@ mod overlays;
 mod pages;
 mod placeholders;
 mod previews;
+mod relays;
 mod replays;
 mod rooms;
 mod server;
@@ -82,6 +83,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/rooms/{room}/publishers/refused", get(rooms::refused))
         .route("/rooms/{room}/publishers/{publisher}/admit", post(rooms::admit))
         .route("/rooms/{room}/overlay", get(overlays::get).post(overlays::renew).delete(overlays::switch_off))
+        .route("/rooms/{room}/relays", get(relays::list).post(relays::add))
+        .route("/rooms/{room}/relays/{relay}", patch(relays::change).delete(relays::delete))
         .route("/rooms/{room}/tokens", post(rooms::watch_token))
         .route("/rooms/{room}/socket", get(rooms::open_socket))
         .route("/rooms/{room}/replays", get(replays::list))

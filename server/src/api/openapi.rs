@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, follows, hall, overlays, placeholders, replays, rooms, server};
+use super::{absence, accounts, follows, hall, overlays, placeholders, relays, replays, rooms, server};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -56,6 +56,10 @@ use super::{absence, accounts, follows, hall, overlays, placeholders, replays, r
         overlays::get,
         overlays::renew,
         overlays::switch_off,
+        relays::list,
+        relays::add,
+        relays::change,
+        relays::delete,
         rooms::watch_token,
         rooms::open_socket,
         replays::list,

@@ -34,6 +34,11 @@ pub enum Denied {
         "The room's stream key was renewed, so this one opens nothing any more. Copy the new one from the account page."
     )]
     Renewed,
+    /// It comes from this server itself.
+    #[error(
+        "This is a room of this server, restreamed, and it leads back to this server. Restream to other servers only."
+    )]
+    LeadsBack,
     /// The server cannot say now.
     #[error("The server cannot check the stream key at the moment. Try again in a minute.")]
     Unavailable,
@@ -65,6 +70,12 @@ pub trait Publishers: Send + Sync + 'static {
         room: &RoomId,
         key: &Secret,
     ) -> impl Future<Output = Result<(StageHandle, Self::Room), Denied>> + Send;
+
+    /// Whether a program of this name is this server itself, or hands on what this server restreams.
+    fn leads_back(&self, program_id: &str) -> bool {
+        let _ = program_id;
+        false
+    }
 }
 
 /// The room that a request names, if it is complete.

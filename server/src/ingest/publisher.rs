@@ -189,7 +189,11 @@ impl<P: Publishers> Connection<P> {
 
     async fn let_in(&self, request: &PublishRequest) -> Result<(Feed, P::Room), (Refusal, String)> {
         let denied = |d: Denied| {
-            let refusal = if d == Denied::Unavailable { Refusal::Unavailable } else { Refusal::Denied };
+            let refusal = match d {
+                Denied::Unavailable => Refusal::Unavailable,
+                Denied::LeadsBack => Refusal::LeadsBack,
+                _ => Refusal::Denied,
+            };
             (refusal, d.to_string())
         };
         let room = room_of(request).map_err(denied)?;
@@ -204,6 +208,9 @@ impl<P: Publishers> Connection<P> {
                 }));
             }
         };
+        if request.program_id.as_deref().is_some_and(|id| self.shared.publishers.leads_back(id)) {
+            return Err(denied(Denied::LeadsBack));
+        }
         let publisher = Publisher {
             id: self.number.to_string(),
             program: program_name(&request.program),

@@ -102,6 +102,8 @@ pub struct PublisherInfo {
     pub since: WallTime,
     /// It marks in its stream where the streamer leaves and comes back: both are exact.
     pub marks: bool,
+    /// What it calls its own running instance, as [`Publisher::same_as`].
+    pub same_as: Option<String>,
 }
 
 /// What a stage does now.

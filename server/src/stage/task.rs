@@ -300,6 +300,7 @@ impl Task {
             address: publisher.address.clone(),
             since: wall,
             marks: publisher.marks,
+            same_as: publisher.same_as.clone(),
         };
         info!(program = %publisher.program, session, connection = %publisher.id, "publishing");
         self.current = Some(Current { session, publisher, info, items, closed: Arc::clone(&closed), last_item: now });

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::accounts::{account_at, parsed};
 use super::migrations::{GOODBYES, Migration};
 use super::recordings::RecordingRow;
-use super::{Store, StoreError, announcements, ballots, follows, placeholders, recordings, rooms, sessions};
+use super::{Store, StoreError, announcements, ballots, follows, placeholders, recordings, relays, rooms, sessions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     version: GOODBYES,
@@ -128,6 +128,7 @@ fn exported_room(c: &Connection, room: rooms::RoomRow) -> rusqlite::Result<Expor
     Ok(ExportedRoom {
         placeholders: placeholders::of_room(c, &room.id)?,
         announced: announcements::exported(c, &room.id)?,
+        relays: relays::of_room(c, &room.id)?,
         id: room.id,
         title: room.title,
         category: room.category,

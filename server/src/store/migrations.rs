@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::{
     OpenError, accounts, announcements, audit, away, ballots, events, follows, goodbye, overlays, placeholders,
-    recordings, recoveries, rooms, search, sessions, streams,
+    recordings, recoveries, relays, rooms, search, sessions, streams,
 };
 
 /// One step of one table.
@@ -21,7 +21,7 @@ pub(super) struct Migration {
 }
 
 /// The version that this program writes.
-pub const LATEST: u32 = 12;
+pub const LATEST: u32 = 13;
 
 /// The version that brought recordings.
 pub(super) const RECORDINGS: u32 = 3;
@@ -53,6 +53,9 @@ pub(super) const FOLLOWS: u32 = 11;
 /// The version that let rooms announce programmes.
 pub(super) const ANNOUNCEMENTS: u32 = 12;
 
+/// The version that brought restreaming.
+pub(super) const RELAYS: u32 = 13;
+
 /// "mujn" in ASCII, in the file's header.
 const APPLICATION: i32 = 0x6d75_6a6e;
 
@@ -75,6 +78,7 @@ fn all() -> impl Iterator<Item = &'static Migration> {
         overlays::MIGRATIONS,
         follows::MIGRATIONS,
         announcements::MIGRATIONS,
+        relays::MIGRATIONS,
     ]
     .into_iter()
     .flatten()

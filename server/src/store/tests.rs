@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{Person, Role};
 use mujian_protocol::ballot::{BallotOption, BallotResult, BallotSettings, BallotView, Interaction, Owed};
 use mujian_protocol::hall::Announcement;
 use mujian_protocol::room::{Away, EventId, RoomEvent, RoomEventBody, Stage};
-use mujian_protocol::{AccountId, BallotId, RoomId, StreamId, WallTime};
+use mujian_protocol::{AccountId, BallotId, RelayId, RoomId, StreamId, WallTime};
 use rusqlite::Connection;
 
+use super::migrations::RELAYS;
 use super::*;
 
 async fn person(store: &Store, name: &str) -> Person {
@@ -328,6 +330,43 @@ async fn the_last_stream_of_each_room_that_is_off_ended_lately() {
     assert_eq!(told, [("room-2", &longer, 15, 45), ("room-1", &last, 30, 40)]);
     assert_eq!(store.ended_since(WallTime(40), 9).await.unwrap().len(), 1);
     assert_eq!(store.ended_since(WallTime(19), 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_room_has_a_few_further_addresses_that_go_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (one, other) = (room(&store, "one-room").await, room(&store, "other-room").await);
+    let row = |n: i64| RelayRow {
+        id: RelayId::new(),
+        name: format!("name {n}"),
+        url: format!("rtmp://host{n}/app"),
+        key: Secret::new(format!("key {n}")),
+        on: n % 2 == 0,
+        made_at: WallTime(n),
+    };
+    let rows = [row(1), row(2)];
+    for (row, done) in [(&rows[1], RelayAdded::Done), (&rows[0], RelayAdded::Done), (&row(3), RelayAdded::Full)] {
+        assert_eq!(store.add_relay(one.id.clone(), row.clone(), 2).await.unwrap(), done);
+    }
+    assert_eq!(store.add_relay("nowhere".parse().unwrap(), row(4), 2).await.unwrap(), RelayAdded::NoRoom);
+    assert_eq!(store.relays(one.id.clone()).await.unwrap(), rows);
+    assert_eq!(store.relays(other.id.clone()).await.unwrap(), []);
+    let change = RelayChange { key: Some(Secret::new("other")), on: Some(true), ..RelayChange::default() };
+    let changed = RelayRow { key: Secret::new("other"), on: true, ..rows[0].clone() };
+    let id = rows[0].id.clone();
+    assert_eq!(store.change_relay(one.id.clone(), id.clone(), change.clone()).await.unwrap(), Some(changed.clone()));
+    assert_eq!(store.change_relay(other.id.clone(), id.clone(), change).await.unwrap(), None, "it is another room's");
+    assert_eq!(store.relays(one.id.clone()).await.unwrap(), [changed, rows[1].clone()]);
+    assert!(!store.remove_relay(other.id, id.clone()).await.unwrap());
+    assert!(store.remove_relay(one.id.clone(), id.clone()).await.unwrap());
+    assert!(!store.remove_relay(one.id.clone(), id).await.unwrap());
+    let export = store.export(one.owner.id.clone(), WallTime(9)).await.unwrap().unwrap();
+    let text = serde_json::to_string(&export.rooms[0].relays).unwrap();
+    assert_eq!(text, r#"[{"name":"name 2","url":"rtmp://host2/app","on":true}]"#);
+    let gone = store.delete_account(one.owner.id.clone(), "kept".into(), WallTime(9)).await.unwrap();
+    assert!(matches!(gone, Deletion::Done { .. }), "{gone:?}");
+    assert_eq!(store.relays(one.id).await.unwrap(), []);
 }
 
 /// A command of the operator's works while the server runs, and where none ever ran it says so.
@@ -686,6 +725,9 @@ async fn every_older_version_migrates() {
         let announced = Announcement { at: WallTime(1_700_003_600_000), title: "看雪".into() };
         let now = WallTime(1_700_000_002_000);
         assert_eq!(store.announcement(row.id.clone(), now).await.unwrap(), (version >= 12).then_some(announced));
+        let relays = store.relays(row.id.clone()).await.unwrap();
+        let relays: Vec<_> = relays.iter().map(|r| (r.name.as_str(), r.key.expose(), r.on)).collect();
+        assert_eq!(relays, if version >= RELAYS { vec![("旧平台", "key-of-old", true)] } else { vec![] });
         let next = store.append_events(row.id, vec![changed(9)]).await.unwrap();
         assert_eq!(next[0].event.id, EventId { epoch: 1, number: 3 });
         let connection = Connection::open(folder.path().join(FILE)).unwrap();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use mujian_media::backoff::Backoff;
 use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -15,7 +16,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::control::{Answer, Lines, Request};
 use super::info::HostInfo;
 use crate::clock;
-use crate::studio::backoff::Backoff;
 
 /// How often the lease is renewed.
 const RENEW: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use mujian_media::backoff::Backoff;
 use mujian_protocol::placeholder::{PLACEHOLDER_BYTES_MAX, PlaceholderPatch, PlaceholderView, ShelfView};
 use mujian_protocol::{ApiError, ErrorCode};
 use reqwest::Method;
@@ -16,7 +17,6 @@ use super::plan::{Action, Base, Gone, Remote, RemoteShelf, Words, plan};
 use super::store::{Blob, Item, Place, ShelfError, Store, hex};
 use super::{Shelf, files_of, passes};
 use crate::clock;
-use crate::studio::backoff::Backoff;
 
 /// How often the room's shelf is looked at, for what a browser did there.
 const PERIOD: Duration = Duration::from_secs(30);

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
+use mujian_media::backoff::Backoff;
 use mujian_media::time::Now;
 use mujian_protocol::studio::Broadcast;
 use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 
 use super::absence::{Absence, Do, Moment, Turn};
-use super::backoff::Backoff;
 
 /// How long the goodbye may take before everything is closed without it.
 pub const FAREWELL: Duration = Duration::from_secs(4);

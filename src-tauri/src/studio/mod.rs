@@ -1,7 +1,6 @@
 //! The broadcaster's session: what is captured goes out, survives a broken connection, and ends properly.
 
 pub mod absence;
-pub mod backoff;
 pub mod machine;
 pub mod outbox;
 mod pipeline;

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use mujian_media::backoff::Backoff;
 use mujian_media::time::Now;
 use mujian_protocol::ErrorCode;
 use mujian_protocol::app::LinkState;
 use mujian_protocol::room::{ClientMessage, EventId, ROOM_PROTOCOL, ServerMessage};
-
-use crate::studio::backoff::Backoff;
 
 /// No `welcome` for this long: the connection is given up.
 pub const WELCOME: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use mujian_media::backoff::Backoff;
 use mujian_protocol::api::WatchToken;
 use mujian_protocol::app::MediaState;
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
@@ -14,7 +15,6 @@ use tracing::Instrument as _;
 use super::socket;
 use crate::api::Api;
 use crate::clock;
-use crate::studio::backoff::Backoff;
 
 /// Longest message that is taken, in bytes: one fragment with its key frame.
 const MESSAGE_MAX: usize = 16 << 20;

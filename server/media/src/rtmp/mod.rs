@@ -26,6 +26,8 @@ pub const DENIED: &str = "NetStream.Publish.Denied";
 pub const BAD_NAME: &str = "NetStream.Publish.BadName";
 /// The server is stopping or cannot answer now: a publisher may try again later by itself.
 pub const UNAVAILABLE: &str = "NetConnection.Connect.AppShutdown";
+/// What is published there comes from the same room, or from another one of the same server, by restreaming.
+pub const LEADS_BACK: &str = "NetStream.Publish.LeadsBack";
 
 /// The data message by which a publisher says that the streamer left, in the order of its stream. An
 /// object: `leave_id` names the absence, `last_ms` is the last permitted timestamp, modulo 2^32,

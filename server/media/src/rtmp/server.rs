@@ -11,7 +11,8 @@ use super::chunk::Message;
 use super::link::Link;
 use super::message::{self, Command, Incoming};
 use super::{
-    AWAY_MESSAGE, BACK_MESSAGE, BAD_NAME, DENIED, MARKS_PROPERTY, PROGRAM_PROPERTY, RtmpError, Secret, UNAVAILABLE,
+    AWAY_MESSAGE, BACK_MESSAGE, BAD_NAME, DENIED, LEADS_BACK, MARKS_PROPERTY, PROGRAM_PROPERTY, RtmpError, Secret,
+    UNAVAILABLE,
 };
 use crate::amf::Value;
 use crate::flv::clock::Unroll;
@@ -119,6 +120,8 @@ pub enum Refusal {
     Failed,
     /// The server is stopping or cannot answer now: trying again later helps.
     Unavailable,
+    /// It comes from this server itself, by restreaming.
+    LeadsBack,
 }
 
 impl Refusal {
@@ -128,6 +131,7 @@ impl Refusal {
             Self::BadName => BAD_NAME,
             Self::Failed => "NetStream.Publish.Failed",
             Self::Unavailable => UNAVAILABLE,
+            Self::LeadsBack => LEADS_BACK,
         }
     }
 }

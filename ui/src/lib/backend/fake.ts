@@ -13,6 +13,8 @@ import type {
   EncoderReport,
   Owed,
   PlaceholderView,
+  RelayState,
+  RelayView,
   ReplayView,
   RoomView,
   ServerMessage,
@@ -174,6 +176,36 @@ const SHELF: ShelfView = {
     why_not: null,
   },
 };
+const relay = (n: number, name: string, url: string, state: RelayState): RelayView => ({
+  id: `0192f0c1-0000-7000-8000-0000000000d${String(n)}`,
+  name,
+  url,
+  key_end: n === 4 ? "" : "x7Qm",
+  on: state.state !== "off",
+  state,
+  since: Date.now() - 84 * MINUTE,
+});
+const RELAYS: RelayView[] = [
+  relay(1, "B 站", "rtmp://live-push.example.com/live-bvc", { state: "live" }),
+  relay(2, "Twitch", "rtmps://ingest.example.tv/app", {
+    state: "waiting",
+    until: Date.now() + 14_000,
+    error: {
+      code: "unreachable",
+      message: "",
+      problem: { kind: "relay_lost", reason: "Connection reset by peer" },
+    },
+  }),
+  relay(3, "YouTube", "rtmps://a.example.com/live2", {
+    state: "refused",
+    error: {
+      code: "wrong_stream_key",
+      message: "",
+      problem: { kind: "relay_key_refused", reason: "Stream key is invalid" },
+    },
+  }),
+  relay(4, "备用线路", "rtmp://backup.example.org/live", { state: "off" }),
+];
 /** A still picture that was never taken. */
 function poster(id: string): Promise<Blob> {
   const canvas = new OffscreenCanvas(320, 180);
@@ -481,7 +513,8 @@ export class FakeBackend implements Backend {
     } else if (path.endsWith("/overlay")) {
       const made_at = method === "DELETE" ? null : Date.now();
       answer = method === "POST" ? { key: "made-up-key-for-pictures", made_at } : { made_at };
-    } else if (path.endsWith("/publishers")) answer = [];
+    } else if (path.endsWith("/relays")) answer = method === "GET" && this.#mode === "empty" ? [] : RELAYS;
+    else if (path.endsWith("/publishers")) answer = [];
     else if (path.endsWith("/placeholders")) answer = SHELF;
     else if (path.endsWith("/away")) answer = SHELF.choice;
     else if (path === "/server") {

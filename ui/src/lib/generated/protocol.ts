@@ -37,6 +37,10 @@ export const KEYWORDS_MAX = 12;
 export const KEYWORD_MAX = 24;
 /** Longest words on a placeholder, in characters. */
 export const PLACEHOLDER_TEXT_MAX = 120;
+/** Most further addresses of a room. */
+export const RELAYS_MAX = 8;
+/** Longest name of one, in characters. */
+export const RELAY_NAME_MAX = 40;
 /** Most interactions that a room offers. */
 export const INTERACTIONS_MAX = 12;
 /** Longest interaction in the streamer's own words, in characters. */
@@ -942,6 +946,23 @@ whole_ms: number,
 bytes: number, };
 
 /**
+ * A further address to which a room is restreamed.
+ */
+export type ExportedRelay = {
+/**
+ * What its owner calls it.
+ */
+name: string,
+/**
+ * The address, without the key.
+ */
+url: string,
+/**
+ * Whether it is switched on.
+ */
+on: boolean, };
+
+/**
  * A room.
  */
 export type ExportedRoom = {
@@ -984,7 +1005,11 @@ recordings: Array<ExportedRecording>,
 /**
  * Its shelf. The files are downloaded from there.
  */
-placeholders: Array<PlaceholderView>, };
+placeholders: Array<PlaceholderView>,
+/**
+ * Where it is restreamed to.
+ */
+relays: Array<ExportedRelay>, };
 
 /**
  * A session.
@@ -1040,7 +1065,7 @@ choice: Interaction, };
 /**
  * A text that a person writes.
  */
-export type Field = "name" | "title" | "category" | "tag" | "comment" | "placeholder_name" | "keyword" | "words" | "interaction" | "reason";
+export type Field = "name" | "title" | "category" | "tag" | "comment" | "placeholder_name" | "keyword" | "words" | "interaction" | "reason" | "relay_name";
 
 /**
  * `GET /rooms/ID/followers`, for the room's owner.
@@ -1152,6 +1177,27 @@ export type NamePatch = {
  * 1 to [`NAME_MAX`] characters.
  */
 name: string, };
+
+/**
+ * `POST /rooms/ID/relays`: another address.
+ */
+export type NewRelay = {
+/**
+ * What its owner calls it: 1 to 40 characters.
+ */
+name: string,
+/**
+ * `rtmp://` or `rtmps://`, host and application, as the platform tells them.
+ */
+url: string,
+/**
+ * The stream key that the platform gave: 1 to 500 visible ASCII characters. It is not told again.
+ */
+key: string,
+/**
+ * Whether it is published to while the room is on air.
+ */
+on?: boolean, };
 
 /**
  * `POST /rooms`.
@@ -1743,6 +1789,70 @@ code: RefusalCode, } | { "kind": "server_stopping" } | { "kind": "server_data_fa
 /**
  * What is wrong with them, in English.
  */
+reason: string, } | { "kind": "relay_address" } | { "kind": "relay_key" } | { "kind": "relay_key_again" } | { "kind": "relays_full",
+/**
+ * The most.
+ */
+max: number, } | { "kind": "relay_unresolved",
+/**
+ * The name.
+ */
+host: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "relay_unreachable",
+/**
+ * Host and port.
+ */
+address: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "relay_untrusted",
+/**
+ * The name.
+ */
+host: string,
+/**
+ * What is wrong, in English.
+ */
+reason: string, } | { "kind": "relay_private",
+/**
+ * The name.
+ */
+host: string, } | { "kind": "relay_leads_back" } | { "kind": "relay_key_refused",
+/**
+ * Its words.
+ */
+reason: string, } | { "kind": "relay_busy",
+/**
+ * The platform's words.
+ */
+reason: string, } | { "kind": "relay_refused",
+/**
+ * Its words.
+ */
+reason: string, } | { "kind": "relay_ended",
+/**
+ * Its words.
+ */
+reason: string, } | { "kind": "relay_away",
+/**
+ * Its words.
+ */
+reason: string, } | { "kind": "relay_lost",
+/**
+ * How.
+ */
+reason: string, } | { "kind": "relay_stalled",
+/**
+ * For how long, in seconds.
+ */
+seconds: number, } | { "kind": "relay_not_rtmp",
+/**
+ * What is wrong, in English.
+ */
 reason: string, } | { "kind": "program_damaged" };
 
 /**
@@ -1826,6 +1936,82 @@ reason: string,
  * The same, for the interface.
  */
 problem: Problem, };
+
+/**
+ * One further address to which a room is restreamed: a UUID.
+ */
+export type RelayId = string;
+
+/**
+ * `PATCH /rooms/ID/relays/RELAY`: what is left out stays.
+ */
+export type RelayPatch = {
+/**
+ * Another name.
+ */
+name?: string,
+/**
+ * Another address. The key must come with it: a key is sent only where it was given for.
+ */
+url?: string,
+/**
+ * Another stream key.
+ */
+key?: string,
+/**
+ * On or off. On, where it was on: try again now.
+ */
+on?: boolean, };
+
+/**
+ * How a further address stands.
+ */
+export type RelayState = { "state": "off" } | { "state": "idle" } | { "state": "connecting" } | { "state": "live" } | { "state": "waiting",
+/**
+ * Why.
+ */
+error: ApiError,
+/**
+ * When.
+ */
+until: WallTime, } | { "state": "refused",
+/**
+ * Why.
+ */
+error: ApiError, };
+
+/**
+ * A further address, as its room's owner sees it.
+ */
+export type RelayView = {
+/**
+ * Its id.
+ */
+id: RelayId,
+/**
+ * What its owner calls it.
+ */
+name: string,
+/**
+ * The address, without the key.
+ */
+url: string,
+/**
+ * The key's last characters, to know it by; empty where the key is short.
+ */
+key_end: string,
+/**
+ * Whether it is published to while the room is on air.
+ */
+on: boolean,
+/**
+ * How it stands.
+ */
+state: RelayState,
+/**
+ * Since when.
+ */
+since: WallTime, };
 
 /**
  * A placeholder that was deleted.

@@ -386,6 +386,40 @@ export const en: Catalogue = {
   overlay_option_keep: "seconds that each comment stays (otherwise {usual}; 0: for good)",
   overlay_option_hide: "without these: danmaku, viewers, away, ballot",
   overlay_refused: "The overlay's address no longer works. Make a new one in your account page.",
+  // Restreaming
+  relays: "Restream",
+  relays_open: "Restream…",
+  relays_title: "Restream to other platforms",
+  relays_text:
+    "While you are on air, the server sends what your viewers see to these addresses too. When you leave, they show the placeholder as well.",
+  relays_no_room: "There is no room yet. Go live once, then addresses can be added here.",
+  relays_full: "{n} addresses at most.",
+  relays_good: "Restreaming works",
+  relays_fair: "A restream connects or waits to be tried again",
+  relays_bad: "A restream was refused",
+  relay_add: "Add an address…",
+  relay_add_now: "Add",
+  relay_save: "Save",
+  relay_edit: "Change",
+  relay_delete: "Delete",
+  relay_delete_confirm: "Its stream key is forgotten too, and what is restreamed there ends.",
+  relay_again: "Try again now",
+  relay_switch_on: "Switch on",
+  relay_switch_off: "Switch off",
+  relay_name: "Name",
+  relay_name_example: "Such as: Twitch",
+  relay_url: "Server address",
+  relay_url_hint: "The RTMP or RTMPS address that the platform gives, without the stream key.",
+  relay_key: "Stream key",
+  relay_key_hint: "It is sent to this address only, and not shown again.",
+  relay_key_stays: "Left empty, it stays as it is. Another address needs it again.",
+  relay_key_end: "key ends with {end}",
+  relay_off: "Switched off",
+  relay_idle: "Starts with the stream",
+  relay_connecting: "Connecting…",
+  relay_live: "Restreaming since {time}",
+  relay_waiting: "Failed at {time}; tried again in {s} s",
+  relay_refused: "Refused at {time}",
   rooms_obs: "In OBS: Settings → Stream → Service “Custom”, then fill in these two.",
   room_title: "Title",
   room_category: "Category",
@@ -738,6 +772,7 @@ export const en: Catalogue = {
   field_words: "text",
   field_interaction: "thing to vote for",
   field_reason: "reason",
+  field_relay_name: "restream's name",
   fields_tag: "tags",
   fields_keyword: "keywords",
   fields_interaction: "things to vote for",
@@ -887,6 +922,31 @@ export const en: Catalogue = {
   problem_settings_damaged:
     "The server's settings cannot be used ({reason}). Mend them or delete the file, then start Mujian again.",
   problem_program_damaged: "A part of the program is damaged. Install Mujian again.",
+  problem_relay_address:
+    "The address is not complete. Write it as rtmp://HOST/APP or rtmps://HOST/APP, without the stream key.",
+  problem_relay_key:
+    "The stream key is empty, too long, or has characters that no key has. Copy it from the platform again.",
+  problem_relay_key_again: "With another address the stream key is needed again.",
+  problem_relays_full: "A room is restreamed to at most {max} addresses. Delete one first.",
+  problem_relay_unresolved: "The name {host} is not known ({reason}). Check the address.",
+  problem_relay_unreachable: "{address} cannot be reached ({reason}). Check the address; we keep trying.",
+  problem_relay_untrusted:
+    "The certificate of {host} cannot be trusted ({reason}). Nothing was sent there. Check the address.",
+  problem_relay_private:
+    "{host} lies in the server's own network; only the operator's rooms are restreamed there.",
+  problem_relay_leads_back:
+    "The address leads back to this server. Rooms are restreamed to other servers only.",
+  problem_relay_key_refused:
+    "The platform does not take the stream key ({reason}). Copy it from there again.",
+  problem_relay_busy: "Somebody publishes there already ({reason}). We keep trying.",
+  problem_relay_refused:
+    "The platform refused ({reason}). Check the address, the stream key, and whether the platform lets you go live.",
+  problem_relay_ended: "The platform ended the stream ({reason}).",
+  problem_relay_away: "The platform cannot take the stream now ({reason}). We keep trying.",
+  problem_relay_lost: "The connection to the platform broke ({reason}). We keep trying.",
+  problem_relay_stalled: "The platform has taken nothing for {seconds} s. We keep trying.",
+  problem_relay_not_rtmp:
+    "What answers there does not speak RTMP as it should ({reason}). Check the address.",
 
   // Why an encoder does not work
   fault_missing: "The FFmpeg on this computer was built without it.",
