@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "studio_leave",
     "studio_back",
     "notify",
+    "studio_retake",
     "tray_words",
     "window_close",
     "home_choose",

@@ -8,6 +8,7 @@ mod away;
 mod backup;
 mod cli;
 mod corpus;
+mod devices;
 mod evening;
 mod hall;
 mod harness;

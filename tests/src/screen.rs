@@ -14,7 +14,8 @@ use crate::process::{Program, run};
 pub struct Screen {
     /// For `DISPLAY`.
     pub display: String,
-    _server: Program,
+    size: (u32, u32),
+    server: Program,
     _folder: TempDir,
 }
 
@@ -26,21 +27,29 @@ impl Screen {
     /// Xvfb does not start.
     pub async fn start(width: u32, height: u32) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("mujian-screen-").tempdir()?;
-        let mut command = Command::new("Xvfb");
-        command.args([
-            "-displayfd",
-            "1",
-            "-screen",
-            "0",
-            &format!("{width}x{height}x24"),
-            "-nolisten",
-            "tcp",
-            "-noreset",
-        ]);
-        let mut server = Program::start(&mut command)?;
-        let digits = |line: &str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
-        let number = server.line("its display", Duration::from_secs(15), digits).await?;
-        Ok(Self { display: format!(":{number}"), _server: server, _folder: folder })
+        let size = (width, height);
+        let (server, display) = begin(size, None).await?;
+        Ok(Self { display, size, server, _folder: folder })
+    }
+
+    /// The X server is killed: the screen is gone.
+    ///
+    /// # Errors
+    ///
+    /// It does not end.
+    pub async fn unplug(&mut self) -> Result<()> {
+        self.server.signal(libc::SIGKILL);
+        self.server.ended(Duration::from_secs(10)).await.map(drop)
+    }
+
+    /// It is there again, on the same display.
+    ///
+    /// # Errors
+    ///
+    /// Xvfb does not start.
+    pub async fn plug(&mut self) -> Result<()> {
+        (self.server, _) = begin(self.size, Some(&self.display)).await?;
+        Ok(())
     }
 
     /// Something that moves all over the screen, for encoders to work on: a full-screen test picture by ffplay.
@@ -68,6 +77,16 @@ impl Screen {
         let args = ["-display", &self.display, "-window", "root", &file];
         run("import", args, Duration::from_secs(20)).await.map(|_| ()).context("no picture of the screen")
     }
+}
+
+async fn begin((width, height): (u32, u32), display: Option<&str>) -> Result<(Program, String)> {
+    let mut command = Command::new("Xvfb");
+    command.args(display);
+    command.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp", "-noreset"]);
+    let mut server = Program::start(&mut command)?;
+    let digits = |line: &str| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
+    let number = server.line("its display", Duration::from_secs(15), digits).await?;
+    Ok((server, format!(":{number}")))
 }
 
 /// A session bus for programs that need one (WebKitGTK): its address for `DBUS_SESSION_BUS_ADDRESS`.

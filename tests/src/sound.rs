@@ -17,7 +17,7 @@ use crate::wait;
 /// A running sound server.
 pub struct Sound {
     folder: TempDir,
-    _server: Program,
+    server: Program,
 }
 
 impl Sound {
@@ -29,24 +29,58 @@ impl Sound {
     pub async fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("mujian-sound-").tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
-        let socket = folder.path().join("pulse.sock");
-        let mut command = Command::new("pulseaudio");
-        command
-            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-target=stderr", "-L"])
-            .arg(format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display()))
-            .args(["-L", "module-null-sink sink_name=spk rate=48000 channels=2"])
-            .args(["-L", "module-null-sink sink_name=mic rate=48000 channels=2"])
-            .env("XDG_RUNTIME_DIR", folder.path())
-            .env("HOME", folder.path());
-        let server = Program::start(&mut command)?;
-        let sound = Self { folder, _server: server };
+        let server = serve(&folder)?;
+        let sound = Self { folder, server };
+        sound.ready().await?;
+        Ok(sound)
+    }
+
+    async fn ready(&self) -> Result<()> {
         wait::until("the sound server", Duration::from_secs(15), || async {
-            sound.pactl(&["set-default-sink", "spk"]).await?;
-            sound.pactl(&["set-default-source", "mic.monitor"]).await?;
+            self.pactl(&["set-default-sink", "spk"]).await?;
+            self.pactl(&["set-default-source", "mic.monitor"]).await?;
             Ok(Some(()))
         })
-        .await?;
-        Ok(sound)
+        .await
+    }
+
+    /// The microphone is gone, and so is every other device: without one, nothing can be heard in its place.
+    ///
+    /// # Errors
+    ///
+    /// pactl fails.
+    pub async fn unplug(&self) -> Result<()> {
+        self.pactl(&["unload-module", "module-null-sink"]).await.map(drop)
+    }
+
+    /// The microphone is there again.
+    ///
+    /// # Errors
+    ///
+    /// pactl fails.
+    pub async fn plug(&self) -> Result<()> {
+        self.pactl(&["load-module", "module-null-sink", "sink_name=mic", "rate=48000", "channels=2"]).await?;
+        self.pactl(&["set-default-source", "mic.monitor"]).await.map(drop)
+    }
+
+    /// The sound server itself is killed.
+    ///
+    /// # Errors
+    ///
+    /// It does not end.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.server.signal(libc::SIGKILL);
+        self.server.ended(Duration::from_secs(10)).await.map(drop)
+    }
+
+    /// It runs again, with all its devices.
+    ///
+    /// # Errors
+    ///
+    /// PulseAudio does not start.
+    pub async fn again(&mut self) -> Result<()> {
+        self.server = serve(&self.folder)?;
+        self.ready().await
     }
 
     /// What a program needs in its environment to use it.
@@ -82,6 +116,19 @@ impl Sound {
         command.args(["-c", &line]).envs(self.environment()).stdin(Stdio::null());
         Program::start(&mut command)
     }
+}
+
+fn serve(folder: &TempDir) -> Result<Program> {
+    let socket = folder.path().join("pulse.sock");
+    let mut command = Command::new("pulseaudio");
+    command
+        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-target=stderr", "-L"])
+        .arg(format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display()))
+        .args(["-L", "module-null-sink sink_name=spk rate=48000 channels=2"])
+        .args(["-L", "module-null-sink sink_name=mic rate=48000 channels=2"])
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .env("HOME", folder.path());
+    Program::start(&mut command)
 }
 
 /// Frequency of the tone that a [`Skewed`] microphone hears, in hertz: an octave above the test card's, so that the two

@@ -8,11 +8,14 @@ use mujian_protocol::studio::{Device, Devices, Note};
 use super::{CaptureError, microphone};
 use crate::problem;
 
+/// Where the kernel lists cameras.
+pub(super) const CAMERAS: &str = "/sys/class/video4linux";
+
 /// Lists cameras, screens and microphones. Takes up to a second where the sound service is slow.
 #[must_use]
 pub fn devices() -> Devices {
     let mut notes = Vec::new();
-    let cameras = cameras(Path::new("/sys/class/video4linux"));
+    let cameras = cameras(Path::new(CAMERAS));
     if cameras.is_empty() {
         let (message, problem) = if cfg!(target_os = "linux") {
             let message =
@@ -39,7 +42,7 @@ fn note(error: &CaptureError) -> Note {
 
 /// Cameras as the kernel lists them (`sysfs`): nodes that capture (index 0 of a device; the others carry
 /// metadata), by name.
-fn cameras(sysfs: &Path) -> Vec<Device> {
+pub(super) fn cameras(sysfs: &Path) -> Vec<Device> {
     let mut found: Vec<(u32, Device)> = Vec::new();
     for entry in std::fs::read_dir(sysfs).into_iter().flatten().flatten().take(256) {
         let node = entry.file_name().to_string_lossy().into_owned();
@@ -60,6 +63,14 @@ fn cameras(sysfs: &Path) -> Vec<Device> {
         first.is_default = true;
     }
     list
+}
+
+/// Where the camera `name` is, which was `id`: a camera that was plugged in again may be another node, and its old node
+/// another camera, which nobody chose.
+pub(super) fn same_camera(listed: &[Device], id: &str, name: &str) -> Option<String> {
+    let same = |d: &&Device| d.name == name;
+    let there = listed.iter().filter(same).find(|d| d.id == id);
+    there.or_else(|| listed.iter().find(same)).map(|d| d.id.clone())
 }
 
 fn screens(var: impl Fn(&str) -> Option<String>) -> (Vec<Device>, Option<CaptureError>) {
@@ -122,6 +133,16 @@ mod tests {
         let ids: Vec<_> = list.iter().map(|d| (d.id.as_str(), d.name.as_str(), d.is_default)).collect();
         assert_eq!(ids, [("/dev/video2", "HD Webcam", true), ("/dev/video10", "Second", false)]);
         assert!(cameras(Path::new("/nonexistent")).is_empty());
+    }
+
+    #[test]
+    fn a_camera_that_comes_back_is_known_by_its_name() {
+        let camera = |id: &str, name: &str| Device { id: id.into(), name: name.into(), is_default: false };
+        let (first, second) = (camera("/dev/video0", "Brio"), camera("/dev/video2", "Brio"));
+        let found = |listed: &[Device]| same_camera(listed, "/dev/video2", "Brio");
+        assert_eq!(found(&[first.clone(), second]).as_deref(), Some("/dev/video2"));
+        assert_eq!(found(&[first]).as_deref(), Some("/dev/video0"));
+        assert_eq!(found(&[camera("/dev/video2", "Infrared")]), None, "another camera in its place");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The microphone, through cpal.
 //!
 //! A thread of its own holds the stream (on some systems it may not leave the thread that made it),
-//! takes the device's samples, places them on the clock, and opens the device again when it vanished.
-//! While there is no microphone its track is silent; nobody waits for it.
+//! takes the device's samples, places them on the clock, and opens the device again when it vanished
+//! (see [`super::watchman`]). While there is no microphone its track is silent; nobody waits for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use mujian_av::sound::{Aligner, Sample, SilenceWatch};
 use mujian_media::time::MediaTime;
 use mujian_protocol::studio::Device;
 
+use super::watchman::{Do, Input, Watchman};
 use super::{CaptureError, Clock, SoundTrack, Stop};
+use crate::clock::now;
 
 /// The id that follows the system's default microphone.
 pub const DEFAULT: &str = "default";
@@ -23,10 +26,12 @@ pub const DEFAULT: &str = "default";
 pub const NONE_SET_UP: &str = "none is set up";
 /// Longest time from opening to the first samples.
 const FIRST: Duration = Duration::from_secs(5);
-/// A stream that gives nothing for so long is lost.
+/// A stream that gives nothing for so long is closed, and opened again.
 const STALLED: Duration = Duration::from_secs(2);
-/// Between attempts to get a lost microphone back.
-const RETRY: Duration = Duration::from_secs(1);
+/// How often it is looked whether it is to stop, while no samples come.
+const LOOK: Duration = Duration::from_millis(50);
+/// What it is said to have been silent for: it is told within a second.
+const SAID: Duration = Duration::from_secs(1);
 /// Frames asked for at a time: 10 ms at 48 kHz.
 const BUFFER: u32 = 480;
 /// Chunks that may wait between the sound system's thread and ours (each 10 ms or so).
@@ -37,9 +42,9 @@ const SILENT_AFTER: u32 = 10;
 /// What a microphone tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MicrophoneEvent {
-    /// Samples come.
-    Works,
-    /// It was lost or could not be opened; it is tried again and again.
+    /// Samples come again.
+    Back,
+    /// It was lost or could not be opened; it is tried again and again. Said again, with another reason, that one counts.
     Lost(CaptureError),
     /// Only digital silence comes, or (false) sound again.
     Silent(bool),
@@ -48,6 +53,7 @@ pub enum MicrophoneEvent {
 /// A microphone at work. Dropping it closes the device.
 pub struct Microphone {
     stop: Stop,
+    pressed: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -61,16 +67,26 @@ impl Microphone {
         event: impl FnMut(MicrophoneEvent) + Send + 'static,
     ) -> Self {
         let stop = Stop::default();
-        let theirs = stop.clone();
-        let id = id.to_owned();
-        let spawned = std::thread::Builder::new().name("microphone".into()).spawn(move || {
-            let mut worker = Worker { id, clock, track, stop: theirs, event: Box::new(event), lost: false };
-            worker.run();
-        });
+        let pressed = Arc::<AtomicBool>::default();
+        let mut worker = Worker {
+            id: id.to_owned(),
+            clock,
+            track,
+            stop: stop.clone(),
+            pressed: Arc::clone(&pressed),
+            event: Box::new(event),
+            watchman: Watchman::default(),
+        };
+        let spawned = std::thread::Builder::new().name("microphone".into()).spawn(move || worker.run());
         if let Err(e) = &spawned {
             tracing::error!(error = %e, "no thread for the microphone");
         }
-        Self { stop, thread: spawned.ok() }
+        Self { stop, pressed, thread: spawned.ok() }
+    }
+
+    /// Somebody wants it now, if it is lost, without waiting for the next attempt.
+    pub fn press(&self) {
+        self.pressed.store(true, Ordering::SeqCst);
     }
 }
 
@@ -144,30 +160,63 @@ struct Worker {
     clock: Clock,
     track: SoundTrack,
     stop: Stop,
+    pressed: Arc<AtomicBool>,
     event: Box<dyn FnMut(MicrophoneEvent) + Send>,
-    lost: bool,
+    watchman: Watchman,
 }
 
 impl Worker {
     fn run(&mut self) {
-        while !self.stop.is_stopped() {
-            let ended = self.capture();
+        loop {
+            let error = self.capture();
             self.track.pause();
-            if let Err(e) = ended
-                && !self.stop.is_stopped()
-            {
-                tracing::warn!(microphone = %self.id, error = %e, "microphone lost");
-                // Once for each loss, not for each attempt.
-                if !std::mem::replace(&mut self.lost, true) {
-                    (self.event)(MicrophoneEvent::Lost(e));
-                }
+            if self.stop.is_stopped() {
+                return;
             }
-            let _ = self.stop.wait_until(Instant::now() + RETRY);
+            tracing::info!(microphone = %self.id, %error, "the microphone is closed");
+            let mut todo = self.happened(Input::Ended, Some(&error));
+            while !todo.contains(&Do::Open) {
+                let wait = self.watchman.deadline().map_or(LOOK, |due| due.since(now()).min(LOOK));
+                if self.stop.wait_until(Instant::now() + wait) {
+                    return;
+                }
+                todo = self.happened(Input::Tick, None);
+                todo.extend(self.look_at_presses());
+            }
         }
     }
 
-    /// Captures until asked to stop.
-    fn capture(&mut self) -> Result<(), CaptureError> {
+    /// Tells what is to be told of what happened; the rest is the caller's.
+    fn happened(&mut self, input: Input, error: Option<&CaptureError>) -> Vec<Do> {
+        let todo = self.watchman.handle(input, now());
+        for todo in &todo {
+            let event = match (todo, error) {
+                (Do::Silent, _) => {
+                    self.track.pause();
+                    MicrophoneEvent::Lost(AvError::TimedOut { path: name(&self.id), limit: SAID }.into())
+                }
+                (Do::Lost, Some(error)) => MicrophoneEvent::Lost(error.clone()),
+                (Do::Lost, None) => MicrophoneEvent::Lost(CaptureError::Stopped(name(&self.id))),
+                (Do::Back, _) => MicrophoneEvent::Back,
+                (Do::Open | Do::Cancel, _) => continue,
+            };
+            (self.event)(event);
+        }
+        todo
+    }
+
+    fn look_at_presses(&mut self) -> Vec<Do> {
+        if self.pressed.swap(false, Ordering::SeqCst) { self.happened(Input::Press, None) } else { Vec::new() }
+    }
+
+    /// Captures until asked to stop: then, or why it ended.
+    fn capture(&mut self) -> CaptureError {
+        let ended = self.listen();
+        ended.err().unwrap_or_else(|| CaptureError::Stopped(name(&self.id)))
+    }
+
+    /// As [`Self::capture`]; the stream is closed when it returns.
+    fn listen(&mut self) -> Result<(), CaptureError> {
         hush();
         let (sender, messages) = mpsc::sync_channel(CHUNKS);
         let device = find(&self.id)?;
@@ -183,12 +232,12 @@ impl Worker {
             if self.stop.is_stopped() {
                 return Ok(());
             }
-            match messages.recv_timeout(Duration::from_millis(100)) {
+            if self.look_at_presses().contains(&Do::Cancel) {
+                return Ok(());
+            }
+            match messages.recv_timeout(LOOK) {
                 Ok(Message::Chunk(chunk)) => {
-                    if limit == FIRST || self.lost {
-                        self.lost = false;
-                        (self.event)(MicrophoneEvent::Works);
-                    }
+                    self.happened(Input::Gave, None);
                     limit = STALLED;
                     last = Instant::now();
                     let (index, samples) = aligner.push(chunk.at, &chunk.samples)?;
@@ -201,6 +250,7 @@ impl Worker {
                 Ok(Message::Error(e)) => match e.kind() {
                     // It goes on elsewhere, or lost some samples, or has no priority: not an end.
                     ErrorKind::DeviceChanged | ErrorKind::Xrun | ErrorKind::RealtimeDenied => {
+                        self.happened(Input::Tick, None);
                         tracing::debug!(error = %e, "microphone");
                         if e.kind() == ErrorKind::DeviceChanged {
                             aligner.reset();
@@ -208,13 +258,14 @@ impl Worker {
                     }
                     _ => return Err(refused(&self.id, &e)),
                 },
-                Err(RecvTimeoutError::Timeout) if last.elapsed() > limit => {
-                    return Err(CaptureError::NothingCame { device: name(&self.id), seconds: limit.as_secs() });
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => drop(self.happened(Input::Tick, None)),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(CaptureError::Stopped(name(&self.id)));
                 }
+            }
+            // Some streams say all the time that something is wrong, and give nothing.
+            if last.elapsed() > limit {
+                return Err(CaptureError::NothingCame { device: name(&self.id), seconds: limit.as_secs() });
             }
         }
     }

@@ -14,13 +14,14 @@ pub mod microphone;
 mod outlet;
 mod running;
 mod testcard;
+mod watchman;
 
 pub use clock::Clock;
 pub use devices::devices;
 pub use error::CaptureError;
 pub use file::FileSource;
 pub use gate::Gate;
-pub use live::{LiveSource, camera, screen};
+pub use live::{Device, LiveSource, Opened, camera, screen};
 pub use outlet::{Hold, Next, Outlet, Pictures, Program, SoundTrack, Stop};
 pub use running::{Closing, End, Running, Source, SourceEvent, Voice};
 pub use testcard::TestCardSource;

@@ -214,6 +214,7 @@ struct ProgramInner {
     sinks: Vec<Pictures>,
     sound: Mutex<SoundTrack>,
     held: AtomicBool,
+    presses: AtomicU64,
 }
 
 impl Program {
@@ -226,6 +227,7 @@ impl Program {
             sinks,
             sound: Mutex::new(SoundTrack::new()),
             held: AtomicBool::new(false),
+            presses: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -241,6 +243,11 @@ impl Program {
     /// Asks a source that can stand still, as a file can, to stand still, or to go on.
     pub fn hold(&self, held: bool) {
         self.inner.held.store(held, Ordering::SeqCst);
+    }
+
+    /// Somebody wants a lost device now, without waiting for the next attempt.
+    pub fn press(&self) {
+        self.inner.presses.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The sound of the source on air.
@@ -292,6 +299,12 @@ impl Outlet {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.program.inner.held.load(Ordering::SeqCst)
+    }
+
+    /// How often somebody wanted a lost device now.
+    #[must_use]
+    pub fn presses(&self) -> u64 {
+        self.program.inner.presses.load(Ordering::SeqCst)
     }
 
     /// No sound comes for now.

@@ -64,9 +64,10 @@ impl Voice<'_> {
         }
     }
 
-    /// It is lost for now and will be tried again.
+    /// It is lost for now and will be tried again. Said again, with another reason, that one counts.
     pub fn lost(&self, error: CaptureError) {
-        if self.started.get() && !self.lost.replace(true) {
+        if self.started.get() {
+            self.lost.set(true);
             (self.on_event)(SourceEvent::Lost(error));
         }
     }
@@ -152,6 +153,12 @@ impl Running {
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// It ended by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Asks it to stop, without waiting.

@@ -43,6 +43,8 @@ enum Line<'a> {
     Reconnecting { attempt: u32, code: ErrorCode, message: &'a str },
     /// Something the streamer should know.
     Notice { code: NoticeCode, message: &'a str },
+    /// It no longer holds.
+    NoticeOver { code: NoticeCode },
     /// It ended properly; nothing follows.
     Ended { seconds: f64, sent_frames: u64, dropped_frames: u64 },
     /// It failed; nothing follows.
@@ -93,6 +95,11 @@ impl Report {
                 self.say(&Line::Notice { code: *code, message }, || format!("note: {message}"));
             }
         }
+        for Notice { code, .. } in self.notices.clone() {
+            if !state.notices.iter().any(|n| n.code == code) {
+                self.say(&Line::NoticeOver { code }, || over_line(code).into());
+            }
+        }
         self.notices.clone_from(&state.notices);
         if self.phase.as_ref() != Some(&state.broadcast) {
             match &state.broadcast {
@@ -141,7 +148,8 @@ impl Report {
         }
         self.said_at = Some(Instant::now());
         let state = if self.away.is_some() { "AWAY" } else { "LIVE" };
-        let line = status_line(state, self.live_at.map_or(Duration::ZERO, |at| at.elapsed()), &self.stats, encoder);
+        let on_air = self.live_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let line = status_line(state, on_air, &self.stats, encoder) + &missing(&self.notices);
         if self.overwrite {
             write(&format!("\r{line}\x1b[K"));
             self.open_line = true;
@@ -167,6 +175,7 @@ impl Report {
         eprintln!("error: {error}");
     }
 
+    /// Text that is empty is not said.
     fn say(&mut self, line: &Line<'_>, text: impl FnOnce() -> String) {
         if !self.json {
             return self.plain(text);
@@ -177,9 +186,10 @@ impl Report {
     }
 
     fn plain(&mut self, text: impl FnOnce() -> String) {
-        if !self.json {
+        let text = if self.json { String::new() } else { text() };
+        if !text.is_empty() {
             self.close_line();
-            write(&format!("{}\n", text()));
+            write(&format!("{text}\n"));
         }
     }
 
@@ -229,6 +239,27 @@ fn uplink_line(uplink: &Uplink) -> String {
     }
 }
 
+/// What is said when a remark no longer holds; empty where the rest says it.
+fn over_line(code: NoticeCode) -> &'static str {
+    match code {
+        NoticeCode::CameraLost => "The camera is back.",
+        NoticeCode::ScreenLost => "The screen is back.",
+        NoticeCode::MicrophoneLost => "The microphone is back.",
+        _ => "",
+    }
+}
+
+/// What is lost, for the status line.
+fn missing(notices: &[Notice]) -> String {
+    let word = |n: &Notice| match n.code {
+        NoticeCode::CameraLost => Some("  NO CAMERA"),
+        NoticeCode::ScreenLost => Some("  NO SCREEN"),
+        NoticeCode::MicrophoneLost => Some("  NO MICROPHONE"),
+        _ => None,
+    };
+    notices.iter().filter_map(word).collect()
+}
+
 fn word(level: UplinkLevel) -> &'static str {
     match level {
         UplinkLevel::Good => "good",
@@ -260,6 +291,17 @@ mod tests {
             status_line("LIVE", Duration::from_secs(3725), &stats, None),
             "LIVE 01:02:05  2512 kbit/s  30.0 fps  3 dropped  line good  "
         );
+    }
+
+    #[test]
+    fn what_is_lost_stands_in_the_status_line_until_it_is_back() {
+        let notice = |code| Notice::new(code, "gone");
+        let lost = [notice(NoticeCode::EncoderFallback), notice(NoticeCode::CameraLost), notice(NoticeCode::MicrophoneLost)];
+        assert_eq!(missing(&lost), "  NO CAMERA  NO MICROPHONE");
+        assert_eq!(missing(&lost[..1]), "");
+        assert_eq!(over_line(NoticeCode::MicrophoneLost), "The microphone is back.");
+        let line = serde_json::to_string(&Line::NoticeOver { code: NoticeCode::ScreenLost }).unwrap();
+        assert_eq!(line, r#"{"type":"notice_over","code":"screen_lost"}"#);
     }
 
     #[test]

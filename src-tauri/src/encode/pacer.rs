@@ -2,7 +2,8 @@
 
 use mujian_media::time::MediaTime;
 
-/// Longest stretch without a picture that is filled with repeated ones.
+/// Longest stretch that is filled with repeated pictures afterwards: where this computer stood still for longer, the hole
+/// stays one.
 const FILL: MediaTime = MediaTime::from_millis(1000);
 
 /// Pictures are expected to come no earlier than so long after their capture.
@@ -25,8 +26,6 @@ pub(super) enum Pace {
 pub(super) struct Pacer {
     step: MediaTime,
     last: Option<MediaTime>,
-    /// When a real picture was last shown.
-    real: MediaTime,
     /// How late pictures come after their capture: the most of late, forgotten slowly.
     lateness: MediaTime,
     /// The streamer was away: the hole before the next picture stays one.
@@ -38,7 +37,6 @@ impl Pacer {
         Self {
             step: MediaTime::from_scale(1, fps.max(1)),
             last: None,
-            real: MediaTime::ZERO,
             lateness: LATENESS,
             paused: false,
         }
@@ -57,7 +55,6 @@ impl Pacer {
         self.lateness = late.max(self.lateness.saturating_sub(forgotten)).max(LATENESS);
         let Some(last) = self.last else {
             self.last = Some(at);
-            self.real = at;
             return Pace::Show { pts: at, repeats: 0, left_out: 0 };
         };
         let ahead = at.saturating_sub(last).flicks();
@@ -66,7 +63,6 @@ impl Pacer {
         if slots <= 0 {
             return Pace::Drop;
         }
-        self.real = at;
         if std::mem::take(&mut self.paused) || MediaTime::from_flicks(ahead) > FILL {
             // A real hole: nothing is made up, the grid starts anew.
             self.last = Some(at);
@@ -86,21 +82,26 @@ impl Pacer {
         pts.saturating_sub(self.step.times(i64::from(back)))
     }
 
-    /// When the last picture should be repeated because no new one has come; none before the first
-    /// picture and after a second without one.
+    /// When the last picture should be repeated because no new one has come, for as long as none comes; none before
+    /// the first picture and while the streamer is away.
     pub(super) fn repeat_due(&self) -> Option<MediaTime> {
         let last = self.last.filter(|_| !self.paused)?;
-        let next = last.saturating_add(self.step);
-        // A picture that is merely on its way must not find its place taken.
-        let patience = self.lateness.saturating_add(self.step);
-        (next.saturating_sub(self.real) <= FILL).then(|| next.saturating_add(patience))
+        Some(last.saturating_add(self.step).saturating_add(self.patience()))
     }
 
-    /// The last picture is repeated: its next time.
-    pub(super) fn repeat(&mut self) -> Option<MediaTime> {
+    /// A picture that is merely on its way must not find its place taken.
+    fn patience(&self) -> MediaTime {
+        self.lateness.saturating_add(self.step)
+    }
+
+    /// The last picture is repeated `now`: its next time, and how many places before it stay empty.
+    pub(super) fn repeat(&mut self, now: MediaTime) -> Option<(MediaTime, u32)> {
         let next = self.last?.saturating_add(self.step);
+        let late = now.saturating_sub(self.patience()).saturating_sub(next);
+        let left_out = if late > FILL { late.flicks() / self.step.flicks() } else { 0 };
+        let next = next.saturating_add(self.step.times(left_out));
         self.last = Some(next);
-        Some(next)
+        Some((next, u32::try_from(left_out).unwrap_or(u32::MAX)))
     }
 }
 
@@ -162,18 +163,33 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_source_is_repeated_for_a_second_and_no_longer() {
+    fn a_lost_source_is_repeated_at_the_same_rate_until_it_is_back() {
         let mut p = Pacer::new(30);
         assert_eq!(p.repeat_due(), None);
         p.picture(ms(500.0), ms(500.0), false);
-        let mut count = 0;
-        while let Some(due) = p.repeat_due() {
-            let pts = p.repeat().unwrap();
-            assert!(due > pts);
-            count += 1;
+        let (mut count, mut last) = (0, ms(500.0));
+        while let Some(due) = p.repeat_due().filter(|due| *due < ms(60_500.0)) {
+            let (pts, left_out) = p.repeat(due).unwrap();
+            assert!(due > pts && left_out == 0 && pts.saturating_sub(last) == ms(1000.0 / 30.0));
+            (count, last) = (count + 1, pts);
         }
-        assert_eq!(count, 30);
-        // It comes back: no hole is made up.
+        assert!((1797..=1800).contains(&count), "{count} in a minute");
+        // It is back: what is missing to it is filled, and no more.
+        let back = p.picture(ms(60_510.0), ms(60_512.0), false);
+        assert!(matches!(back, Pace::Show { repeats: 1..=3, .. }), "{back:?}");
+    }
+
+    #[test]
+    fn a_computer_that_stood_still_makes_nothing_up() {
+        let mut p = Pacer::new(30);
+        p.picture(ms(500.0), ms(500.0), false);
+        let (pts, left_out) = p.repeat(ms(3_600_000.0)).unwrap();
+        assert!(pts > ms(3_599_800.0) && pts < ms(3_600_000.0));
+        assert!((107_970..107_985).contains(&left_out), "{left_out}");
+        assert!(p.repeat_due().unwrap() > ms(3_600_000.0), "one picture, not a hundred thousand");
+        // The same where the source itself is back first.
+        let mut p = Pacer::new(30);
+        p.picture(ms(500.0), ms(500.0), false);
         assert_eq!(p.picture(ms(9000.0), ms(9000.0), false), Pace::Show { pts: ms(9000.0), repeats: 0, left_out: 0 });
     }
 
@@ -197,8 +213,8 @@ mod tests {
             for i in 0..300 {
                 let at = f64::from(i) * 1000.0 / 30.0;
                 // Between two pictures the clock reaches the moment before the next one.
-                while p.repeat_due().is_some_and(|due| due < ms(at + late)) {
-                    p.repeat();
+                while let Some(due) = p.repeat_due().filter(|due| *due < ms(at + late)) {
+                    p.repeat(due);
                     repeats += 1;
                 }
                 dropped += u32::from(p.picture(ms(at), ms(at + late), false) == Pace::Drop);

@@ -54,9 +54,9 @@ pub struct PipelineStatus {
     pub source: Option<String>,
     /// A file that is not looped came to its end.
     pub finished: bool,
-    /// The source failed and gives nothing; cameras and screens are tried again by themselves.
+    /// The source failed and gives nothing; cameras and screens are opened again by themselves.
     pub source_error: Option<CaptureError>,
-    /// The microphone failed; it is tried again by itself.
+    /// The microphone failed; it is opened again by itself.
     pub microphone_error: Option<CaptureError>,
     /// The encoder that runs; none while not live.
     pub encoder: Option<EncoderReport>,
@@ -498,6 +498,20 @@ impl Pipeline {
         self.air.lock().running.is_some()
     }
 
+    /// What is lost is opened again now, without waiting for the next attempt. A source that is closed stays closed.
+    pub fn retake(&self) {
+        self.program.press();
+        if let Some(microphone) = &*self.microphone.lock() {
+            microphone.press();
+        }
+    }
+
+    /// The source ended by itself for good: it must be chosen again.
+    #[must_use]
+    pub fn source_is_over(&self) -> bool {
+        self.air.lock().running.as_ref().is_some_and(Running::is_over)
+    }
+
     /// Takes another microphone, or none. It is opened in the background; see the status.
     pub fn set_microphone(&self, id: Option<&str>) {
         let mut microphone = self.microphone.lock();
@@ -586,6 +600,13 @@ impl Drop for Pipeline {
 const SOURCE_CODES: [NoticeCode; 4] =
     [NoticeCode::CameraLost, NoticeCode::ScreenLost, NoticeCode::FileFailed, NoticeCode::FileEnded];
 
+/// What becomes of the stream when its picture is lost.
+const PICTURE_STAYS: &str =
+    "Viewers keep the last picture, and the sound goes on. It is taken back by itself when it is there again.";
+/// The same for the microphone.
+const SILENCE: &str =
+    "The stream goes on without its sound. It is taken back by itself when it is there again.";
+
 fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSource>, event: SourceEvent) {
     let code = match (choice, &event) {
         (_, SourceEvent::Finished) => NoticeCode::FileEnded,
@@ -606,7 +627,8 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
             }
             SourceEvent::Lost(e) => {
                 let problem = choice.and_then(|source| problem::of_source(source, &e));
-                let notice = Notice::new(code, e.to_string()).about(problem);
+                let told = if code == NoticeCode::FileFailed { e.to_string() } else { format!("{e} {PICTURE_STAYS}") };
+                let notice = Notice::new(code, told).about(problem);
                 s.source_error = Some(e);
                 notice
             }
@@ -623,7 +645,7 @@ fn clear_microphone(s: &mut PipelineStatus) -> bool {
 
 fn microphone_event(status: &watch::Sender<PipelineStatus>, id: &str, event: MicrophoneEvent) {
     status.send_if_modified(|s| match event {
-        MicrophoneEvent::Works | MicrophoneEvent::Silent(false) => clear_microphone(s),
+        MicrophoneEvent::Back | MicrophoneEvent::Silent(false) => clear_microphone(s),
         MicrophoneEvent::Silent(true) => {
             clear_microphone(s);
             let message =
@@ -633,7 +655,7 @@ fn microphone_event(status: &watch::Sender<PipelineStatus>, id: &str, event: Mic
         }
         MicrophoneEvent::Lost(e) => {
             clear_microphone(s);
-            let notice = Notice::new(NoticeCode::MicrophoneLost, e.to_string());
+            let notice = Notice::new(NoticeCode::MicrophoneLost, format!("{e} {SILENCE}"));
             s.notices.push(notice.about(problem::of_microphone(id, &e)));
             s.microphone_error = Some(e);
             true

@@ -1,15 +1,17 @@
 //! The whole machinery, with real encoders.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_av::encode::selftest::{decode, decode_sound};
+use mujian_av::open::Watch;
 use mujian_av::testcard::{cells, lamp_is_on};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::studio::{EncoderReport, NoticeCode, Preset, VideoSource};
 
 use super::*;
-use crate::capture::{Clock, End, Gate, Hold, Outlet, Source, Stop, Voice};
+use crate::capture::{Clock, Device, End, Gate, Hold, LiveSource, Opened, Outlet, Source, Stop, Voice};
 
 /// Tests that keep real time do not run beside each other on a small machine.
 static REAL_TIME: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
@@ -153,28 +155,77 @@ fn key_frames_come_when_asked_and_the_end_ends() {
     collect(&mut feed, Duration::from_secs(10), |i| videos(i).len() >= 2);
 }
 
-/// A camera that a test can unplug.
+/// A camera that a test can unplug, and whose driver can hang.
+#[derive(Default)]
 struct Pluggable {
-    plugged: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    plug: parking_lot::Mutex<Plug>,
+    changed: parking_lot::Condvar,
+    opened: std::sync::atomic::AtomicU32,
 }
 
-impl Source for Pluggable {
-    fn label(&self) -> String {
-        "the camera of the test".into()
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Plug {
+    #[default]
+    In,
+    Out,
+    Hangs,
+}
+
+impl Pluggable {
+    fn set(&self, plug: Plug) {
+        *self.plug.lock() = plug;
+        self.changed.notify_all();
     }
 
-    fn run(&mut self, clock: Clock, outlet: &Outlet, stop: &Stop, voice: &Voice<'_>) -> Result<End, CaptureError> {
-        let mut next = clock.now();
-        while self.plugged.load(std::sync::atomic::Ordering::SeqCst) {
-            next = next.saturating_add(MediaTime::from_millis(33));
-            if stop.wait_until(clock.instant(next)) {
-                return Ok(End::Stopped);
-            }
-            outlet.picture(mujian_av::dark(320, 240).at(next));
-            voice.ready();
-        }
-        Err(mujian_av::AvError::Gone { device: self.label() }.into())
+    fn opened(&self) -> u32 {
+        self.opened.load(std::sync::atomic::Ordering::SeqCst)
     }
+
+    fn source(self: &Arc<Self>) -> Box<dyn Source> {
+        Box::new(LiveSource::new("the camera of the test", Arc::clone(self) as Arc<dyn Device>))
+    }
+}
+
+struct Plugged(Arc<Pluggable>);
+
+impl Device for Pluggable {
+    fn open(self: Arc<Self>, _: &Arc<Watch>) -> Result<Box<dyn Opened>, CaptureError> {
+        if *self.plug.lock() == Plug::Out {
+            return Err(gone());
+        }
+        self.opened.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(Box::new(Plugged(self)))
+    }
+}
+
+impl Opened for Plugged {
+    fn next(&mut self, clock: &Clock) -> Result<mujian_av::Picture, CaptureError> {
+        // Its own pace.
+        std::thread::sleep(Duration::from_millis(33));
+        let mut plug = self.0.plug.lock();
+        while *plug == Plug::Hangs {
+            self.0.changed.wait(&mut plug);
+        }
+        if *plug == Plug::Out { Err(gone()) } else { Ok(mujian_av::dark(320, 240).at(clock.now())) }
+    }
+}
+
+fn gone() -> CaptureError {
+    mujian_av::AvError::Gone { device: "the camera of the test".into() }.into()
+}
+
+/// Waits for what the pipeline tells of itself.
+fn told(pipeline: &Pipeline, what: &str, is: impl FnMut(&PipelineStatus) -> bool) -> PipelineStatus {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut status = pipeline.status();
+    runtime.block_on(async {
+        let wait = tokio::time::timeout(Duration::from_secs(30), status.wait_for(is)).await;
+        wait.unwrap_or_else(|_| panic!("not told: {what}")).unwrap().clone()
+    })
+}
+
+fn camera_is_lost(s: &PipelineStatus) -> bool {
+    s.notices.iter().any(|n| n.code == NoticeCode::CameraLost)
 }
 
 /// A camera that opens and gives nothing.
@@ -209,18 +260,14 @@ fn a_silent_camera_is_told() {
 fn an_unplugged_camera_is_told_and_another_source_takes_over() {
     let _alone = REAL_TIME.lock();
     let pipeline = quiet();
-    let plugged = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    pipeline.set_custom_source(Box::new(Pluggable { plugged: plugged.clone() })).unwrap();
+    let camera = Arc::new(Pluggable::default());
+    pipeline.set_custom_source(camera.source()).unwrap();
     let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
     collect(&mut feed, Duration::from_secs(10), |i| videos(i).len() >= 5);
-    let mut status = pipeline.status();
-    plugged.store(false, std::sync::atomic::Ordering::SeqCst);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let told = runtime.block_on(async {
-        let wait = status.wait_for(|s| s.notices.iter().any(|n| n.code == NoticeCode::CameraLost));
-        tokio::time::timeout(Duration::from_secs(5), wait).await.unwrap().unwrap().clone()
-    });
-    assert!(told.source_error.unwrap().to_string().contains("camera of the test is not there"));
+    camera.set(Plug::Out);
+    let status = told(&pipeline, "that it is lost", camera_is_lost);
+    let why = status.source_error.unwrap().to_string();
+    assert!(why.contains("camera of the test is not there"), "{why}");
     // Sound goes on without the picture.
     collect(&mut feed, Duration::from_secs(5), |i| i.iter().filter(|i| matches!(i, FeedItem::Audio(_))).count() > 20);
     // A source that fails to start changes nothing; one that works clears the notice.
@@ -231,6 +278,66 @@ fn an_unplugged_camera_is_told_and_another_source_takes_over() {
     pipeline.set_source(&VideoSource::TestCard, Preset::P540f30).unwrap();
     assert!(pipeline.status().borrow().notices.is_empty());
     collect(&mut feed, Duration::from_secs(5), |i| videos(i).len() >= 5);
+}
+
+#[test]
+fn the_last_picture_of_a_lost_camera_goes_on_until_it_is_back() {
+    let _alone = REAL_TIME.lock();
+    let pipeline = quiet();
+    let camera = Arc::new(Pluggable::default());
+    pipeline.set_custom_source(camera.source()).unwrap();
+    let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
+    let mut items = collect(&mut feed, Duration::from_secs(10), |i| videos(i).len() >= 30);
+    camera.set(Plug::Out);
+    told(&pipeline, "that it is lost", camera_is_lost);
+    let lost = feed.control().now(&pipeline.clock());
+    // Longer than any hold-up that is filled afterwards.
+    let enough = lost.saturating_add(MediaTime::from_millis(3000));
+    items.extend(collect(&mut feed, Duration::from_secs(20), |i| last_video(i) > enough));
+    camera.set(Plug::In);
+    told(&pipeline, "that it is back", |s| s.notices.is_empty() && s.source_error.is_none());
+    assert_eq!(camera.opened(), 2);
+    items.extend(collect(&mut feed, Duration::from_secs(20), |i| videos(i).len() >= 30));
+    let steps: Vec<i64> = videos(&items).windows(2).map(|w| w[1].pts.saturating_sub(w[0].pts).millis()).collect();
+    assert_steps(&steps, &feed);
+}
+
+#[test]
+fn a_camera_whose_driver_hangs_is_told_of_and_a_press_opens_it_anew_once_it_lets_go() {
+    let _alone = REAL_TIME.lock();
+    let pipeline = quiet();
+    let camera = Arc::new(Pluggable::default());
+    pipeline.set_custom_source(camera.source()).unwrap();
+    camera.set(Plug::Hangs);
+    let status = told(&pipeline, "that it hangs", camera_is_lost);
+    let why = status.source_error.unwrap().to_string();
+    assert!(why.contains("gave no data for 1 seconds"), "{why}");
+    camera.set(Plug::In);
+    told(&pipeline, "that it was only held up", |s| s.notices.is_empty());
+    assert_eq!(camera.opened(), 1);
+    camera.set(Plug::Hangs);
+    told(&pipeline, "that it hangs again", camera_is_lost);
+    pipeline.retake();
+    // A device that still hangs is not opened a second time.
+    assert_eq!(camera.opened(), 1);
+    camera.set(Plug::In);
+    told(&pipeline, "that it is back", |s| s.notices.is_empty());
+}
+
+#[test]
+fn while_away_a_lost_camera_stays_free() {
+    let _alone = REAL_TIME.lock();
+    let pipeline = quiet();
+    let camera = Arc::new(Pluggable::default());
+    pipeline.set_custom_source(camera.source()).unwrap();
+    camera.set(Plug::Out);
+    told(&pipeline, "that it is lost", camera_is_lost);
+    pipeline.close_source(false).wait();
+    assert_eq!(pipeline.status().borrow().notices, [], "nothing is missed while away");
+    camera.set(Plug::In);
+    pipeline.retake();
+    // Nobody holds it any more, so nobody can open it.
+    assert_eq!((Arc::strong_count(&camera), camera.opened()), (1, 1));
 }
 
 #[test]

@@ -35,7 +35,9 @@ struct Live {
     encoder: VideoEncoder,
     scaler: Scaler,
     pacer: Pacer,
+    /// The last picture as the encoder takes it, and as it was captured.
     last: Option<Picture>,
+    captured: Option<Picture>,
     last_key: Option<MediaTime>,
     items: Vec<FeedItem>,
     gate: Gate,
@@ -51,7 +53,7 @@ impl Live {
         out.set_encoder(encoder.name());
         let pacer = Pacer::new(settings.fps);
         let (gate, items) = (gate.clone(), Vec::new());
-        Self { out, fall_back, encoder, scaler, pacer, last: None, last_key: None, items, gate, closings }
+        Self { out, fall_back, encoder, scaler, pacer, last: None, captured: None, last_key: None, items, gate, closings }
     }
 
     /// While the streamer is away nothing is encoded, no old picture either; the first one after the
@@ -60,7 +62,7 @@ impl Live {
         let closings = self.gate.closings();
         if closings != self.closings {
             self.closings = closings;
-            self.last = None;
+            (self.last, self.captured) = (None, None);
             self.pacer.pause();
             self.out.request_key_frame();
         }
@@ -93,9 +95,10 @@ impl Live {
         }
         match self.scaler.run(picture) {
             Ok(scaled) => {
-                let fine = self.encode(&scaled, pts);
-                self.last = Some(scaled);
-                fine
+                self.captured = Some(picture.clone());
+                // An encoder that fails now may make room for one that takes another format.
+                self.last = Some(scaled.clone());
+                self.encode(&scaled, pts)
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a picture could not be scaled");
@@ -105,9 +108,11 @@ impl Live {
         }
     }
 
-    fn repeat(&mut self) -> bool {
+    fn repeat(&mut self, now: MediaTime) -> bool {
         self.look_at_the_gate();
-        let (Some(last), Some(pts)) = (self.last.clone(), self.pacer.repeat()) else { return true };
+        let repeated = self.pacer.repeat(now.saturating_sub(self.out.origin));
+        let (Some(last), Some((pts, left_out))) = (self.last.clone(), repeated) else { return true };
+        self.out.count_dropped(u64::from(left_out));
         self.out.count_repeated();
         self.encode(&last, pts)
     }
@@ -172,7 +177,7 @@ impl Live {
                 let settings = encoder.settings();
                 self.scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
                 // The last picture may be in a format that the new encoder does not take.
-                self.last = None;
+                self.last = self.captured.as_ref().and_then(|picture| self.scaler.run(picture).ok());
                 self.out.set_encoder(encoder.name());
                 let broken = std::mem::replace(&mut self.encoder, encoder);
                 drop(broken);
@@ -213,7 +218,7 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
         let fine = match (pictures.next(until), &mut live) {
             (Next::Closed, _) => break,
             (Next::Picture(picture), Some(l)) => l.picture(&picture, clock.now(), !pictures.is_empty()),
-            (Next::TimedOut, Some(l)) if repeat.is_some_and(|at| clock.now() >= at) => l.repeat(),
+            (Next::TimedOut, Some(l)) if repeat.is_some_and(|at| clock.now() >= at) => l.repeat(clock.now()),
             _ => true,
         };
         if !fine {
@@ -276,6 +281,12 @@ mod tests {
         // The new one begins like a stream: with its configuration and a key frame.
         assert!(matches!(&after[0], FeedItem::VideoConfig(_)), "{after:?}");
         assert!(matches!(&after[1], FeedItem::Video(v) if v.key && v.pts > at(67)), "{after:?}");
+        // Where the source is lost just then, the last picture goes on all the same.
+        assert!(live.encode(&mujian_av::dark(64, 64), at(134)));
+        let due = live.pacer.repeat_due().unwrap();
+        assert!(live.repeat(due));
+        let after = received(&mut items);
+        assert!(matches!(after.last(), Some(FeedItem::Video(v)) if v.pts > at(100)), "{after:?}");
     }
 
     #[test]
@@ -331,7 +342,7 @@ mod tests {
         received(&mut items);
         gate.close(at(40), true);
         assert!(live.picture(&picture.at(at(67)), at(70), false));
-        assert!(live.repeat());
+        assert!(live.repeat(at(70)));
         assert_eq!(live.pacer.repeat_due(), None, "and the thread does not wait for a repeat");
         // Captured before the press, late: it may go.
         assert!(live.picture(&picture.at(at(40)), at(100), false));

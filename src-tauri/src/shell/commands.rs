@@ -210,6 +210,12 @@ pub(super) async fn studio_leave(shell: State<'_, Shell>, ago_ms: f64) -> Answer
 }
 
 #[tauri::command]
+pub(super) async fn studio_retake(shell: State<'_, Shell>) -> Answer<()> {
+    shell.app().await?.studio().retake();
+    Ok(())
+}
+
+#[tauri::command]
 pub(super) async fn studio_back(shell: State<'_, Shell>) -> Answer<()> {
     shell.app().await?.back();
     Ok(())

@@ -71,6 +71,7 @@ pub fn open(
             commands::studio_leave,
             commands::studio_back,
             commands::notify,
+            commands::studio_retake,
             commands::tray_words,
             commands::window_close,
             commands::home_choose,

@@ -129,6 +129,12 @@ impl Rig for PipelineRig {
             open.set_preview(wanted, &self.runtime);
         }
     }
+
+    fn retake(&mut self) {
+        if let Some(open) = &self.open {
+            open.retake();
+        }
+    }
 }
 
 impl PipelineRig {
@@ -277,6 +283,17 @@ impl Open {
             Err(error) => return Err(capture_error(&settings.source, &error)),
         }
         Ok(())
+    }
+
+    /// What is lost is opened again: by whoever watches over it, or here where nobody does, as with files.
+    fn retake(&self) {
+        self.pipeline.retake();
+        if self.pipeline.source_is_over()
+            && let Some((source, preset)) = &self.shown
+            && let Err(error) = self.pipeline.set_source(source, *preset)
+        {
+            tracing::info!(%error, "the source does not open again");
+        }
     }
 
     /// A new sink has heard nothing yet.

@@ -71,6 +71,9 @@ pub trait Rig: Send + 'static {
 
     /// Whether somebody looks at the preview.
     fn set_preview(&mut self, wanted: bool);
+
+    /// Devices that are lost are opened again now, without waiting for the next attempt; what is closed stays closed.
+    fn retake(&mut self) {}
 }
 
 /// Where a rig puts what it makes. Nothing here blocks.
@@ -124,6 +127,7 @@ enum Call {
     Published,
     Sound(f32, bool),
     Preview(bool),
+    Retake,
 }
 
 /// A rig on its own thread.
@@ -151,6 +155,7 @@ impl RigThread {
                     Call::Published => rig.published(),
                     Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
                     Call::Preview(wanted) => rig.set_preview(wanted),
+                    Call::Retake => rig.retake(),
                 }
             }
         });
@@ -183,6 +188,11 @@ impl RigThread {
     /// See [`Rig::set_preview`].
     pub fn set_preview(&self, wanted: bool) {
         self.call(Call::Preview(wanted));
+    }
+
+    /// See [`Rig::retake`].
+    pub fn retake(&self) {
+        self.call(Call::Retake);
     }
 
     /// Whether an event is of what runs now.

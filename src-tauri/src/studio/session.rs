@@ -44,6 +44,7 @@ enum Order {
     Turn(Turn),
     End,
     Preview(bool),
+    Retake,
     Update(Box<dyn FnOnce(&mut StudioState) + Send>),
 }
 
@@ -242,6 +243,11 @@ impl Studio {
         self.order(Order::Turn(turn));
     }
 
+    /// Devices that are lost are opened again now; while the streamer is away, the camera stays closed.
+    pub fn retake(&self) {
+        self.order(Order::Retake);
+    }
+
     /// Ends the broadcast properly. It is over when the state says idle.
     pub fn end(&self) {
         self.order(Order::End);
@@ -379,6 +385,7 @@ impl Session {
                 self.rig.set_preview(self.preview);
                 self.run_mode(self.wanted());
             }
+            Order::Retake => self.retake(),
             Order::Update(change) => {
                 change(&mut self.state);
                 self.tell();
@@ -464,6 +471,17 @@ impl Session {
                 self.state.notices.push(Notice::of(NoticeCode::SourceFailed, error));
                 self.tell();
             }
+        }
+    }
+
+    /// What could not be opened at all for the preview is opened anew; whoever watches over what ran is told.
+    fn retake(&mut self) {
+        if self.mode == Mode::Preview && self.state.notices.iter().any(|n| n.code == NoticeCode::SourceFailed) {
+            self.notice_over(NoticeCode::SourceFailed);
+            self.rig.run(self.mode, &self.state.settings);
+            self.tell();
+        } else {
+            self.rig.retake();
         }
     }
 

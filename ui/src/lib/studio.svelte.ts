@@ -149,6 +149,16 @@ export class StudioModel {
     }
   }
 
+  /** Lost devices are tried at once. */
+  async retake(): Promise<void> {
+    void this.refresh();
+    try {
+      await this.#api.retake();
+    } catch (error) {
+      toasts.bad(error);
+    }
+  }
+
   /** The answer to whether the window may close. */
   async close(end: boolean): Promise<void> {
     this.closing = false;

@@ -84,6 +84,9 @@ class AppStudio implements StudioBackend {
   back(): Promise<void> {
     return call("studio_back");
   }
+  retake(): Promise<void> {
+    return call("studio_retake");
+  }
   close(end: boolean): Promise<void> {
     return call("window_close", { end });
   }

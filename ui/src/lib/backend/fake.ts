@@ -11,6 +11,7 @@ import type {
   Devices,
   EncoderFault,
   EncoderReport,
+  Notice,
   Owed,
   PlaceholderView,
   RelayState,
@@ -310,6 +311,18 @@ class FakeStudio implements StudioBackend {
         told: true,
       };
     }
+    const device = "/dev/video0";
+    const notices: Readonly<Record<string, Notice[]>> = {
+      notices: [{ code: "microphone_silent", message: "The microphone gives silence." }],
+      lost: [
+        { code: "camera_lost", message: "", problem: { kind: "device_gone", part: "camera", device } },
+        {
+          code: "microphone_lost",
+          message: "",
+          problem: { kind: "device_silent", part: "microphone", device: "yeti", seconds: 1 },
+        },
+      ],
+    };
     const lines: Readonly<Record<string, Uplink>> = {
       weak: { level: "weak", why: "narrow", video_kbps: 340, carries_kbps: 612, behind_ms: 90 },
       bad: { level: "bad", why: "dropping", video_kbps: 200, carries_kbps: 310, behind_ms: 640 },
@@ -328,8 +341,7 @@ class FakeStudio implements StudioBackend {
       },
       viewers: 1284,
       encoder: { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
-      notices:
-        phase === "notices" ? [{ code: "microphone_silent", message: "The microphone gives silence." }] : [],
+      notices: notices[phase] ?? [],
     };
   }
 
@@ -340,7 +352,10 @@ class FakeStudio implements StudioBackend {
 
   devices(): Promise<Devices> {
     return Promise.resolve({
-      cameras: [{ id: "/dev/video0", name: "Brio 4K", is_default: true }],
+      cameras: [
+        { id: "/dev/video0", name: "Brio 4K", is_default: true },
+        { id: "/dev/video2", name: "Integrated Camera", is_default: false },
+      ],
       screens: [{ id: ":0", name: "Screen 1 (2560 × 1440)", is_default: true }],
       microphones: [{ id: "yeti", name: "Yeti Stereo Microphone", is_default: true }],
       notes: [],
@@ -400,6 +415,11 @@ class FakeStudio implements StudioBackend {
   }
   back(): Promise<void> {
     this.#state.away = null;
+    this.#emit();
+    return Promise.resolve();
+  }
+  retake(): Promise<void> {
+    this.#state = { ...this.#state, notices: [] };
     this.#emit();
     return Promise.resolve();
   }

@@ -71,6 +71,8 @@ export interface StudioBackend {
   /** Leaves for a while; `agoMs`: how long ago the press was. */
   leave(agoMs: number): Promise<void>;
   back(): Promise<void>;
+  /** Opens lost devices again now, without waiting for the next attempt. */
+  retake(): Promise<void>;
   /** The answer to `close_asked`: end the broadcast and close, or go on. */
   close(end: boolean): Promise<void>;
   /** What the desktop's tray says, in the page's language. */

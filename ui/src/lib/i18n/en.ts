@@ -536,9 +536,18 @@ export const en: Catalogue = {
   waiting_over: "This program does not wait any more.",
   notice_microphone_silent:
     "The microphone is silent. Look for a switch on it, and at the system's sound settings.",
-  notice_microphone_lost: "The microphone cannot be used. Plug it in, or choose another one under Set-up.",
-  notice_camera_lost: "The camera is gone. Plug it in again, or choose another picture.",
-  notice_screen_lost: "The screen cannot be captured any more. Choose another picture.",
+  notice_microphone_lost:
+    "The microphone cannot be used, so it is not heard. It is taken back by itself when it is there again.",
+  notice_camera_lost:
+    "The camera is gone. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
+  notice_screen_lost:
+    "The screen cannot be captured. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
+  lost_again: "Try now",
+  lost_use: "Use “{name}”",
+  lost_choose: "Choose another",
+  lost_back_camera_lost: "The camera is back.",
+  lost_back_screen_lost: "The screen is back.",
+  lost_back_microphone_lost: "The microphone is back.",
   notice_file_failed: "This file cannot be played. Choose another file, or another picture.",
   notice_file_ended: "The file is over. Play another one, or let it play again from the start.",
   notice_source_failed: "The new picture cannot be opened; the one before stays.",
@@ -783,7 +792,7 @@ export const en: Catalogue = {
   problem_device_denied:
     "The system does not let Mujian use the {part} “{device}”. Allow it in the system's privacy settings.",
   problem_device_silent:
-    "The {part} “{device}” gave nothing for {seconds} s. Check that it is switched on, or choose another.",
+    "The {part} “{device}” gave nothing for {seconds} s. Check that it is connected and switched on, or choose another.",
   problem_device_failed: "The {part} “{device}” could not be used ({reason}). Choose another.",
   problem_device_stopped: "The {part} “{device}” stopped for an unknown reason. Choose it again.",
   problem_camera_none:

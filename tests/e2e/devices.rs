@@ -1,0 +1,193 @@
+//! Devices are lost while live and come back (row A8): it is told, the stream goes on with its last picture or with silence,
+//! and what is back is taken back. Measured in what a viewer gets.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use mujian_tests::desk::Desk;
+use mujian_tests::flv::{HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::process::Program;
+use mujian_tests::screen::Screen;
+use mujian_tests::server::{Room, Server};
+use mujian_tests::sound::Sound;
+use mujian_tests::{ffmpeg, live, picture, tone, wait};
+
+use crate::app::{GO_LIVE, wait_stage};
+
+const SOON: Duration = Duration::from_secs(20);
+const TONE: u32 = 1300;
+
+/// A broadcast of a screen and a microphone, and somebody who watches it.
+struct OnAir {
+    server: Server,
+    room: Room,
+    program: Program,
+    viewer: Viewer,
+}
+
+impl OnAir {
+    async fn start(screen: &Screen, sound: &Sound) -> Result<Self> {
+        let server = Server::start().await?;
+        let room = server.room("owner", "A room").await?;
+        let mut command = live::command(&server, &room, &["--screen", "--mic", "default", "--preset", "540p30"])?;
+        command.env("DISPLAY", &screen.display).envs(sound.environment());
+        let program = live::begin(&server, &room, &mut command).await?;
+        let viewer = Viewer::open(&server.flv_url(&room)).await?;
+        viewer.more_pictures(90, SOON).await?;
+        Ok(Self { server, room, program, viewer })
+    }
+
+    /// Until the program has said so for the `nth` time.
+    async fn says(&self, kind: &str, code: &str, nth: usize) -> Result<()> {
+        let (kind, code) = (format!("\"type\":\"{kind}\""), format!("\"code\":\"{code}\""));
+        wait::until(&format!("{kind} {code}"), SOON, || async {
+            let words = self.program.words();
+            Ok((words.lines().filter(|l| l.contains(&kind) && l.contains(&code)).count() >= nth).then_some(()))
+        })
+        .await
+    }
+
+    /// The stream's time that the viewer has come to, in milliseconds.
+    fn at(&self) -> Result<u32> {
+        self.viewer.tags().last().map(|t| t.dts).context("nothing came")
+    }
+
+    /// What comes during so many pictures: from when to when, in milliseconds.
+    async fn stretch(&self, pictures: usize) -> Result<(u32, u32)> {
+        let from = self.at()?;
+        self.viewer.more_pictures(pictures, SOON).await?;
+        Ok((from, self.at()?))
+    }
+
+    /// The stage all along, and nothing missing in what came.
+    async fn went_on(&self, file: &Path) -> Result<()> {
+        self.server.wait_stage(&self.room, "live", SOON).await?;
+        ensure!(self.viewer.ended().is_none(), "the viewer's stream ended");
+        self.viewer.check_timeline(HOLE, SOUND_HOLE)?;
+        self.viewer.save(file)
+    }
+}
+
+/// The samples of a stretch.
+async fn sound_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Result<Vec<f32>> {
+    let samples = ffmpeg::samples(file).await?;
+    let first = viewer.tags().iter().find(|t| t.is_sound()).map(|t| t.dts).context("no sound")?;
+    let index = |at: u32| (usize::try_from(at.saturating_sub(first)).unwrap_or(0) * 48).min(samples.len());
+    Ok(samples[index(from)..index(to)].to_vec())
+}
+
+/// The pictures of a stretch, small and grey.
+async fn pictures_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Result<Vec<Vec<u8>>> {
+    let times: Vec<u32> = viewer.tags().iter().filter(|t| t.is_picture()).map(|t| t.dts).collect();
+    let pictures = ffmpeg::grey(file, 64, 36).await?;
+    Ok(times.iter().zip(pictures).filter(|(at, _)| (from..to).contains(at)).map(|(_, p)| p).collect())
+}
+
+fn most_moved(pictures: &[Vec<u8>]) -> f32 {
+    pictures.iter().map(|p| picture::difference(&pictures[0], p)).fold(0.0, f32::max)
+}
+
+#[tokio::test]
+async fn a_screen_that_is_lost_stays_with_its_last_picture_and_comes_back_by_itself() -> Result<()> {
+    let (mut screen, sound) = (Screen::start(1280, 720).await?, Sound::start().await?);
+    let _tone = sound.tone(TONE)?;
+    let content = screen.moving_content(1280, 720)?;
+    let on_air = OnAir::start(&screen, &sound).await?;
+    let moving = on_air.stretch(60).await?;
+
+    let began = Instant::now();
+    screen.unplug().await?;
+    on_air.says("notice", "screen_lost", 1).await?;
+    eprintln!("told after {:?}", began.elapsed());
+    // What was still on its way has come by then.
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let still = on_air.stretch(120).await?;
+    drop(content);
+
+    screen.plug().await?;
+    let _content = screen.moving_content(1280, 720)?;
+    on_air.says("notice_over", "screen_lost", 1).await?;
+    on_air.viewer.more_pictures(90, SOON).await?;
+    let again = on_air.stretch(60).await?;
+
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    on_air.went_on(file.path()).await?;
+    let shown = async |stretch| pictures_of(&on_air.viewer, file.path(), stretch).await;
+    let (before, during, after) = (shown(moving).await?, shown(still).await?, shown(again).await?);
+    assert!(most_moved(&before) > 0.01 && most_moved(&after) > 0.01, "the screen moves");
+    assert!(during.len() > 100 && most_moved(&during) < 0.01, "the last picture stays: {}", most_moved(&during));
+    let likeness = before.iter().map(|p| picture::difference(p, &during[0])).fold(1.0, f32::min);
+    assert!(likeness < 0.1, "it is the screen's own, not a slate: {likeness}");
+    let heard = tone::heard(&sound_of(&on_air.viewer, file.path(), still).await?, 48_000.0, TONE as f32);
+    assert!(heard > 0.2, "the sound goes on: {heard}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_microphone_or_the_whole_sound_server_that_is_lost_leaves_silence_and_comes_back() -> Result<()> {
+    let (screen, mut sound) = (Screen::start(1280, 720).await?, Sound::start().await?);
+    let tone_of = sound.tone(TONE)?;
+    let on_air = OnAir::start(&screen, &sound).await?;
+    let with = on_air.stretch(60).await?;
+
+    let began = Instant::now();
+    sound.unplug().await?;
+    on_air.says("notice", "microphone_lost", 1).await?;
+    eprintln!("told after {:?}", began.elapsed());
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let without = on_air.stretch(60).await?;
+    drop(tone_of);
+    sound.plug().await?;
+    let tone_of = sound.tone(TONE)?;
+    on_air.says("notice_over", "microphone_lost", 1).await?;
+    on_air.viewer.more_pictures(90, SOON).await?;
+    let again = on_air.stretch(60).await?;
+
+    let began = Instant::now();
+    sound.kill().await?;
+    on_air.says("notice", "microphone_lost", 2).await?;
+    eprintln!("told after {:?}", began.elapsed());
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let dead = on_air.stretch(60).await?;
+    drop(tone_of);
+    sound.again().await?;
+    let _tone = sound.tone(TONE)?;
+    on_air.says("notice_over", "microphone_lost", 2).await?;
+    on_air.viewer.more_pictures(90, SOON).await?;
+    let risen = on_air.stretch(60).await?;
+
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    on_air.went_on(file.path()).await?;
+    for (what, stretch) in [("at first", with), ("plugged in again", again), ("served again", risen)] {
+        let heard = tone::heard(&sound_of(&on_air.viewer, file.path(), stretch).await?, 48_000.0, TONE as f32);
+        assert!(heard > 0.2, "{what}, the microphone is heard for {heard} of the time");
+    }
+    for (what, stretch) in [("unplugged", without), ("without a sound server", dead)] {
+        let samples = sound_of(&on_air.viewer, file.path(), stretch).await?;
+        assert!(samples.len() > 48_000 && tone::rms(&samples) < 0.001, "{what}, it is silent");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_window_tells_what_is_lost_and_takes_it_back_with_one_press() -> Result<()> {
+    let desk = Desk::new().await?;
+    let _tone = desk.sound.tone(TONE)?;
+    let app = desk.open_app().await?;
+    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+    app.click(GO_LIVE).await?;
+    let server = desk.hosted().await?;
+    wait_stage(&server, "live").await?;
+
+    desk.sound.unplug().await?;
+    let alert = "[...document.querySelectorAll('[role=alert]')].some((e) => e.innerText.includes('The microphone cannot be used'))";
+    app.wait(alert, SOON).await?;
+    if let Some(folder) = std::env::var_os("MUJIAN_PICTURES") {
+        app.picture(&Path::new(&folder).join("lost.png")).await?;
+    }
+    desk.sound.plug().await?;
+    app.click("//button[normalize-space(.) = 'Try now']").await?;
+    app.wait(&format!("!{alert}"), SOON).await?;
+    app.wait("document.body.innerText.includes('The microphone is back.')", SOON).await.map(drop)
+}
