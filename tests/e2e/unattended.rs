@@ -1,6 +1,8 @@
 //! The screen is locked, or the computer goes to sleep: the streamer leaves by itself (row B11). The buses are real; what
-//! is said on them is said by the test, in logind's and the screen saver's names.
+//! is said on them is said by the test, in logind's, the portal's and the screen saver's names. And on air the computer is kept
+//! from going to sleep by itself.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::OwnedFd as Fd;
 use std::sync::{Arc, Mutex};
@@ -11,7 +13,7 @@ use mujian_tests::process::Program;
 use mujian_tests::screen::Bus;
 use mujian_tests::server::Server;
 use mujian_tests::{live, wait};
-use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath};
+use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue};
 use zbus::{Connection, connection, interface};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -23,20 +25,54 @@ const SESSION: &str = "/org/freedesktop/login1/session/_31";
 struct Logind {
     /// The other ends of the descriptors that were given out.
     held: Arc<Mutex<Vec<std::io::PipeReader>>>,
+    /// The same of those that keep the computer awake.
+    awake: Arc<Mutex<Vec<std::io::PipeReader>>>,
 }
 
 #[interface(name = "org.freedesktop.login1.Manager")]
 impl Logind {
     fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) -> zbus::fdo::Result<OwnedFd> {
-        assert!((what, who, mode) == ("sleep", "Mujian", "delay") && !why.is_empty());
+        // Never "idle": the screen's own lock stays possible.
+        assert!((what, who) == ("sleep", "Mujian") && !why.is_empty());
         let (reader, writer) = std::io::pipe().map_err(|e| zbus::fdo::Error::Failed(e.to_string()))?;
-        self.held.lock().unwrap().push(reader);
+        match mode {
+            "delay" => self.held.lock().unwrap().push(reader),
+            "block" => self.awake.lock().unwrap().push(reader),
+            other => panic!("the mode {other}"),
+        }
         Ok(Fd::from(writer).into())
     }
 
     fn get_session(&self, id: &str) -> OwnedObjectPath {
         assert_eq!(id, "auto");
         ObjectPath::from_static_str_unchecked(SESSION).into()
+    }
+}
+
+/// What the desktop's portal does for those who keep it awake.
+#[derive(Clone, Default)]
+struct Portal {
+    requests: Arc<Mutex<Vec<u32>>>,
+    closed: Arc<Mutex<u32>>,
+}
+
+const REQUEST: &str = "/org/freedesktop/portal/desktop/request/1";
+
+#[interface(name = "org.freedesktop.portal.Inhibit")]
+impl Portal {
+    fn inhibit(&self, _window: &str, flags: u32, options: HashMap<String, OwnedValue>) -> OwnedObjectPath {
+        assert!(options.contains_key("reason"));
+        self.requests.lock().unwrap().push(flags);
+        ObjectPath::from_static_str_unchecked(REQUEST).into()
+    }
+}
+
+struct PortalRequest(Portal);
+
+#[interface(name = "org.freedesktop.portal.Request")]
+impl PortalRequest {
+    fn close(&self) {
+        *self.0.closed.lock().unwrap() += 1;
     }
 }
 
@@ -81,10 +117,8 @@ impl Desk {
 
     /// Until the newest descriptor is closed.
     async fn let_go(&self) -> Result<()> {
-        let mut newest = self.logind.held.lock().unwrap().last().context("nothing was held")?.try_clone()?;
-        let closed = tokio::task::spawn_blocking(move || newest.read(&mut [0]));
-        anyhow::ensure!(tokio::time::timeout(SOON, closed).await??? == 0, "something was written");
-        Ok(())
+        let newest = self.logind.held.lock().unwrap().last().context("nothing was held")?.try_clone()?;
+        closed(newest).await
     }
 
     async fn sleeps(&self, going: bool) -> Result<()> {
@@ -119,6 +153,56 @@ async fn a_computer_that_goes_to_sleep_waits_until_the_camera_is_closed() -> Res
     desk.sleeps(true).await?;
     desk.let_go().await?;
     desk.away().await
+}
+
+/// Until the other end of this is closed.
+async fn closed(mut held: std::io::PipeReader) -> Result<()> {
+    let closed = tokio::task::spawn_blocking(move || held.read(&mut [0]));
+    anyhow::ensure!(tokio::time::timeout(wait::patient(4 * SOON), closed).await??? == 0, "something was written");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_computer_is_kept_awake_from_going_live_to_the_end() -> Result<()> {
+    let mut desk = Desk::on_air(&["--test-card"]).await?;
+    let awake = Arc::clone(&desk.logind.awake);
+    let held = || async { Ok((awake.lock().unwrap().len() == 1).then_some(())) };
+    wait::until("that sleep is blocked", SOON, held).await?;
+    let newest = awake.lock().unwrap().last().context("nothing is held")?.try_clone()?;
+    let let_go = tokio::spawn(closed(newest));
+    // Away, the stream goes on, and so does this.
+    desk.program.signal(libc::SIGUSR1);
+    desk.server.wait_stage(&desk.room, "away", SOON).await?;
+    desk.back().await?;
+    assert!(!let_go.is_finished(), "it was let go while away");
+    assert_eq!(awake.lock().unwrap().len(), 1, "held once");
+    desk.program.signal(libc::SIGINT);
+    let_go.await??;
+    assert_eq!(desk.program.ended(SOON).await?.code(), Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_logind_the_desktops_portal_keeps_it_awake() -> Result<()> {
+    let bus = Bus::start().await?;
+    let portal = Portal::default();
+    let _desktop = connection::Builder::address(bus.address.as_str())?
+        .serve_at("/org/freedesktop/portal/desktop", portal.clone())?
+        .serve_at(REQUEST, PortalRequest(portal.clone()))?
+        .name("org.freedesktop.portal.Desktop")?
+        .build()
+        .await?;
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let mut command = live::command(&server, &room, &["--test-card"])?;
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent").env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+    let mut program = live::begin(&server, &room, &mut command).await?;
+    let asked = || async { Ok((!portal.requests.lock().unwrap().is_empty()).then_some(())) };
+    wait::until("that the portal is asked", SOON, asked).await?;
+    assert_eq!(*portal.requests.lock().unwrap(), [4], "suspend alone, not idle");
+    program.signal(libc::SIGINT);
+    assert_eq!(program.ended(SOON).await?.code(), Some(0));
+    Ok(())
 }
 
 #[tokio::test]

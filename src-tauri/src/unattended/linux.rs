@@ -28,7 +28,7 @@ const PUT_OFF: Duration = Duration::from_secs(3);
     default_path = "/org/freedesktop/login1",
     gen_blocking = false
 )]
-trait Manager {
+pub(super) trait Manager {
     /// Holds for as long as the descriptor is open.
     fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) -> zbus::Result<OwnedFd>;
     /// "auto" is the caller's own.
@@ -48,7 +48,8 @@ trait Session {
     fn lock(&self) -> zbus::Result<()>;
 }
 
-/// Listens until it is dropped. `leave` is called each time; `state` says when the camera is closed.
+/// Listens until it is dropped, and keeps the computer awake while on air. `leave` is called each time; `state` says when
+/// the camera is closed.
 ///
 /// Where there is no such bus or service, that one is not heard.
 pub async fn listen(leave: impl Fn(Why) + Send + Sync, state: watch::Receiver<Arc<StudioState>>) {
@@ -63,7 +64,7 @@ pub async fn listen(leave: impl Fn(Why) + Send + Sync, state: watch::Receiver<Ar
         let savers = SCREEN_SAVERS.map(|name| screen_saver(&bus, name, &leave));
         _ = found("the screen saver's word", futures_util::future::try_join_all(savers).await);
     };
-    tokio::join!(system, desktop);
+    tokio::join!(system, desktop, super::awake::while_on_air(state.clone()));
 }
 
 fn found<T>(what: &str, result: zbus::Result<T>) -> Option<T> {
