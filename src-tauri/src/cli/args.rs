@@ -59,7 +59,8 @@ presses in a browser are followed too (not with an rtmp:// address, which says
 nothing of them).
 
 With --json each line of standard output is one object with a `type`: starting,
-live, away, back, stats, reconnecting, notice, ended, error.";
+live, away, back, stats, uplink, reconnecting, notice, notice_over, ended,
+error.";
 
 /// Go live, leave for a while, and come back.
 #[derive(Debug, Parser)]
