@@ -14,7 +14,7 @@ pub mod microphone;
 mod outlet;
 mod running;
 mod testcard;
-mod watchman;
+pub mod watchman;
 
 pub use clock::Clock;
 pub use devices::devices;
