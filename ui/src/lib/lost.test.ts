@@ -36,7 +36,9 @@ test("another device of the same kind can be taken, and never a screen for a cam
   const cameras = others("camera_lost", settings, devices);
   expect(cameras.map((o) => o.id)).toEqual(["/dev/video2", "/dev/video4"]);
   expect(cameras[0]?.change).toEqual({ source: { kind: "camera", device: "/dev/video2" } });
-  expect(others("microphone_lost", settings, devices).map((o) => o.change)).toEqual([{ microphone: "default" }]);
+  expect(others("microphone_lost", settings, devices).map((o) => o.change)).toEqual([
+    { microphone: "default" },
+  ]);
   const screen: StudioSettings = { ...settings, source: { kind: "screen", device: ":0" } };
   expect(others("screen_lost", screen, devices)).toEqual([]);
   expect(others("camera_lost", settings, undefined)).toEqual([]);
