@@ -176,12 +176,17 @@ enum Heard {
 /// A device that is open, or being opened, on a thread of its own: some drivers hang, and that must be noticed.
 /// Dropping it closes the device, and waits for that as long as the driver takes.
 struct Holding {
-    watch: Arc<Watch>,
+    /// The first to be dropped: whoever waits for its room to say the last word need not any more.
     heard: mpsc::Receiver<Heard>,
+    held: Held,
+}
+
+struct Held {
+    watch: Arc<Watch>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Holding {
+impl Drop for Held {
     fn drop(&mut self) {
         self.watch.cancel();
         if let Some(thread) = self.thread.take() {
@@ -231,7 +236,7 @@ impl LiveSource {
             .name("device".into())
             .spawn(run)
             .map_err(|e| CaptureError::Unsupported(format!("No thread could be started ({e}).")))?;
-        Ok(Holding { watch, heard, thread: Some(thread) })
+        Ok(Holding { heard, held: Held { watch, thread: Some(thread) } })
     }
 }
 
@@ -247,7 +252,7 @@ impl Source for LiveSource {
         loop {
             let wait = watchman.deadline().map_or(LOOK, |due| due.since(clock::now()).min(LOOK));
             let (input, error) = match &holding {
-                Some(held) => match held.heard.recv_timeout(wait) {
+                Some(holding) => match holding.heard.recv_timeout(wait) {
                     Ok(Heard::Gave) => (Input::Gave, None),
                     Ok(Heard::Ended(error)) => (Input::Ended, Some(error)),
                     Err(RecvTimeoutError::Timeout) => (Input::Tick, None),
@@ -287,8 +292,8 @@ impl Source for LiveSource {
                     Do::Back => {}
                     Do::Open => holding = Some(self.hold(clock, outlet, stop)?),
                     Do::Cancel => {
-                        if let Some(held) = &holding {
-                            held.watch.cancel();
+                        if let Some(holding) = &holding {
+                            holding.held.watch.cancel();
                         }
                     }
                 }
