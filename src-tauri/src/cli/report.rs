@@ -296,7 +296,8 @@ mod tests {
     #[test]
     fn what_is_lost_stands_in_the_status_line_until_it_is_back() {
         let notice = |code| Notice::new(code, "gone");
-        let lost = [notice(NoticeCode::EncoderFallback), notice(NoticeCode::CameraLost), notice(NoticeCode::MicrophoneLost)];
+        let lost =
+            [notice(NoticeCode::EncoderFallback), notice(NoticeCode::CameraLost), notice(NoticeCode::MicrophoneLost)];
         assert_eq!(missing(&lost), "  NO CAMERA  NO MICROPHONE");
         assert_eq!(missing(&lost[..1]), "");
         assert_eq!(over_line(NoticeCode::MicrophoneLost), "The microphone is back.");

@@ -34,12 +34,7 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) fn new(fps: u32) -> Self {
-        Self {
-            step: MediaTime::from_scale(1, fps.max(1)),
-            last: None,
-            lateness: LATENESS,
-            paused: false,
-        }
+        Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, lateness: LATENESS, paused: false }
     }
 
     /// Nothing is shown until the next picture, which begins the grid anew.

@@ -604,8 +604,7 @@ const SOURCE_CODES: [NoticeCode; 4] =
 const PICTURE_STAYS: &str =
     "Viewers keep the last picture, and the sound goes on. It is taken back by itself when it is there again.";
 /// The same for the microphone.
-const SILENCE: &str =
-    "The stream goes on without its sound. It is taken back by itself when it is there again.";
+const SILENCE: &str = "The stream goes on without its sound. It is taken back by itself when it is there again.";
 
 fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSource>, event: SourceEvent) {
     let code = match (choice, &event) {

@@ -53,7 +53,19 @@ impl Live {
         out.set_encoder(encoder.name());
         let pacer = Pacer::new(settings.fps);
         let (gate, items) = (gate.clone(), Vec::new());
-        Self { out, fall_back, encoder, scaler, pacer, last: None, captured: None, last_key: None, items, gate, closings }
+        Self {
+            out,
+            fall_back,
+            encoder,
+            scaler,
+            pacer,
+            last: None,
+            captured: None,
+            last_key: None,
+            items,
+            gate,
+            closings,
+        }
     }
 
     /// While the streamer is away nothing is encoded, no old picture either; the first one after the
@@ -280,7 +292,7 @@ mod tests {
         let after = received(&mut items);
         // The new one begins like a stream: with its configuration and a key frame.
         assert!(matches!(&after[0], FeedItem::VideoConfig(_)), "{after:?}");
-        assert!(matches!(&after[1], FeedItem::Video(v) if v.key && v.pts > at(67)), "{after:?}");
+        assert!(matches!(&after[1], FeedItem::Video(v) if v.key && v.pts > at(34)), "{after:?}");
         // Where the source is lost just then, the last picture goes on all the same.
         assert!(live.encode(&mujian_av::dark(64, 64), at(134)));
         let due = live.pacer.repeat_due().unwrap();
