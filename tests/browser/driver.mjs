@@ -55,11 +55,12 @@ const orders = {
     });
     return browser.version();
   },
-  async page({ width, height, locale, scheme }) {
+  async page({ width, height, locale, zone, scheme }) {
     // Certificates of tests are nobody's; that they are checked is tested with another client.
     const context = await browser.newContext({
       viewport: { width, height },
       locale,
+      timezoneId: zone,
       colorScheme: scheme,
       ignoreHTTPSErrors: true,
     });
@@ -82,6 +83,26 @@ const orders = {
         throw new DOMException('The operation is insecure.', 'SecurityError');
       };
       Object.defineProperty(window, 'localStorage', { get });
+    });
+  },
+  /** Without a desktop Chromium shows no notices, and allows none. */
+  async note_notices({ page }) {
+    await pages.get(page).addInitScript(() => {
+      window.shownNotices = [];
+      window.Notification = class {
+        static get permission() {
+          return localStorage.getItem('test.permission') ?? 'default';
+        }
+        static async requestPermission() {
+          localStorage.setItem('test.permission', 'granted');
+          return 'granted';
+        }
+        constructor(title, { body, tag }) {
+          Object.assign(this, { title, body, tag });
+          window.shownNotices.push(this);
+        }
+        close() {}
+      };
     });
   },
   async goto({ page, url }) {

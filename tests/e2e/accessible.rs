@@ -19,11 +19,28 @@ async fn theatre() -> Result<(Server, Room, String, mujian_tests::process::Progr
     let room = server.room("岚山 Lanshan", "深夜手冲 · 听雨聊天").await?;
     let change = serde_json::json!({"category": "生活", "tags": ["咖啡", "雨声"]});
     server.call("PATCH", &format!("/rooms/{}", room.id), Some(&room.token), Some(change)).await?;
-    server.room("Marlow", "Writing an RTMP server").await?;
+    let later = server.room("Marlow", "Writing an RTMP server").await?;
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64 + 100_000_000;
+    let announced = serde_json::json!({"at": at, "title": "Questions about RTMP"});
+    let path = format!("/rooms/{}/announcement", later.id);
+    let (status, answer) = server.call("PUT", &path, Some(&later.token), Some(announced)).await?;
+    ensure!(status == 200, "{answer}");
+    // One that has ended, with a replay.
+    let ended = server.room("小满", "练琴").await?;
+    let short = Publish::default().start(&server.publish_url(&ended))?;
+    server.wait_stage(&ended, "live", SOON).await?;
+    let path = format!("/rooms/{}/end", ended.id);
+    let (status, answer) = server.call("POST", &path, Some(&ended.token), Some(serde_json::json!({}))).await?;
+    ensure!(status < 300, "{answer}");
+    drop(short);
     let publisher = Publish::default().start(&server.publish_url(&room))?;
     server.wait_stage(&room, "live", SOON).await?;
     // Who runs the server sees more of it.
     let (guest, me) = (server.account("石头").await?, server.operator("阿宁").await?);
+    for followed in [&room.id, &server.room("白塔剧社", "独角戏").await?.id] {
+        let (status, answer) = server.call("PUT", &format!("/rooms/{followed}/follow"), Some(&me), None).await?;
+        ensure!(status == 204, "{answer}");
+    }
     say(&server, &room, &guest, &["晚上好 @岚山 Lanshan", "@阿宁 hello", "and more"]).await?;
     Ok((server, room, me, publisher))
 }
@@ -54,6 +71,8 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     browser.goto(page, &server.url()).await?;
     browser.visible(page, &format!("a[href$='{}']", room.id), SOON).await?;
     browser.visible(page, "article .cover img", SOON).await?;
+    browser.visible(page, "section[aria-labelledby=coming] time", SOON).await?;
+    browser.visible(page, "section[aria-labelledby=ended] a", SOON).await?;
     seen.take(browser, page, "the hall").await?;
     browser.fill(page, "role=searchbox", "听雨").await?;
     browser.visible(page, "role=status >> text=听雨", SOON).await?;
@@ -105,6 +124,10 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
         // Keys are letters in a field, and what a closed dialog leaves may be one.
         browser.eval(page, "(document.activeElement?.blur(), true)").await?;
     }
+    browser.goto(page, &server.url()).await?;
+    browser.visible(page, "section article button[aria-pressed=true]", SOON).await?;
+    browser.visible(page, "section article .cover img", SOON).await?;
+    seen.take(browser, page, "the hall of who follows").await?;
     browser.goto(page, &format!("{}/account", server.url())).await?;
     let section = |n: usize, button: usize| format!(".content > section >> nth={n} >> button >> nth={button}");
     browser.visible(page, &section(5, 0), SOON).await?;
@@ -150,6 +173,10 @@ async fn walk(browser: &mut Browser, server: &Server, room: &Room, me: &str, see
     browser.click(page, "dialog li .buttons button >> nth=2").await?;
     browser.click(page, "dialog li .buttons button >> nth=1").await?;
     browser.visible(page, "dialog form", SOON).await?;
+    browser.key(page, "Escape").await?;
+    browser.click(page, ".announce button").await?;
+    browser.visible(page, "dialog input[type=datetime-local]", SOON).await?;
+    seen.take(browser, page, "announcing").await?;
     browser.close(page).await
 }
 
@@ -164,7 +191,7 @@ async fn axe_finds_nothing_in_the_pages() -> Result<()> {
         ("en-US", true, (390, 844)),
         ("zh-CN", false, (390, 844)),
     ] {
-        let mut seen = Findings { look: Look { width, height, locale, dark }, found: Vec::new() };
+        let mut seen = Findings { look: Look { width, height, locale, dark, ..Look::default() }, found: Vec::new() };
         walk(&mut browser, &server, &room, &me, &mut seen).await?;
         found.extend(seen.found);
     }

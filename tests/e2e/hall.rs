@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use mujian_tests::browser::{Browser, Look, Page};
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::server::{Room, Server};
@@ -35,6 +35,13 @@ async fn has_cover(server: &Server, room: &Room) -> Result<bool> {
     Ok(!answer.bytes().await?.is_empty())
 }
 
+/// The picture that programs show where the room's link is shared.
+async fn shared_image(server: &Server, room: &Room) -> Result<String> {
+    let page = reqwest::get(server.watch_url(room)).await?.text().await?;
+    let (_, rest) = page.split_once("<meta property=\"og:image\" content=\"").context("no picture")?;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
+
 #[tokio::test]
 async fn the_hall_shows_what_is_live_and_nothing_of_who_left() -> Result<()> {
     let server = Server::start().await?;
@@ -55,7 +62,14 @@ async fn the_hall_shows_what_is_live_and_nothing_of_who_left() -> Result<()> {
     let green_or_blue = browser.eval(page, &colours).await?.as_u64().unwrap_or(0);
     ensure!(green_or_blue > 60, "{green_or_blue} of 576 are green or blue");
 
+    let image = shared_image(&server, &room).await?;
+    ensure!(image == format!("{}/api/v1/rooms/{}/cover", server.url(), room.id), "{image}");
+    let picture = reqwest::get(&image).await?;
+    ensure!(picture.headers()["content-type"] == "image/jpeg" && !picture.bytes().await?.is_empty());
+
     owners_word(&server, &room, "leave").await?;
+    let fixed = format!("{}/preview.png", server.url());
+    ensure!(shared_image(&server, &room).await? == fixed, "the picture of somebody who left is shared");
     ensure!(!has_cover(&server, &room).await?, "a picture of somebody who left");
     let gone = format!("{} && {}.querySelector('img') === null", card(&room), card(&room));
     browser.wait(page, &gone, SOON).await?;
@@ -70,6 +84,7 @@ async fn the_hall_shows_what_is_live_and_nothing_of_who_left() -> Result<()> {
     ensure!(!has_cover(&server, &room).await?, "a picture of a lost stream");
     owners_word(&server, &room, "end").await?;
     ensure!(!has_cover(&server, &room).await?, "a picture of a stream that ended");
+    ensure!(shared_image(&server, &room).await? == fixed, "a picture of a stream that ended is shared");
     browser.wait(page, "document.querySelector('article') === null", SOON).await?;
     assert_eq!(browser.complaints(page).await?, Vec::<String>::new());
     Ok(())

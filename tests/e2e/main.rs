@@ -3,6 +3,7 @@
 
 mod accessible;
 mod account;
+mod announced;
 mod app;
 mod away;
 mod backup;
@@ -10,6 +11,7 @@ mod cli;
 mod corpus;
 mod devices;
 mod evening;
+mod follows;
 mod hall;
 mod harness;
 mod hls;
@@ -20,6 +22,7 @@ mod killed;
 mod leave;
 mod loss;
 mod measure;
+mod notices;
 mod overlay;
 mod owner;
 mod placeholders;

@@ -29,11 +29,13 @@ pub struct Look {
     pub locale: &'static str,
     /// Dark, else light.
     pub dark: bool,
+    /// The time zone, as `Asia/Tokyo`.
+    pub zone: &'static str,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { width: 1280, height: 800, locale: "en-US", dark: true }
+        Self { width: 1280, height: 800, locale: "en-US", dark: true, zone: "Asia/Shanghai" }
     }
 }
 
@@ -77,7 +79,7 @@ impl Browser {
     /// The browser is gone.
     pub async fn page(&mut self, look: &Look) -> Result<Page> {
         let order = json!({"op": "page", "width": look.width, "height": look.height, "locale": look.locale,
-            "scheme": if look.dark { "dark" } else { "light" }});
+            "zone": look.zone, "scheme": if look.dark { "dark" } else { "light" }});
         let value = self.order(order, Duration::from_secs(20)).await?;
         Ok(Page(value.as_u64().context("no page")?))
     }
@@ -89,6 +91,16 @@ impl Browser {
     /// The browser is gone.
     pub async fn keep_nothing(&mut self, page: Page) -> Result<()> {
         self.order(json!({"op": "keep_nothing", "page": page.0}), Duration::from_secs(20)).await.map(|_| ())
+    }
+
+    /// From the next address on the page has notices that are only noted, in `shownNotices`, and that the person allows
+    /// when asked.
+    ///
+    /// # Errors
+    ///
+    /// The browser is gone.
+    pub async fn note_notices(&mut self, page: Page) -> Result<()> {
+        self.order(json!({"op": "note_notices", "page": page.0}), Duration::from_secs(20)).await.map(|_| ())
     }
 
     /// Opens an address.

@@ -67,7 +67,7 @@ async fn web(out: &Path) -> Result<()> {
     for (locale, language) in [("en-US", "en"), ("zh-CN", "zh")] {
         for dark in [true, false] {
             for (width, height) in [(1280, 800), SMALLEST, (390, 844)] {
-                let look = Look { width, height, locale, dark };
+                let look = Look { width, height, locale, dark, ..Look::default() };
                 let name = |screen: &str| {
                     let theme = if dark { "dark" } else { "light" };
                     out.join(format!("{screen}-{language}-{theme}-{width}x{height}.png"))
