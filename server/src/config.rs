@@ -265,7 +265,9 @@ impl Config {
             }
         }
         if self.tls.as_ref().is_some_and(|tls| tls.https.is_none() && tls.rtmps.is_none()) {
-            return Err(ConfigError::Value("[tls] names neither https nor rtmps; give the one that is wanted, or both.".into()));
+            return Err(ConfigError::Value(
+                "[tls] names neither https nor rtmps; give the one that is wanted, or both.".into(),
+            ));
         }
         for origin in &self.allowed_origins {
             let good = url::Url::parse(origin)

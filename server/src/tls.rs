@@ -193,11 +193,8 @@ fn read(files: &Tls) -> Result<[Arc<ServerConfig>; 2], TlsError> {
     }
     let bytes = contents("key", &files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|e| empty("key", &files.key, e.to_string()))?;
-    let unfit = |detail: String| TlsError::Unfit {
-        certificate: files.certificate.clone(),
-        key: files.key.clone(),
-        detail,
-    };
+    let unfit =
+        |detail: String| TlsError::Unfit { certificate: files.certificate.clone(), key: files.key.clone(), detail };
     let rtmp = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| unfit(e.to_string()))?

@@ -18,11 +18,11 @@ use zeroize::Zeroizing;
 
 use crate::api::Api;
 use crate::cache::{Cache, Intent, StoredSession};
+use crate::home;
 use crate::host::client::{HostOptions, Hosted};
 use crate::host::control::Request;
 use crate::host::info::HostInfo;
 use crate::host::share;
-use crate::home;
 use crate::instance::Only;
 use crate::own_room;
 use crate::problem::on_air;

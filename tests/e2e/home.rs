@@ -51,9 +51,7 @@ async fn the_app_joins_a_server_that_others_run() -> Result<()> {
     app.click("//*[@aria-labelledby='welcome']//label[contains(., 'At a server')]").await?;
     let address = "[aria-labelledby=welcome] input[autocomplete=url]";
     // What is wrong is said where it was typed, and nothing changes.
-    for (typed, said) in
-        [("ftp://nowhere", "no server's address"), (&server.rtmp.to_string(), "cannot be reached")]
-    {
+    for (typed, said) in [("ftp://nowhere", "no server's address"), (&server.rtmp.to_string(), "cannot be reached")] {
         app.fill(address, typed).await?;
         app.click("//button[normalize-space(.) = 'Use this server']").await?;
         app.wait(&format!("{WELCOME}.innerText.includes({said:?})"), SOON).await.context(typed.to_owned())?;

@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::closing::{self, Closing};
-use super::pipes::Pipes;
 use super::hotkeys;
+use super::pipes::Pipes;
 use super::small::{self, Small};
 use super::tray::Tray;
 use super::window;

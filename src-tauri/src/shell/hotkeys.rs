@@ -64,8 +64,11 @@ fn take(handle: &AppHandle) -> Result<Keys, ApiError> {
         let key = key(code);
         keys.manager.register(key).map_err(|error| {
             tracing::info!(%error, name, "a key cannot be taken");
-            ApiError::new(ErrorCode::Conflict, format!("Another program has {name} already. Close it, or free the key there."))
-                .about(Problem::KeyTaken { key: name.to_owned() })
+            ApiError::new(
+                ErrorCode::Conflict,
+                format!("Another program has {name} already. Close it, or free the key there."),
+            )
+            .about(Problem::KeyTaken { key: name.to_owned() })
         })?;
         keys.taken.push(key);
     }
