@@ -159,7 +159,11 @@ async fn the_app_tells_by_the_desktop_and_a_press_leads_to_the_room() -> Result<
     app.click(HALL).await?;
     app.click(&format!("a[href$='{id}']")).await?;
     app.click("//button[contains(., 'Follow')]").await?;
-    app.wait("document.querySelector('[aria-pressed=true]')?.innerText.includes('Following')", SOON).await?;
+    app.wait(
+        "[...document.querySelectorAll('[aria-pressed=true]')].some((b) => b.innerText.includes('Following'))",
+        SOON,
+    )
+    .await?;
     app.click(HALL).await?;
     app.wait("(localStorage.getItem('mujian.known_streams') ?? '') !== ''", SOON).await?;
     let address = format!(
