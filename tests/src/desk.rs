@@ -98,10 +98,14 @@ impl Desk {
     async fn open(&self, environment: &HashMap<String, String>) -> Result<Window> {
         let window = Window::open(&ours("mujian")?, &[], environment).await?;
         window.wait("document.querySelector('#app, main, h1') !== null", Duration::from_secs(30)).await?;
-        window.eval("(localStorage.setItem('mujian.language', 'en'), location.reload(), true)").await?;
+        window
+            .eval("(window.before = true, localStorage.setItem('mujian.language', 'en'), location.reload(), true)")
+            .await?;
+        // The page of before may be in English as well, and is still there for a moment.
         window
             .wait(
-                "document.documentElement.lang === 'en' && document.querySelector('h1') !== null",
+                "window.before === undefined && document.documentElement.lang === 'en' \
+                    && document.querySelector('h1') !== null",
                 Duration::from_secs(30),
             )
             .await?;
