@@ -150,7 +150,9 @@ impl Server {
         let app = self.app;
         let stop = app.stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled(crate::metrics::upkeep()).await });
-        crate::http::raise_file_limit(app.config.max_connections);
+        // With TLS a connection has three sockets: its own, and the pair behind it.
+        let sockets = if app.config.tls.is_some() { 3 } else { 1 };
+        crate::http::raise_file_limit(app.config.max_connections.saturating_mul(sockets));
         let http = bind("HTTP", "http", app.config.http).await?;
         let rtmp = bind("RTMP", "rtmp", app.config.rtmp).await?;
         let secure = Secure::bind(&app.config).await?;

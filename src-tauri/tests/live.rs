@@ -303,20 +303,22 @@ async fn a_file_is_played_to_its_end_and_the_broadcast_with_it() {
     let stand = Stand::new().await;
     let path = stand._data.path().join("clip.mp4");
     let made = tokio::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=3"])
-        .args(["-f", "lavfi", "-i", "sine=duration=3", "-c:v", "libx264", "-c:a", "aac"])
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=8"])
+        .args(["-f", "lavfi", "-i", "sine=duration=8", "-c:v", "libx264", "-c:a", "aac"])
         .arg(&path)
         .status();
     assert!(made.await.unwrap().success());
     let studio = test_card();
+    let mut shown = Shown::of(&stand);
     let source = VideoSource::File { path: path.to_str().unwrap().into(), looped: false };
     studio.set(StudioSettings { source, ..StudioSettings::clone(&studio.state().settings) }).await.unwrap();
     studio.go_live(stand.target(stand.running.rtmp, &stand.room.stream_key), Start::default()).await.unwrap();
     until(&studio, "live", live).await;
+    shown.until(Stage::Live).await;
     let over = until(&studio, "the end", |s| s.broadcast == Broadcast::Idle).await;
-    // Frames before the connection stood, and what a busy machine drops, are missing from 90.
+    // Frames before the connection stood, and what a busy machine drops, are missing from 240.
     assert!(over.stats.sent_frames > 20, "{:?}", over.stats);
-    assert_eq!(stand.view().await.stage, Stage::Off);
+    shown.until(Stage::Off).await;
     stand.running.shutdown().await;
 }
 

@@ -46,7 +46,7 @@ pub enum AvError {
         reason: String,
     },
     /// Opening or reading took longer than allowed.
-    #[error("{path} gave no data for {} seconds. Check that it is still connected, then try again.", limit.as_secs())]
+    #[error("{path} gave no data for {} s. Check that it is still connected, then try again.", limit.as_secs())]
     TimedOut {
         /// What was opened.
         path: String,

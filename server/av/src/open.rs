@@ -216,7 +216,7 @@ mod tests {
         assert_eq!([libc::EACCES, libc::EPERM].map(errno), [denied; 2]);
         assert_eq!(
             said(ffmpeg_next::Error::Exit),
-            "the camera /dev/video0 gave no data for 5 seconds. Check that it is still connected, then try again."
+            "the camera /dev/video0 gave no data for 5 s. Check that it is still connected, then try again."
         );
         assert_eq!(
             errno(libc::EIO),

@@ -11,7 +11,7 @@ pub enum CaptureError {
     Av(#[from] AvError),
     /// It opened and gave nothing.
     #[error(
-        "{device} opened but gave nothing for {seconds} seconds. Check that it is switched on and that this program may use it, or choose another."
+        "{device} opened but gave nothing for {seconds} s. Check that it is switched on and that this program may use it, or choose another."
     )]
     NothingCame {
         /// What a person calls it.

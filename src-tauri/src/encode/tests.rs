@@ -251,7 +251,7 @@ fn a_silent_camera_is_told() {
     let silent = quiet().set_custom_source(Box::new(Mute)).unwrap_err();
     assert_eq!(
         silent.to_string(),
-        "The camera of the test opened but gave nothing for 1 seconds. Check that it is switched on and that this \
+        "The camera of the test opened but gave nothing for 1 s. Check that it is switched on and that this \
          program may use it, or choose another."
     );
 }
@@ -311,7 +311,7 @@ fn a_camera_whose_driver_hangs_is_told_of_and_a_press_opens_it_anew_once_it_lets
     camera.set(Plug::Hangs);
     let status = told(&pipeline, "that it hangs", camera_is_lost);
     let why = status.source_error.unwrap().to_string();
-    assert!(why.contains("gave no data for 1 seconds"), "{why}");
+    assert!(why.contains("gave no data for 1 s"), "{why}");
     camera.set(Plug::In);
     told(&pipeline, "that it was only held up", |s| s.notices.is_empty());
     assert_eq!(camera.opened(), 1);

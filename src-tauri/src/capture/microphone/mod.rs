@@ -1,0 +1,219 @@
+//! The microphone, through cpal.
+//!
+//! A thread of its own takes the device's samples from its stream, places them on the clock, and opens the device again
+//! when it vanished (see [`super::watchman`]). While there is no microphone its track is silent; nobody waits for it.
+
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use cpal::ErrorKind;
+use mujian_av::AvError;
+use mujian_av::sound::{Aligner, SilenceWatch};
+
+pub use stream::list;
+use stream::{FIRST, Hung, Message, Stream, name, refused};
+
+use super::watchman::{Do, Input, Watchman};
+use super::{CaptureError, Clock, SoundTrack, Stop};
+use crate::clock::now;
+
+/// The id that follows the system's default microphone.
+pub const DEFAULT: &str = "default";
+/// The reason where the system has no microphone.
+pub const NONE_SET_UP: &str = "none is set up";
+/// A stream that gives nothing for so long is closed, and opened again.
+const STALLED: Duration = Duration::from_secs(2);
+/// How often it is looked whether it is to stop, while no samples come.
+const LOOK: Duration = Duration::from_millis(50);
+/// What it is said to have been silent for: it is told within a second.
+const SAID: Duration = Duration::from_secs(1);
+/// Seconds of exact zeros until it counts as silent.
+const SILENT_AFTER: u32 = 10;
+
+/// What a microphone tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MicrophoneEvent {
+    /// Samples come again.
+    Back,
+    /// It was lost or could not be opened; it is tried again and again. Said again, with another reason, that one counts.
+    Lost(CaptureError),
+    /// Only digital silence comes, or (false) sound again.
+    Silent(bool),
+}
+
+/// A microphone at work. Dropping it closes the device.
+pub struct Microphone {
+    stop: Stop,
+    pressed: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Microphone {
+    /// Opens a microphone by its id and writes its sound to `track`. `event` tells what becomes of it.
+    #[must_use]
+    pub fn start(
+        id: &str,
+        clock: Clock,
+        track: SoundTrack,
+        event: impl FnMut(MicrophoneEvent) + Send + 'static,
+    ) -> Self {
+        let stop = Stop::default();
+        let pressed = Arc::<AtomicBool>::default();
+        let mut worker = Worker {
+            id: id.to_owned(),
+            clock,
+            track,
+            stop: stop.clone(),
+            pressed: Arc::clone(&pressed),
+            event: Box::new(event),
+            watchman: Watchman::default(),
+            hung: Hung::default(),
+        };
+        let spawned = std::thread::Builder::new().name("microphone".into()).spawn(move || worker.run());
+        if let Err(e) = &spawned {
+            tracing::error!(error = %e, "no thread for the microphone");
+        }
+        Self { stop, pressed, thread: spawned.ok() }
+    }
+
+    /// Somebody wants it now, if it is lost, without waiting for the next attempt.
+    pub fn press(&self) {
+        self.pressed.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Microphone {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            let deadline = Instant::now() + Duration::from_millis(500);
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::park_timeout(Duration::from_millis(2));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+struct Worker {
+    id: String,
+    clock: Clock,
+    track: SoundTrack,
+    stop: Stop,
+    pressed: Arc<AtomicBool>,
+    event: Box<dyn FnMut(MicrophoneEvent) + Send>,
+    watchman: Watchman,
+    hung: Hung,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        loop {
+            let error = self.capture();
+            self.track.pause();
+            if self.stop.is_stopped() {
+                return;
+            }
+            tracing::info!(microphone = %self.id, %error, "the microphone is closed");
+            let mut todo = self.happened(Input::Ended, Some(&error));
+            while !todo.contains(&Do::Open) {
+                let wait = self.watchman.deadline().map_or(LOOK, |due| due.since(now()).min(LOOK));
+                if self.stop.wait_until(Instant::now() + wait) {
+                    return;
+                }
+                todo = self.happened(Input::Tick, None);
+                todo.extend(self.look_at_presses());
+            }
+        }
+    }
+
+    /// Tells what is to be told of what happened; the rest is the caller's.
+    fn happened(&mut self, input: Input, error: Option<&CaptureError>) -> Vec<Do> {
+        let todo = self.watchman.handle(input, now());
+        for todo in &todo {
+            let event = match (todo, error) {
+                (Do::Silent, _) => {
+                    self.track.pause();
+                    MicrophoneEvent::Lost(AvError::TimedOut { path: name(&self.id), limit: SAID }.into())
+                }
+                (Do::Lost, Some(error)) => MicrophoneEvent::Lost(error.clone()),
+                (Do::Lost, None) => MicrophoneEvent::Lost(CaptureError::Stopped(name(&self.id))),
+                (Do::Back, _) => MicrophoneEvent::Back,
+                (Do::Open | Do::Cancel, _) => continue,
+            };
+            (self.event)(event);
+        }
+        todo
+    }
+
+    fn look_at_presses(&mut self) -> Vec<Do> {
+        if self.pressed.swap(false, Ordering::SeqCst) { self.happened(Input::Press, None) } else { Vec::new() }
+    }
+
+    /// Captures until asked to stop: then, or why it ended.
+    fn capture(&mut self) -> CaptureError {
+        let ended = self.listen();
+        ended.err().unwrap_or_else(|| CaptureError::Stopped(name(&self.id)))
+    }
+
+    /// As [`Self::capture`]; the stream is closed when it returns, or left behind where it hangs.
+    fn listen(&mut self) -> Result<(), CaptureError> {
+        let stream = Stream::open(&self.id, self.clock, &self.hung)?;
+        let mut aligner: Option<Aligner> = None;
+        let mut silence = SilenceWatch::new(SILENT_AFTER);
+        let mut silent = false;
+        let mut last = Instant::now();
+        let mut limit = FIRST;
+        loop {
+            if self.stop.is_stopped() {
+                return Ok(());
+            }
+            if self.look_at_presses().contains(&Do::Cancel) {
+                return Ok(());
+            }
+            match (stream.next(LOOK), &mut aligner) {
+                (Ok(Message::Open(rate)), _) => {
+                    aligner = Some(Aligner::new(rate)?);
+                    last = Instant::now();
+                }
+                (Ok(Message::Chunk(chunk)), Some(aligner)) => {
+                    self.happened(Input::Gave, None);
+                    limit = STALLED;
+                    last = Instant::now();
+                    let (index, samples) = aligner.push(chunk.at, &chunk.samples)?;
+                    if silent != silence.push(samples) {
+                        silent = !silent;
+                        (self.event)(MicrophoneEvent::Silent(silent));
+                    }
+                    self.track.write(index, samples);
+                }
+                // Nothing comes before it is open.
+                (Ok(Message::Chunk(_)), None) => {}
+                (Ok(Message::Refused(error)), _) => return Err(error),
+                (Ok(Message::Error(e)), aligner) => match e.kind() {
+                    // It goes on elsewhere, or lost some samples, or has no priority: not an end.
+                    ErrorKind::DeviceChanged | ErrorKind::Xrun | ErrorKind::RealtimeDenied => {
+                        self.happened(Input::Tick, None);
+                        tracing::debug!(error = %e, "microphone");
+                        if let (ErrorKind::DeviceChanged, Some(aligner)) = (e.kind(), aligner) {
+                            aligner.reset();
+                        }
+                    }
+                    _ => return Err(refused(&self.id, &e)),
+                },
+                (Err(RecvTimeoutError::Timeout), _) => drop(self.happened(Input::Tick, None)),
+                (Err(RecvTimeoutError::Disconnected), _) => return Err(CaptureError::Stopped(name(&self.id))),
+            }
+            // Some streams say all the time that something is wrong, and give nothing.
+            if last.elapsed() > limit {
+                return Err(CaptureError::NothingCame { device: name(&self.id), seconds: limit.as_secs() });
+            }
+        }
+    }
+}
