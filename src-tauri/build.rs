@@ -20,6 +20,8 @@ const COMMANDS: &[&str] = &[
     "studio_devices",
     "studio_encoders",
     "studio_pick_file",
+    "studio_pick_folder",
+    "studio_show_recordings",
     "studio_get",
     "studio_set",
     "studio_go_live",

@@ -1,7 +1,7 @@
 //! The Mujian app: the studio, the room client, the hosted server, and their window and command line.
 //!
 //! Arrows point down: `shell` and `cli` use `app`, `studio`, `viewer` and `host`; those use `capture`,
-//! `encode`, `cache` and `api`. Only `shell` names Tauri.
+//! `encode`, `record`, `cache` and `api`. Only `shell` names Tauri.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -19,6 +19,7 @@ pub mod notices;
 pub mod own_room;
 pub mod paths;
 pub mod problem;
+pub mod record;
 pub mod shelf;
 pub mod shell;
 pub mod signal;

@@ -151,8 +151,10 @@ impl Setup {
     }
 }
 
-/// A command in a mount namespace of its own, where `folder` is a small file system.
-fn inside_small_disk(folder: &Path, options: &str, command: &Command) -> Command {
+/// A command in a mount namespace of its own, where `folder` is a small file system with these options of tmpfs. What it
+/// had in its environment must be set anew.
+#[must_use]
+pub fn inside_small_disk(folder: &Path, options: &str, command: &Command) -> Command {
     let mut outer = Command::new("unshare");
     outer.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
     outer.arg(format!("mount -t tmpfs -o {options} tmpfs \"$0\" && exec \"$@\"")).arg(folder);

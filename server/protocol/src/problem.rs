@@ -281,6 +281,18 @@ pub enum Problem {
         /// Which.
         path: String,
     },
+    /// A recording cannot be written there.
+    RecordingRefused {
+        /// The folder.
+        path: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The disk is slower than the stream.
+    RecordingSlow {
+        /// The folder.
+        path: String,
+    },
     /// The server's disk is full.
     ServerDiskFull,
     /// A placeholder's file is not in the data folder any more.

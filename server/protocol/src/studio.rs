@@ -122,6 +122,12 @@ pub struct StudioSettings {
     /// Coming back, the streamer sees the picture for three seconds before the audience does.
     #[serde(default)]
     pub self_view: bool,
+    /// What is sent is recorded on this computer.
+    #[serde(default)]
+    pub record: bool,
+    /// The folder for that; none: the one for films.
+    #[serde(default)]
+    pub record_folder: Option<String>,
 }
 
 impl Default for StudioSettings {
@@ -138,6 +144,8 @@ impl Default for StudioSettings {
             tags: Vec::new(),
             keep_sound: false,
             self_view: false,
+            record: false,
+            record_folder: None,
         }
     }
 }
@@ -302,6 +310,22 @@ pub enum NoticeCode {
     CameraNotClosing,
     /// The streamer could not come back.
     BackFailed,
+    /// The recording on this computer ended by itself.
+    RecordingFailed,
+}
+
+/// A recording on this computer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct LocalRecording {
+    /// Its file.
+    pub path: String,
+    /// How large that is.
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// How long it is, in seconds.
+    pub seconds: f64,
+    /// It goes on.
+    pub running: bool,
 }
 
 /// A remark for the streamer that stays until it no longer holds.
@@ -380,6 +404,8 @@ pub struct StudioState {
     pub viewers: u32,
     /// The encoder that runs.
     pub encoder: Option<EncoderReport>,
+    /// The recording on this computer: the one that goes on, or the last one of this broadcast.
+    pub recording: Option<LocalRecording>,
     /// Remarks.
     pub notices: Vec<Notice>,
     /// Sharing.

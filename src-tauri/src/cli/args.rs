@@ -59,8 +59,8 @@ presses in a browser are followed too (not with an rtmp:// address, which says
 nothing of them).
 
 With --json each line of standard output is one object with a `type`: starting,
-live, away, back, stats, uplink, reconnecting, notice, notice_over, ended,
-error.";
+live, away, back, stats, uplink, reconnecting, recording, notice, notice_over,
+ended, error.";
 
 /// Go live, leave for a while, and come back.
 #[derive(Debug, Parser)]
@@ -189,6 +189,9 @@ pub struct LiveArgs {
     /// Add a tag to the room (needs a log-in); may be repeated, and replaces the tags that were.
     #[arg(long = "tag", value_name = "TEXT", conflicts_with = "key")]
     pub tags: Vec<String>,
+    /// Record what is sent in this folder, as MP4; without FOLDER, in the folder for films. Time away is left out.
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "")]
+    pub record: Option<PathBuf>,
     /// End by itself after this time: 90, 90s, 5m or 1h30m.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
@@ -252,6 +255,11 @@ impl LiveArgs {
             category: self.category.clone().unwrap_or_default(),
             tags: self.tags.clone(),
             keep_sound: self.keep_sound,
+            record: self.record.is_some(),
+            record_folder: self.record.as_deref().filter(|f| !f.as_os_str().is_empty()).map(|folder| {
+                let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+                whole.to_string_lossy().into_owned()
+            }),
             ..StudioSettings::default()
         }
     }

@@ -58,7 +58,11 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
         report.state(&now);
         match &now.broadcast {
             Broadcast::Failed { error } => return Err(error.clone()),
-            Broadcast::Idle => return Ok(()),
+            Broadcast::Idle => {
+                studio.recorded().await;
+                report.state(&studio.state());
+                return Ok(());
+            }
             _ => {}
         }
         tokio::select! {

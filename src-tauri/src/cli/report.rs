@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use mujian_protocol::studio::{
-    AwayStep, Broadcast, BroadcastStats, EncoderReport, Notice, NoticeCode, StudioAway, StudioState, Uplink,
+    AwayStep, Broadcast, BroadcastStats, EncoderReport, LocalRecording, Notice, NoticeCode, StudioAway, StudioState, Uplink,
     UplinkLevel, UplinkWhy,
 };
 use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
@@ -45,6 +45,11 @@ enum Line<'a> {
     Notice { code: NoticeCode, message: &'a str },
     /// It no longer holds.
     NoticeOver { code: NoticeCode },
+    /// What is sent is recorded in a file: it begins, another one begins, or it is over.
+    Recording {
+        #[serde(flatten)]
+        recording: &'a LocalRecording,
+    },
     /// It ended properly; nothing follows.
     Ended { seconds: f64, sent_frames: u64, dropped_frames: u64 },
     /// It failed; nothing follows.
@@ -62,6 +67,7 @@ pub(super) struct Report {
     phase: Option<Broadcast>,
     notices: Vec<Notice>,
     away: Option<StudioAway>,
+    recording: Option<(String, bool)>,
     uplink: (UplinkLevel, Option<UplinkWhy>),
     stats: BroadcastStats,
 }
@@ -77,6 +83,7 @@ impl Report {
             phase: None,
             notices: Vec::new(),
             away: None,
+            recording: None,
             uplink: (UplinkLevel::Good, None),
             stats: BroadcastStats::default(),
         }
@@ -123,6 +130,13 @@ impl Report {
                 None => self.say(&Line::Back, || "Back: the audience sees you.".into()),
             }
             self.away.clone_from(&state.away);
+        }
+        let recorded = state.recording.as_ref().map(|r| (r.path.clone(), r.running));
+        if self.recording != recorded {
+            if let Some(recording) = &state.recording {
+                self.say(&Line::Recording { recording }, || recording_line(recording));
+            }
+            self.recording = recorded;
         }
         if self.stats != state.stats {
             self.stats.clone_from(&state.stats);
@@ -247,6 +261,14 @@ fn over_line(code: NoticeCode) -> &'static str {
         NoticeCode::MicrophoneLost => "The microphone is back.",
         _ => "",
     }
+}
+
+fn recording_line(recording: &LocalRecording) -> String {
+    let LocalRecording { path, bytes, seconds, running } = recording;
+    if *running {
+        return format!("Recording to {path}.");
+    }
+    format!("Recorded {} ({} MB) in {path}.", clock(*seconds as u64), bytes.div_ceil(1_000_000))
 }
 
 /// What is lost, for the status line.

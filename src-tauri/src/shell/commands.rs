@@ -1,5 +1,6 @@
 //! The commands that the page may call. `capabilities/main.json` grants each by name.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -170,15 +171,58 @@ pub(super) async fn studio_encoders() -> Answer<Vec<EncoderReport>> {
 /// path of what was chosen, and no way to look around by itself.
 #[tauri::command]
 pub(super) async fn studio_pick_file(window: tauri::WebviewWindow, title: String) -> Answer<Option<String>> {
+    let title: String = title.chars().take(TITLE).collect();
+    let picked = one_dialog(rfd::AsyncFileDialog::new().set_title(title).set_parent(&window).pick_file()).await?;
+    Ok(picked.map(|file| file.path().to_string_lossy().into_owned()))
+}
+
+/// Lets the person choose a folder for recordings; none: they did not.
+#[tauri::command]
+pub(super) async fn studio_pick_folder(window: tauri::WebviewWindow, title: String) -> Answer<Option<String>> {
+    let title: String = title.chars().take(TITLE).collect();
+    let picked = one_dialog(rfd::AsyncFileDialog::new().set_title(title).set_parent(&window).pick_folder()).await?;
+    Ok(picked.map(|folder| folder.path().to_string_lossy().into_owned()))
+}
+
+/// Shows the folder of the recordings in the system's own window for files. Which one it is the page does not say.
+#[tauri::command]
+pub(super) async fn studio_show_recordings(shell: State<'_, Shell>) -> Answer<()> {
+    let app = shell.app().await?;
+    let state = app.studio().state();
+    let recorded = state.recording.as_ref().and_then(|r| Path::new(&r.path).parent().map(Path::to_owned));
+    let chosen = state.settings.record_folder.clone().map(PathBuf::from).or_else(crate::record::default_folder);
+    let folder = recorded.or(chosen).ok_or_else(|| {
+        ApiError::new(ErrorCode::Storage, "No folder for recordings is known.").about(Problem::FolderUnknown)
+    })?;
+    let refused = |error: std::io::Error| {
+        let path = folder.display().to_string();
+        ApiError::new(ErrorCode::Storage, format!("The folder {path} cannot be shown ({error})."))
+            .about(Problem::RecordingRefused { path: path.clone(), reason: error.to_string() })
+    };
+    std::fs::create_dir_all(&folder).map_err(refused)?;
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    let mut shown = tokio::process::Command::new(program).arg(&folder).spawn().map_err(refused)?;
+    // Some stay for as long as their window does.
+    tokio::spawn(async move { shown.wait().await });
+    Ok(())
+}
+
+/// One dialog of the system's at a time.
+async fn one_dialog<T>(dialog: impl Future<Output = T>) -> Answer<T> {
     static OPEN: AtomicBool = AtomicBool::new(false);
     if OPEN.swap(true, Ordering::Relaxed) {
-        let sentence = "The dialog to choose a file is open already.";
+        let sentence = "A dialog to choose a file or a folder is open already.";
         return Err(ApiError::new(ErrorCode::Conflict, sentence).about(Problem::DialogOpen));
     }
-    let title: String = title.chars().take(TITLE).collect();
-    let picked = rfd::AsyncFileDialog::new().set_title(title).set_parent(&window).pick_file().await;
+    let picked = dialog.await;
     OPEN.store(false, Ordering::Relaxed);
-    Ok(picked.map(|file| file.path().to_string_lossy().into_owned()))
+    Ok(picked)
 }
 
 #[tauri::command]

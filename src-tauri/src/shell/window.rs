@@ -64,6 +64,8 @@ pub fn open(
             commands::studio_devices,
             commands::studio_encoders,
             commands::studio_pick_file,
+            commands::studio_pick_folder,
+            commands::studio_show_recordings,
             commands::studio_get,
             commands::studio_set,
             commands::studio_go_live,

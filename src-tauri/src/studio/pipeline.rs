@@ -16,6 +16,7 @@ use crate::encode::{
     ProbeCommand, SOUND, preset,
 };
 use crate::problem;
+use crate::record::{Order, Tap};
 
 /// The encoders of this computer; each is tested at most once in the life of the process, by this program
 /// started again.
@@ -92,6 +93,7 @@ struct Open {
 
 struct Live {
     control: FeedControl,
+    tap: Arc<Mutex<Tap>>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -133,6 +135,16 @@ impl Rig for PipelineRig {
     fn retake(&mut self) {
         if let Some(open) = &self.open {
             open.retake();
+        }
+    }
+
+    fn record(&mut self, order: Option<Order>) {
+        let Some(open) = &self.open else { return };
+        match (&open.live, order) {
+            (Some(live), Some(order)) => open.record(live, order),
+            (Some(live), None) => live.tap.lock().end(),
+            // The broadcast that begins looks at its settings.
+            (None, _) => {}
         }
     }
 }
@@ -320,9 +332,20 @@ impl Open {
         let feed = self.pipeline.go_live(&live, encoders).map_err(|e| encode_error(&settings.source, &e))?;
         let control = feed.control();
         self.sink.lock().begins(control.origin(), preset(settings.preset).1, SOUND);
-        let task = AbortOnDropHandle::new(runtime.spawn(pump(feed, Arc::clone(&self.sink), settings.source.clone())));
-        self.live = Some(Live { control, task });
+        let tap = Arc::new(Mutex::new(Tap::new(self.sink.lock().gate(), control.origin())));
+        let pumping = pump(feed, Arc::clone(&self.sink), Arc::clone(&tap), settings.source.clone());
+        let live = Live { control, tap, task: AbortOnDropHandle::new(runtime.spawn(pumping)) };
+        if let Some(order) = Order::of(settings) {
+            self.record(&live, order);
+        }
+        self.live = Some(live);
         Ok(())
+    }
+
+    fn record(&self, live: &Live, order: Order) {
+        let told = Arc::clone(&self.sink);
+        live.tap.lock().begin(order, move |how| told.lock().event(RigEvent::Recording(how)));
+        live.control.request_key_frame();
     }
 
     /// Ends the stream and closes the devices; the future ends when the last item is out.
@@ -334,9 +357,11 @@ impl Open {
 }
 
 /// Hands encoded items on until the stream ends.
-async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, source: VideoSource) {
+async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, tap: Arc<Mutex<Tap>>, source: VideoSource) {
     let control = feed.control();
     while let Some(item) = feed.recv().await {
+        // Before the line can drop anything of it.
+        tap.lock().item(&item);
         let wanted = sink.lock().item(item);
         // First, so that the key frame is one that the line can carry.
         if let Some(bits) = wanted.bitrate {
@@ -346,6 +371,7 @@ async fn pump(mut feed: Feed, sink: Arc<Mutex<Sink>>, source: VideoSource) {
             control.request_key_frame();
         }
     }
+    tap.lock().end();
     if let Some(error) = feed.error() {
         sink.lock().event(RigEvent::Failed(encode_error(&source, &error)));
     }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::outbox::{Outbox, Wanted};
 use crate::capture::Gate;
+use crate::record::{Order, Told};
 
 /// What runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum RigEvent {
     Ended,
     /// Away: the picture's source is closed, and its device free for others.
     SourceClosed,
+    /// How the recording on this computer goes; holds whatever runs now.
+    Recording(Told),
     /// What was asked for runs.
     Runs(Mode),
     /// What was asked for does not run.
@@ -74,6 +77,11 @@ pub trait Rig: Send + 'static {
 
     /// Devices that are lost are opened again now, without waiting for the next attempt; what is closed stays closed.
     fn retake(&mut self) {}
+
+    /// What is sent is recorded from now on, or (none) no longer.
+    fn record(&mut self, order: Option<Order>) {
+        let _ = order;
+    }
 }
 
 /// Where a rig puts what it makes. Nothing here blocks.
@@ -128,6 +136,7 @@ enum Call {
     Sound(f32, bool),
     Preview(bool),
     Retake,
+    Record(Option<Order>),
 }
 
 /// A rig on its own thread.
@@ -156,6 +165,7 @@ impl RigThread {
                     Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
                     Call::Preview(wanted) => rig.set_preview(wanted),
                     Call::Retake => rig.retake(),
+                    Call::Record(order) => rig.record(order),
                 }
             }
         });
@@ -193,6 +203,11 @@ impl RigThread {
     /// See [`Rig::retake`].
     pub fn retake(&self) {
         self.call(Call::Retake);
+    }
+
+    /// See [`Rig::record`].
+    pub fn record(&self, order: Option<Order>) {
+        self.call(Call::Record(order));
     }
 
     /// Whether an event is of what runs now.

@@ -23,6 +23,7 @@ use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
 use crate::problem::on_air;
+use crate::record::{Order, Told};
 use crate::unattended::Why;
 
 /// The remark that the device does not close.
@@ -33,6 +34,8 @@ const BACK_FAILED: NoticeCode = NoticeCode::BackFailed;
 const LEFT_LOCKED: NoticeCode = NoticeCode::LeftLocked;
 /// The same, for another reason.
 const LEFT_ASLEEP: NoticeCode = NoticeCode::LeftAsleep;
+/// How long the end of a recording may take to be written.
+const RECORDED: Duration = Duration::from_secs(3);
 /// How often the figures are told.
 const STATS: Duration = Duration::from_secs(1);
 
@@ -91,6 +94,7 @@ impl Studio {
             stats: BroadcastStats::default(),
             viewers: 0,
             encoder: None,
+            recording: None,
             notices: Vec::new(),
             share: mujian_protocol::studio::Share::default(),
         };
@@ -260,6 +264,14 @@ impl Studio {
         let over = |s: &Arc<StudioState>| matches!(s.broadcast, Broadcast::Idle | Broadcast::Failed { .. });
         // The session being gone is an end as well.
         let _ = state.wait_for(over).await;
+        self.recorded().await;
+    }
+
+    /// Waits until the end of a recording is written, but not for long: a disk may hang.
+    pub async fn recorded(&self) {
+        let mut state = self.watch();
+        let written = |s: &Arc<StudioState>| s.recording.as_ref().is_none_or(|r| !r.running);
+        let _ = tokio::time::timeout(RECORDED, state.wait_for(written)).await;
     }
 
     /// Changes what the session only carries: room, viewers, share.
@@ -331,7 +343,7 @@ impl Session {
                     None => return,
                 },
                 Some((generation, event)) = rig.recv() => {
-                    if self.rig.is_current(generation) {
+                    if self.rig.is_current(generation) || matches!(event, RigEvent::Recording(_)) {
                         self.rig_event(event);
                     }
                 }
@@ -404,7 +416,12 @@ impl Session {
         if encoding && self.machine.busy() {
             return Err(on_air("Size and encoder cannot change on air. End the broadcast first."));
         }
+        let record = (settings.record, &settings.record_folder) != (old.record, &old.record_folder);
         self.state.settings = settings;
+        if record {
+            self.notice_over(NoticeCode::RecordingFailed);
+            self.rig.record(Order::of(&self.state.settings));
+        }
         if capture && self.mode != Mode::Off {
             self.state.notices.clear();
             self.rig.run(self.mode, &self.state.settings);
@@ -460,6 +477,19 @@ impl Session {
             }
             RigEvent::Ended => self.input(Input::End),
             RigEvent::SourceClosed => self.turn(Turn::Closed),
+            RigEvent::Recording(Told::Runs(recording)) => {
+                self.state.recording = Some(recording);
+                self.tell();
+            }
+            RigEvent::Recording(Told::Failed(problem)) => {
+                self.notice_over(NoticeCode::RecordingFailed);
+                if let Some(recording) = &mut self.state.recording {
+                    recording.running = false;
+                }
+                let message = "The recording on this computer has stopped. The stream goes on.";
+                self.state.notices.push(Notice::new(NoticeCode::RecordingFailed, message).about(problem));
+                self.tell();
+            }
             RigEvent::Runs(Mode::Live) => self.turn(Turn::Opened),
             RigEvent::Runs(_) => {}
             RigEvent::NotRun(error) if self.returns() => self.turn(Turn::NotOpened(error)),
@@ -559,6 +589,7 @@ impl Session {
             Some(Action::Open) => {
                 self.last = (self.outbox.sent(), clock::now());
                 self.state.stats = BroadcastStats::default();
+                self.state.recording = None;
                 self.state.notices.clear();
                 self.run_mode(self.wanted());
             }

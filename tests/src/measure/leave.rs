@@ -71,7 +71,12 @@ fn wall_of(at: Instant) -> f64 {
     wall() - at.elapsed().as_secs_f64() * 1000.0
 }
 
-async fn captured(file: &Path) -> Result<Vec<Option<f64>>> {
+/// When the test card's pictures in a file were captured, in milliseconds since 1970; none: it is something else.
+///
+/// # Errors
+///
+/// They cannot be decoded.
+pub async fn captured(file: &Path) -> Result<Vec<Option<f64>>> {
     let pictures = ffmpeg::grey(file, WIDTH, HEIGHT).await?;
     let (width, height) = (WIDTH as usize, HEIGHT as usize);
     Ok(pictures.iter().map(|p| cells::read(p, width, width, height).map(|ms| ms as f64)).collect())

@@ -14,6 +14,8 @@ const settings: StudioSettings = {
   tags: [],
   keep_sound: false,
   self_view: false,
+  record: false,
+  record_folder: null,
 };
 const device = (id: string) => ({ id, name: `The ${id}`, is_default: false });
 const devices: Devices = {

@@ -97,6 +97,24 @@ export class StudioModel {
     }
   }
 
+  /** The path of a folder that the person chose; undefined: none. */
+  async pickFolder(title: string): Promise<string | undefined> {
+    try {
+      return (await this.#api.pickFolder(title)) ?? undefined;
+    } catch (error) {
+      toasts.bad(error);
+      return undefined;
+    }
+  }
+
+  async showRecordings(): Promise<void> {
+    try {
+      await this.#api.showRecordings();
+    } catch (error) {
+      toasts.bad(error);
+    }
+  }
+
   /** Changes settings; `typing` waits until the person rests. */
   edit(change: Partial<StudioSettings>, typing = false): void {
     this.#draft.edit(change);

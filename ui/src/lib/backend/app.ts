@@ -66,6 +66,12 @@ class AppStudio implements StudioBackend {
   pickFile(title: string): Promise<string | null> {
     return call("studio_pick_file", { title });
   }
+  pickFolder(title: string): Promise<string | null> {
+    return call("studio_pick_folder", { title });
+  }
+  showRecordings(): Promise<void> {
+    return call("studio_show_recordings");
+  }
   get(): Promise<StudioState> {
     return call("studio_get");
   }

@@ -259,6 +259,8 @@ class FakeStudio implements StudioBackend {
       tags: ["咖啡", "雨声"],
       keep_sound: true,
       self_view: false,
+      record: phase === "recording",
+      record_folder: null,
     };
     this.#state = {
       revision: 0,
@@ -276,6 +278,7 @@ class FakeStudio implements StudioBackend {
       },
       viewers: 0,
       encoder: null,
+      recording: null,
       notices: [],
       share: { shared: false, links: [], rtmp: [], qr_svg: "" },
     };
@@ -341,6 +344,15 @@ class FakeStudio implements StudioBackend {
       },
       viewers: 1284,
       encoder: { name: "libx264", label: "x264", hardware: false, works: true, reason: "" },
+      recording:
+        phase === "recording"
+          ? {
+              path: "/home/me/Videos/Mujian/2026-11-22 21-05-33 雨夜咖啡馆.mp4",
+              bytes: 1_384_120_318,
+              seconds: 5047,
+              running: true,
+            }
+          : null,
       notices: notices[phase] ?? [],
     };
   }
@@ -379,6 +391,12 @@ class FakeStudio implements StudioBackend {
   }
   pickFile(): Promise<string | null> {
     return Promise.resolve("/home/me/rain.mp4");
+  }
+  pickFolder(): Promise<string | null> {
+    return Promise.resolve("/home/me/录像");
+  }
+  showRecordings(): Promise<void> {
+    return Promise.resolve();
   }
   get(): Promise<StudioState> {
     return Promise.resolve(structuredClone(this.#state));

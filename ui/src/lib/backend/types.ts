@@ -64,6 +64,10 @@ export interface StudioBackend {
   encoders(): Promise<EncoderReport[]>;
   /** Lets the person choose a media file: its path; null: they did not. */
   pickFile(title: string): Promise<string | null>;
+  /** Lets the person choose a folder for recordings: its path; null: they did not. */
+  pickFolder(title: string): Promise<string | null>;
+  /** Shows the folder of the recordings in the system's own window for files. */
+  showRecordings(): Promise<void>;
   get(): Promise<StudioState>;
   set(settings: StudioSettings): Promise<StudioState>;
   goLive(): Promise<void>;

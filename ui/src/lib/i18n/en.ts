@@ -542,6 +542,16 @@ export const en: Catalogue = {
     "The camera is gone. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
   notice_screen_lost:
     "The screen cannot be captured. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
+  notice_recording_failed: "The recording on this computer has stopped. The stream goes on.",
+  record_title: "Recording",
+  record_switch: "Record on this computer while I am live",
+  record_hint:
+    "As MP4, with everything that is sent, whatever the line drops. The time that you are away is left out.",
+  record_folder_default: "In the folder for videos, under “Mujian”",
+  record_choose: "Choose a folder",
+  record_open: "Open the folder",
+  record_running: "Recording: {time}, {size}",
+  record_done: "Recorded: {time}, {size}",
   lost_again: "Try now",
   lost_use: "Use “{name}”",
   lost_choose: "Choose another",
@@ -799,6 +809,9 @@ export const en: Catalogue = {
   problem_already_open:
     "Mujian is open already. Use its window, or give this one a data folder of its own with --data.",
   problem_disk_full: "The disk that holds {path} is full. Free some space, then try again; nothing was lost.",
+  problem_recording_refused: "Recordings cannot be written to {path} ({reason}). Choose another folder.",
+  problem_recording_slow:
+    "The disk that holds {path} is slower than the stream. Choose a folder on another disk, or a smaller picture.",
   problem_server_disk_full:
     "The server's disk is full; nothing was changed. Its operator must free some space.",
   problem_shelf_file_gone:

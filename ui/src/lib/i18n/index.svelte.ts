@@ -105,6 +105,12 @@ class I18n {
     return this.#number.format(n);
   }
 
+  /** A file's size. */
+  size(bytes: number): string {
+    const mega = bytes / 1_000_000;
+    return mega < 1000 ? `${this.number(Math.ceil(mega))} MB` : `${this.fixed(mega / 1000)} GB`;
+  }
+
   /** With one decimal. */
   fixed(n: number): string {
     return this.#fixed.format(n);
