@@ -10,6 +10,7 @@ import type {
   StudioSettings,
   StudioState,
 } from "./generated/protocol";
+import { type Row, rows } from "./health";
 import { toasts } from "./toasts.svelte";
 
 /** Typing is saved when it rests this long, in milliseconds. */
@@ -19,9 +20,6 @@ const RECENT = 10_000;
 
 /** Frames a second. */
 const RATES: Readonly<Record<Preset, number>> = { "540p30": 30, "720p30": 30, "1080p30": 30, "1080p60": 60 };
-
-/** How the stream does: the line is weak or bad, or this computer does not keep up. */
-export type Health = "good" | "fair" | "weak" | "bad";
 
 /** See the top of the file. */
 export class StudioModel {
@@ -39,18 +37,19 @@ export class StudioModel {
   #draft = new Draft<StudioSettings, StudioState>();
   #drops = $state.raw<readonly { at: number; frames: number }[]>([]);
 
-  health = $derived.by<Health>(() => {
+  /** Pictures are missing. */
+  #slow = $derived.by<boolean>(() => {
     const state = this.state;
-    const line = state?.stats.uplink.level ?? "good";
-    if (line !== "good") return line;
     // The first figures of a stream are of less than a second.
     if (state?.broadcast.phase === "live" && Date.now() - state.broadcast.since > 5000) {
-      if (state.stats.fps < 0.8 * RATES[state.settings.preset]) return "fair";
+      if (state.stats.fps < 0.8 * RATES[state.settings.preset]) return true;
     }
     const first = this.#drops[0];
     const last = this.#drops.at(-1);
-    return first && last && last.frames > first.frames ? "fair" : "good";
+    return first !== undefined && last !== undefined && last.frames > first.frames;
   });
+  /** How everything does. */
+  health = $derived.by<Row[]>(() => (this.state ? rows(this.state, this.#slow) : []));
 
   constructor(api: StudioBackend) {
     this.#api = api;
