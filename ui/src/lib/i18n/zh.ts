@@ -503,7 +503,7 @@ export const zh = {
   health_picture_ok: "画面正常。",
   health_sound_ok: "没有异常。",
   health_slow: "这台电脑跟不上，丢了一些画面。请关掉别的程序，或者下一场选小一点的画面。",
-  health_reconnecting: "连接断了，正在重连。观众看到的是“马上回来”。",
+  health_reconnecting: "连接断了，正在重连。观众看到的是“稍等片刻”。",
   uplink_narrow: "上行带宽不够这场直播用，画面暂时变糊。换网线代替 Wi-Fi，或者下一场选小一点的画面，会好些。",
   uplink_narrow_at:
     "上行现在大约只有 {n} kbit/s，画面暂时变糊。换网线代替 Wi-Fi，或者下一场选小一点的画面，会好些。",
