@@ -18,6 +18,8 @@ const state: StudioState = {
     tags: [],
     keep_sound: false,
     self_view: false,
+    record: false,
+    record_folder: null,
   },
   broadcast: { phase: "live", since: 0 },
   away: null,
@@ -25,6 +27,7 @@ const state: StudioState = {
   viewers: 0,
   encoder: null,
   notices: [],
+  recording: null,
   share: { shared: false, links: [], rtmp: [], qr_svg: "" },
 };
 const noticed = (...codes: NoticeCode[]): StudioState => ({

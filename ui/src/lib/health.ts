@@ -28,6 +28,7 @@ const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   microphone_lost: ["sound", "bad"],
   microphone_silent: ["sound", "fair"],
   encoder_fallback: ["computer", "fair"],
+  recording_failed: ["computer", "fair"],
 };
 
 /** `slow`: pictures are missing although the line is good. */

@@ -1135,6 +1135,27 @@ back_at?: WallTime, };
 export type LinkState = "connecting" | "joined" | "lost";
 
 /**
+ * A recording on this computer.
+ */
+export type LocalRecording = {
+/**
+ * Its file.
+ */
+path: string,
+/**
+ * How large that is.
+ */
+bytes: number,
+/**
+ * How long it is, in seconds.
+ */
+seconds: number,
+/**
+ * It goes on.
+ */
+running: boolean, };
+
+/**
  * Where the programme's connection stands.
  */
 export type MediaState = { "state": "connected" } | { "state": "lost",
@@ -1249,7 +1270,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
@@ -1660,6 +1681,18 @@ reason: string, } | { "kind": "folder_in_use",
 path: string, } | { "kind": "folder_unknown" } | { "kind": "already_open" } | { "kind": "disk_full",
 /**
  * Which.
+ */
+path: string, } | { "kind": "recording_refused",
+/**
+ * The folder.
+ */
+path: string,
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "recording_slow",
+/**
+ * The folder.
  */
 path: string, } | { "kind": "server_disk_full" } | { "kind": "shelf_file_gone",
 /**
@@ -2705,7 +2738,15 @@ keep_sound: boolean,
 /**
  * Coming back, the streamer sees the picture for three seconds before the audience does.
  */
-self_view: boolean, };
+self_view: boolean,
+/**
+ * What is sent is recorded on this computer.
+ */
+record: boolean,
+/**
+ * The folder for that; none: the one for films.
+ */
+record_folder: string | null, };
 
 /**
  * The studio, whole; sent whenever something in it changes, and once a second on air.
@@ -2744,6 +2785,10 @@ viewers: number,
  * The encoder that runs.
  */
 encoder: EncoderReport | null,
+/**
+ * The recording on this computer: the one that goes on, or the last one of this broadcast.
+ */
+recording: LocalRecording | null,
 /**
  * Remarks.
  */
