@@ -31,6 +31,8 @@ class Element {
   readonly log: Action[] = [];
   /** When what was appended begins, in the order of appending. */
   readonly times: number[] = [];
+  /** What the engine does not come back from. */
+  hangs: "append" | "seek" | "play" | undefined;
   #init = readInit(makeInit());
   #bytes: Uint8Array | undefined;
   #held = 0;
@@ -74,6 +76,7 @@ class Element {
         break;
       case "seek":
         this.currentTime = action.to;
+        if (this.hangs === "seek") this.seeking = true;
         break;
       case "rate":
         expect(action.rate).toBeGreaterThanOrEqual(TUNING.rateMin);
@@ -92,6 +95,7 @@ class Element {
         this.ranges = [];
         this.currentTime = 0;
         this.paused = true;
+        this.seeking = false;
         this.rate = 1;
         break;
       case "reconnect":
@@ -103,6 +107,7 @@ class Element {
   /** What was begun is over. True if something was. */
   finish(): boolean {
     const was = this.pending;
+    if (was === "append" && this.hangs === "append") return false;
     this.pending = undefined;
     if (was === "append" && this.#bytes) this.#take(this.#bytes);
     return was !== undefined;
@@ -140,7 +145,7 @@ class Element {
   }
 
   advance(ms: number): void {
-    if (this.paused) return;
+    if (this.paused || this.seeking || this.hangs === "play") return;
     const here = this.ranges.find((r) => this.currentTime >= r.start - 0.001 && this.currentTime < r.end);
     if (!here) return;
     this.currentTime = Math.min(here.end, this.currentTime + (ms / 1000) * this.rate);
@@ -580,6 +585,47 @@ describe("what the browser refuses", () => {
     room.settle();
     room.run(1000);
     expect(room.machine.status).toBe("playing");
+  });
+
+  for (const hangs of ["append", "seek", "play"] as const) {
+    it(`builds it anew where the engine hangs: ${hangs}`, () => {
+      const room = new Room();
+      room.connect();
+      room.run(3000);
+      room.element.hangs = hangs;
+      // What is seen again after a while is behind: that asks for a seek.
+      room.element.currentTime -= 1;
+      room.machine.shown(room.element.measure(), room.now);
+      const opened = (): number => room.element.log.filter((a) => a.do === "open").length;
+      room.run(5500);
+      expect(opened(), "not at once").toBe(1);
+      for (let waited = 0; room.element.log.at(-1)?.do !== "reconnect" && waited < 30_000; waited += 5) {
+        if (opened() === 2) break;
+        room.run(5);
+      }
+      room.element.hangs = undefined;
+      room.element.seeking = false;
+      room.run(2000);
+      expect(opened()).toBe(2);
+      expect(room.machine.status).toBe("playing");
+      expect(room.behind).toBeLessThan(0.6);
+      room.run(30_000);
+      expect(opened(), "once").toBe(2);
+    });
+  }
+
+  it("does not take a computer that slept for an engine that hangs", () => {
+    const room = new Room();
+    room.connect();
+    room.run(3000);
+    room.element.hangs = "append";
+    room.run(200);
+    room.now += 3_600_000;
+    room.machine.sample(room.element.measure(), room.now);
+    room.settle();
+    room.element.hangs = undefined;
+    room.settle();
+    expect(room.element.log.filter((a) => a.do === "open")).toHaveLength(1);
   });
 
   it("says so at once when the codec is not taken", () => {

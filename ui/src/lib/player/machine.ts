@@ -135,8 +135,14 @@ const BREAK = 150;
 const STALL = 300;
 /** It stands still with media before it: push it, in milliseconds. */
 const STUCK = 1000;
-/** Pushing did not help: build the media source anew, in milliseconds. */
+/** Pushing did not help, or a step or a seek is not over yet: build the media source anew, in milliseconds. */
 const HOPELESS = 6000;
+/** Looks that this takes at least: in a hidden page, or a computer that slept, much time passes between two. */
+const LOOKS = 30;
+/** Pushes without playing for long between them, until that is hopeless too. */
+const PUSHES = 6;
+/** This long without a push, and the next one is the first again, in milliseconds. */
+const PUSHED = 4000;
 /** Media sources built anew within a minute before the player gives up. */
 const REBUILDS = 4;
 /** Window over which the least buffer is taken, in milliseconds. */
@@ -147,6 +153,25 @@ const SETTLE_WINDOW = 150;
 const PATIENCE = 15_000;
 /** Fragments further apart than this leave a hole that the playhead must jump, in seconds. */
 const HOLE = 0.1;
+
+/** Notices what goes on for too long, such as a browser's media pipeline that hangs. */
+class Vigil {
+  #what: unknown;
+  #since = 0;
+  #looks = 0;
+
+  /** What is going on now; undefined: nothing. True when the same has for too long. */
+  tooLong(what: unknown, now: number): boolean {
+    if (what === undefined || what !== this.#what) {
+      this.#what = what;
+      this.#since = now;
+      this.#looks = 0;
+      return false;
+    }
+    this.#looks += 1;
+    return now - this.#since > HOPELESS && this.#looks >= LOOKS;
+  }
+}
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && a.every((x, i) => x === b[i]);
@@ -213,6 +238,12 @@ export class PlayerMachine {
   #settlingSince = -Infinity;
   #patience = PATIENCE;
   #pushedAt = 0;
+  /** Pushes because it was stuck: how many in a row, and when the last was. */
+  #pushes = { count: 0, at: -Infinity };
+  /** Steps that are done: tells one from the next. */
+  #done = 0;
+  #stepVigil = new Vigil();
+  #seekVigil = new Vigil();
   #heardAt = 0;
   #quota = 0;
   #rebuilds: number[] = [];
@@ -349,6 +380,7 @@ export class PlayerMachine {
   done(): void {
     if (this.#busy && this.#busy !== "open" && this.#busy !== "remove") this.#quota = 0;
     this.#busy = undefined;
+    this.#done += 1;
   }
 
   /** The step under way failed, or (without one) the media element did. */
@@ -400,6 +432,10 @@ export class PlayerMachine {
   /** The media element, measured: every 100 ms, and before each message. */
   sample(media: Media, now: number): void {
     if (this.#failed) return;
+    if (this.#hangs(media, now)) {
+      this.#rebuild(now, true);
+      return;
+    }
     if (!this.#started) {
       this.#start(media, now);
       return;
@@ -475,6 +511,16 @@ export class PlayerMachine {
     this.#actions.push({ do: "seek", to: this.#landing }, { do: "play" });
   }
 
+  /** The media source does not come back from a step, or the element from a seek to what is there. */
+  #hangs(media: Media, now: number): boolean {
+    const step = this.#stepVigil.tooLong(this.#busy && this.#done, now);
+    const there = media.ranges.some(
+      (r) => media.currentTime >= r.start - 0.01 && media.currentTime + 0.25 < r.end,
+    );
+    const seek = this.#seekVigil.tooLong(media.seeking && there ? this.#pushedAt : undefined, now);
+    return step || seek;
+  }
+
   #unstick(media: Media, now: number): void {
     const last = media.ranges.at(-1);
     const still = now - this.#progress.at;
@@ -497,8 +543,10 @@ export class PlayerMachine {
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
     const stuck = now - this.#fedAt;
-    if (stuck > HOPELESS) this.#rebuild(now, true);
-    else if (last && stuck > STUCK && now - this.#pushedAt > STUCK) this.#seek(last.end - this.#target, now);
+    if (!last || stuck <= STUCK || now - this.#pushedAt <= STUCK) return;
+    this.#pushes = { count: now - this.#pushes.at > PUSHED ? 1 : this.#pushes.count + 1, at: now };
+    if (this.#pushes.count > PUSHES) this.#rebuild(now, true);
+    else this.#seek(last.end - this.#target, now);
   }
 
   #seek(to: number, now: number): void {
@@ -622,6 +670,8 @@ export class PlayerMachine {
     this.#rate = 1;
     this.#stalled = false;
     this.#quota = 0;
+    this.#done += 1;
+    this.#pushes = { count: 0, at: -Infinity };
     if (reconnect) {
       this.#joining = true;
       this.#init = undefined;
