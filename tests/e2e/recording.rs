@@ -117,10 +117,12 @@ async fn a_line_that_carries_nothing_leaves_no_hole_in_the_recording() -> Result
     // The server takes nothing any more; then it is gone.
     server.program.signal(libc::SIGSTOP);
     let at = path.metadata()?.len();
-    wait::until("that it goes on", SOON, || async { Ok((path.metadata()?.len() > at + 100_000).then_some(())) }).await?;
+    wait::until("that it goes on", SOON, || async { Ok((path.metadata()?.len() > at + 100_000).then_some(())) })
+        .await?;
     server.program.signal(libc::SIGKILL);
     let at = path.metadata()?.len();
-    wait::until("that it goes on", SOON, || async { Ok((path.metadata()?.len() > at + 100_000).then_some(())) }).await?;
+    wait::until("that it goes on", SOON, || async { Ok((path.metadata()?.len() > at + 100_000).then_some(())) })
+        .await?;
     program.signal(libc::SIGKILL);
     program.ended(SOON).await?;
     whole(&path).await

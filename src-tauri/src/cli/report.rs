@@ -4,8 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use mujian_protocol::studio::{
-    AwayStep, Broadcast, BroadcastStats, EncoderReport, LocalRecording, Notice, NoticeCode, StudioAway, StudioState, Uplink,
-    UplinkLevel, UplinkWhy,
+    AwayStep, Broadcast, BroadcastStats, EncoderReport, LocalRecording, Notice, NoticeCode, StudioAway, StudioState,
+    Uplink, UplinkLevel, UplinkWhy,
 };
 use mujian_protocol::{ApiError, ErrorCode, RoomId, WallTime};
 use serde::Serialize;

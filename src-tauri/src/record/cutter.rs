@@ -13,7 +13,7 @@ use mujian_media::frame::{AudioConfig, AudioFrame, FeedItem, VideoConfig, VideoF
 use mujian_media::time::MediaTime;
 
 /// What is younger is kept back; presses are not older when they are heard of.
-pub const HOLD: MediaTime = MediaTime::from_millis(2000);
+pub(super) const HOLD: MediaTime = MediaTime::from_millis(2000);
 /// Most that is written at once: so much is lost by a crash, besides what is kept back.
 const PIECE: MediaTime = MediaTime::from_millis(1000);
 /// A longer stretch without a picture is one in which there was none to record.
@@ -25,7 +25,7 @@ const WAITING: usize = 1024;
 
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(super) enum Piece {
     /// A file begins with this. What was written before belongs to another one, coded differently.
     Begin(Bytes),
     /// It goes on.
@@ -48,7 +48,7 @@ struct Run {
 
 /// The machine.
 #[derive(Debug, Default)]
-pub struct Cutter {
+pub(super) struct Cutter {
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
     /// How the file under way is coded.
@@ -67,12 +67,12 @@ pub struct Cutter {
 impl Cutter {
     /// One for a stream that is coded like this, as far as that is known.
     #[must_use]
-    pub fn new(video: Option<Arc<VideoConfig>>, audio: Option<Arc<AudioConfig>>) -> Self {
+    pub(super) fn new(video: Option<Arc<VideoConfig>>, audio: Option<Arc<AudioConfig>>) -> Self {
         Self { video, audio, ..Self::default() }
     }
 
     /// Takes what the encoders made. `passes` says whether what was captured at a time of the stream may be kept.
-    pub fn item(&mut self, item: &FeedItem, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
+    pub(super) fn item(&mut self, item: &FeedItem, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
         match item {
             FeedItem::VideoConfig(config) => self.video = Some(Arc::clone(config)),
             FeedItem::AudioConfig(config) => self.audio = Some(Arc::clone(config)),
@@ -94,7 +94,7 @@ impl Cutter {
 
     /// The rest, at the end.
     #[must_use]
-    pub fn finish(mut self, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
+    pub(super) fn finish(mut self, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
         let mut pieces = self.let_out(MediaTime::MAX, passes);
         pieces.extend(self.cut(None));
         pieces
@@ -150,7 +150,9 @@ impl Cutter {
     /// The pictures that wait with their sound; the next picture is at `next`, if one follows without a hole.
     fn cut(&mut self, next: Option<MediaTime>) -> Vec<Piece> {
         let frames = std::mem::take(&mut self.piece);
-        let (Some(run), Some((_, audio)), Some(last)) = (self.run, &self.begun, frames.last()) else { return Vec::new() };
+        let (Some(run), Some((_, audio)), Some(last)) = (self.run, &self.begun, frames.last()) else {
+            return Vec::new();
+        };
         let before = frames.iter().rev().nth(1).map(|f| last.dts.saturating_sub(f.dts));
         let step = before.or(self.begun.as_ref().and_then(|(v, _)| v.frame_duration));
         let end = next.unwrap_or_else(|| last.dts.saturating_add(step.unwrap_or(MediaTime::from_scale(1, 30))));
@@ -331,8 +333,7 @@ mod tests {
 
     #[test]
     fn another_coding_begins_another_file() {
-        let items =
-            [begin(), stretch(0, 3000), vec![FeedItem::VideoConfig(config(40))], stretch(3000, 6000)].concat();
+        let items = [begin(), stretch(0, 3000), vec![FeedItem::VideoConfig(config(40))], stretch(3000, 6000)].concat();
         let pieces = all(&items, &|_| true);
         let begins: Vec<usize> = (0..pieces.len()).filter(|i| matches!(pieces[*i], Piece::Begin(_))).collect();
         assert_eq!(begins.len(), 2);

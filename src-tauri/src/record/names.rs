@@ -19,10 +19,7 @@ pub fn default_folder() -> Option<PathBuf> {
     from_environment(|name| std::env::var_os(name), read)
 }
 
-fn from_environment(
-    var: impl Fn(&str) -> Option<OsString>,
-    read: impl Fn(&Path) -> Option<String>,
-) -> Option<PathBuf> {
+fn from_environment(var: impl Fn(&str) -> Option<OsString>, read: impl Fn(&Path) -> Option<String>) -> Option<PathBuf> {
     let absolute = |name: &str| var(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let home = absolute(if cfg!(windows) { "USERPROFILE" } else { "HOME" })?;
     if cfg!(target_os = "macos") {
@@ -43,7 +40,7 @@ fn from_environment(
 
 /// A file's name without its ending: when, and the title as far as file systems take it.
 #[must_use]
-pub fn file_name(at: time::OffsetDateTime, title: &str) -> String {
+pub(super) fn file_name(at: time::OffsetDateTime, title: &str) -> String {
     let date = format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day());
     let clock = format!("{:02}-{:02}-{:02}", at.hour(), at.minute(), at.second());
     let title = safe(title);
@@ -69,7 +66,7 @@ const fn is_hidden(c: char) -> bool {
 ///
 /// # Errors
 /// As the system says.
-pub fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
+pub(super) fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     std::fs::create_dir_all(folder)?;
     for n in 1..=SAME {
         let path = if n == 1 { format!("{name}.mp4") } else { format!("{name} ({n}).mp4") };

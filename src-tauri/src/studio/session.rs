@@ -23,7 +23,7 @@ use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
 use crate::problem::on_air;
-use crate::record::{Order, Told};
+use crate::record::{self, Told};
 use crate::unattended::Why;
 
 /// The remark that the device does not close.
@@ -420,7 +420,7 @@ impl Session {
         self.state.settings = settings;
         if record {
             self.notice_over(NoticeCode::RecordingFailed);
-            self.rig.record(Order::of(&self.state.settings));
+            self.rig.record(record::Order::of(&self.state.settings));
         }
         if capture && self.mode != Mode::Off {
             self.state.notices.clear();
