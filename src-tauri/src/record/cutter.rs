@@ -245,8 +245,11 @@ mod tests {
         vec![FeedItem::VideoConfig(config(31)), FeedItem::AudioConfig(sound())]
     }
 
-    /// What is in the pieces: for each picture its time in the file and in the stream, in milliseconds; and the sounds' ends.
-    fn read(pieces: &[Piece]) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    /// Pairs of times, in milliseconds.
+    type Times = Vec<(i64, i64)>;
+
+    /// What is in the pieces: for each picture its time in the file and in the stream, and where each sound begins and ends.
+    fn read(pieces: &[Piece]) -> (Times, Times) {
         let (mut pictures, mut sounds) = (Vec::new(), Vec::new());
         for piece in pieces {
             let Piece::More { bytes, .. } = piece else { continue };

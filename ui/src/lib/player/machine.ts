@@ -135,11 +135,13 @@ const BREAK = 150;
 const STALL = 300;
 /** It stands still with media before it: push it, in milliseconds. */
 const STUCK = 1000;
-/** Pushing did not help, or a step or a seek is not over yet: build the media source anew, in milliseconds. */
-const HOPELESS = 6000;
+/** A step or a seek is not over yet: build the media source anew, in milliseconds. On a slow computer it may take long. */
+const HANGS = 15_000;
 /** Looks that this takes at least: in a hidden page, or a computer that slept, much time passes between two. */
 const LOOKS = 30;
-/** Pushes without playing for long between them, until that is hopeless too. */
+/** A seek that takes no longer than this is none to spare, in milliseconds. */
+const QUICK = 500;
+/** Pushes without playing for long between them; after these it is built anew too. */
 const PUSHES = 6;
 /** This long without a push, and the next one is the first again, in milliseconds. */
 const PUSHED = 4000;
@@ -169,7 +171,7 @@ class Vigil {
       return false;
     }
     this.#looks += 1;
-    return now - this.#since > HOPELESS && this.#looks >= LOOKS;
+    return now - this.#since > HANGS && this.#looks >= LOOKS;
   }
 }
 
@@ -234,6 +236,10 @@ export class PlayerMachine {
   #behindSince = Infinity;
   /** It began, jumped to or stalled here, and has not moved since. */
   #landing: number | undefined;
+  /** When it was last sent somewhere, until it moves there. */
+  #soughtAt: number | undefined;
+  /** How long it took from there until it moved, in milliseconds: a jump that brings less than it costs is none. */
+  #seekCost = 0;
   /** When it moved after that. */
   #settlingSince = -Infinity;
   #patience = PATIENCE;
@@ -507,6 +513,7 @@ export class PlayerMachine {
     this.#calmSince = now;
     this.#window = [];
     this.#setRate(1);
+    this.#soughtAt = now;
     this.#landing = Math.max(last.start, last.end - this.#target);
     this.#actions.push({ do: "seek", to: this.#landing }, { do: "play" });
   }
@@ -543,14 +550,19 @@ export class PlayerMachine {
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
     const stuck = now - this.#fedAt;
-    if (!last || stuck <= STUCK || now - this.#pushedAt <= STUCK) return;
-    this.#pushes = { count: now - this.#pushes.at > PUSHED ? 1 : this.#pushes.count + 1, at: now };
+    const patience = STUCK + this.#seekCost;
+    if (!last || stuck <= patience || now - this.#pushedAt <= patience) return;
+    this.#pushes = {
+      count: now - this.#pushes.at > PUSHED + this.#seekCost ? 1 : this.#pushes.count + 1,
+      at: now,
+    };
     if (this.#pushes.count > PUSHES) this.#rebuild(now, true);
-    else this.#seek(last.end - this.#target, now);
+    else this.#seek(Math.max(media.currentTime, last.end - this.#target), now);
   }
 
   #seek(to: number, now: number): void {
     this.#pushedAt = now;
+    this.#soughtAt = now;
     this.#landing = to;
     this.#window = [];
     this.#setRate(1);
@@ -576,6 +588,8 @@ export class PlayerMachine {
     if (this.#landing !== undefined && media.currentTime > this.#landing + 0.005) {
       // While the way from the key frame was decoded the end went on; from here on it is counted.
       this.#landing = undefined;
+      if (this.#soughtAt !== undefined) this.#seekCost = now - this.#soughtAt;
+      this.#soughtAt = undefined;
       this.#settlingSince = now;
       this.#window = [];
     }
@@ -584,7 +598,8 @@ export class PlayerMachine {
     this.#window.push({ at: now, ahead });
     while (this.#window[0] && this.#window[0].at < now - WINDOW) this.#window.shift();
     // In the middle of a burst the end is not the end yet.
-    if (ahead > this.#target + t.jump && now - this.#heardAt >= BURST_QUIET / 2) {
+    const jump = t.jump + Math.max(0, this.#seekCost - QUICK) / 500;
+    if (ahead > this.#target + jump && now - this.#heardAt >= BURST_QUIET / 2) {
       const last = media.ranges.at(-1);
       if (last) this.#seek(Math.max(last.start, last.end - this.#target), now);
       return;
@@ -672,6 +687,8 @@ export class PlayerMachine {
     this.#quota = 0;
     this.#done += 1;
     this.#pushes = { count: 0, at: -Infinity };
+    this.#soughtAt = undefined;
+    this.#seekCost = 0;
     if (reconnect) {
       this.#joining = true;
       this.#init = undefined;
