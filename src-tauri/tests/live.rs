@@ -292,8 +292,13 @@ async fn a_second_publisher_is_refused_and_another_source_can_be_tried_on_air() 
     let sent = first.state().stats.sent_frames;
     let state = until(&first, "frames go on", |s| s.stats.sent_frames > sent + 30).await;
     assert!(live(&state));
-    let other = StudioSettings { preset: Preset::P1080f60, ..settings };
-    assert_eq!(first.set(other).await.unwrap_err().code, ErrorCode::Conflict, "the size stays on air");
+    // Nor does an encoder that cannot be had.
+    let other = StudioSettings { encoder: Some("h264_none".into()), ..settings.clone() };
+    first.set(other).await.unwrap();
+    let state = until(&first, "a notice", |s| s.notices.iter().any(|n| n.code == NoticeCode::QualityRefused)).await;
+    assert_eq!(state.settings.encoder, settings.encoder, "what holds is told");
+    let sent = first.state().stats.sent_frames;
+    until(&first, "frames go on", |s| s.stats.sent_frames > sent + 30).await;
     tokio::time::timeout(LIMIT, first.end_and_wait()).await.unwrap();
     stand.running.shutdown().await;
 }

@@ -27,6 +27,7 @@ mod overlay;
 mod owner;
 mod placeholders;
 mod publish;
+mod quality;
 mod recording;
 mod refusals;
 mod relay;

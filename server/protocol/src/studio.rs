@@ -106,6 +106,10 @@ pub struct StudioSettings {
     pub gain_db: f32,
     /// The microphone is not heard.
     pub muted: bool,
+    /// What is quieter than this is not heard either, in decibels below full scale after the gain, -70 to -20; none:
+    /// everything is heard.
+    #[serde(default)]
+    pub noise_gate_db: Option<f32>,
     /// Size and rate.
     pub preset: Preset,
     /// FFmpeg's name of the encoder; none: the first that works.
@@ -137,6 +141,7 @@ impl Default for StudioSettings {
             microphone: Some("default".into()),
             gain_db: 0.0,
             muted: false,
+            noise_gate_db: None,
             preset: Preset::default(),
             encoder: None,
             title: String::new(),
@@ -312,6 +317,8 @@ pub enum NoticeCode {
     BackFailed,
     /// The recording on this computer ended by itself.
     RecordingFailed,
+    /// On air, another size or encoder could not be had.
+    QualityRefused,
 }
 
 /// A recording on this computer.
@@ -412,13 +419,17 @@ pub struct StudioState {
     pub share: Share,
 }
 
-/// The microphone's level after gain and mute; some 15 a second.
+/// The microphone's level after gain and mute, before the noise gate; some 15 a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, TS)]
 pub struct MicLevel {
     /// Root mean square, in decibels below full scale (0 is full, -90 is silence).
     pub rms_db: f32,
     /// Highest sample, the same way.
     pub peak_db: f32,
+    /// Something was too loud to be told apart: at the microphone itself, or by the gain.
+    pub clips: bool,
+    /// The noise gate lets something through.
+    pub open: bool,
 }
 
 /// What the studio tells its window.

@@ -171,6 +171,9 @@ pub struct LiveArgs {
     /// Gain of the microphone in decibels, -40 to 20.
     #[arg(long, value_name = "DB", default_value_t = 0.0, value_parser = gain, allow_negative_numbers = true)]
     pub gain: f32,
+    /// What the microphone hears below this level is left out: decibels after the gain, -70 to -20.
+    #[arg(long, value_name = "DB", value_parser = noise_gate, allow_negative_numbers = true)]
+    pub noise_gate: Option<f32>,
     /// The sound goes on while the streamer is away.
     #[arg(long)]
     pub keep_sound: bool,
@@ -249,6 +252,7 @@ impl LiveArgs {
             microphone,
             gain_db: self.gain,
             muted: false,
+            noise_gate_db: self.noise_gate,
             preset: self.preset,
             encoder: self.encoder.clone(),
             title: self.title.clone().unwrap_or_default(),
@@ -303,6 +307,13 @@ fn gain(s: &str) -> Result<f32, String> {
     match s.parse::<f32>() {
         Ok(v) if (-40.0..=20.0).contains(&v) => Ok(v),
         _ => Err("a number of decibels from -40 to 20".into()),
+    }
+}
+
+fn noise_gate(s: &str) -> Result<f32, String> {
+    match s.parse::<f32>() {
+        Ok(v) if mujian_av::sound::THRESHOLDS.contains(&v) => Ok(v),
+        _ => Err("a number of decibels from -70 to -20".into()),
     }
 }
 

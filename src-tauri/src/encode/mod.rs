@@ -9,7 +9,7 @@ mod sound;
 mod video;
 
 pub use memory::Memory;
-pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus};
+pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus, Voicing};
 pub use probe::{Encoders, ProbeCommand, run_probe};
 pub use sound::BITRATE as SOUND;
 

@@ -37,6 +37,11 @@ impl Pacer {
         Self { step: MediaTime::from_scale(1, fps.max(1)), last: None, lateness: LATENESS, paused: false }
     }
 
+    /// Another rate from the next picture on.
+    pub(super) fn set_rate(&mut self, fps: u32) {
+        self.step = MediaTime::from_scale(1, fps.max(1));
+    }
+
     /// Nothing is shown until the next picture, which begins the grid anew.
     pub(super) fn pause(&mut self) {
         self.paused = true;

@@ -11,7 +11,7 @@ use mujian_av::sound::Level;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::Problem;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, VideoSource};
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, StudioSettings, VideoSource};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -27,15 +27,32 @@ use crate::problem;
 /// Frames and sounds that may wait for the one who sends them: some 5 seconds.
 const WAITING: usize = 400;
 
-/// The microphone at the start.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PipelineSettings {
-    /// Its id; `default` follows the system; none: no microphone.
-    pub microphone: Option<String>,
-    /// Gain in decibels.
+/// What becomes of the microphone's sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Voicing {
+    /// Gain in decibels, -40 to 20.
     pub gain_db: f32,
     /// Not heard.
     pub muted: bool,
+    /// What is quieter than this after the gain is not heard (see [`mujian_av::sound::THRESHOLDS`]); none: everything is.
+    pub noise_gate_db: Option<f32>,
+}
+
+impl Voicing {
+    /// What the streamer chose.
+    #[must_use]
+    pub fn of(settings: &StudioSettings) -> Self {
+        Self { gain_db: settings.gain_db, muted: settings.muted, noise_gate_db: settings.noise_gate_db }
+    }
+}
+
+/// The microphone at the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PipelineSettings {
+    /// Its id; `default` follows the system; none: no microphone.
+    pub microphone: Option<String>,
+    /// What becomes of its sound.
+    pub voicing: Voicing,
 }
 
 /// What to encode.
@@ -102,6 +119,8 @@ pub(super) struct Outgoing {
     over: AtomicBool,
     status: watch::Sender<PipelineStatus>,
     reports: Mutex<Vec<EncoderReport>>,
+    /// One that is to go on from the next picture.
+    next: Mutex<Option<VideoEncoder>>,
 }
 
 impl Outgoing {
@@ -119,6 +138,7 @@ impl Outgoing {
             over: AtomicBool::new(false),
             status,
             reports: Mutex::new(reports),
+            next: Mutex::default(),
         })
     }
 
@@ -200,6 +220,14 @@ impl Outgoing {
 
     pub(super) fn take_bitrate(&self) -> Option<u32> {
         Some(self.bitrate.swap(0, Ordering::Relaxed)).filter(|b| *b > 0)
+    }
+
+    pub(super) fn set_next_encoder(&self, encoder: VideoEncoder) {
+        *self.next.lock() = Some(encoder);
+    }
+
+    pub(super) fn take_encoder(&self) -> Option<VideoEncoder> {
+        self.next.lock().take()
     }
 
     pub(super) fn set_encoder(&self, name: &str) {
@@ -329,10 +357,11 @@ impl Pipeline {
         // The preview is the streamer's own: the gate is not asked.
         let sinks = [Pictures::behind(gate, 4), Pictures::new(1)];
         let program = Program::new(sinks.to_vec());
-        let silence = MicLevel { rms_db: Level::SILENCE.rms_db, peak_db: Level::SILENCE.peak_db };
+        let silence =
+            MicLevel { rms_db: Level::SILENCE.rms_db, peak_db: Level::SILENCE.peak_db, clips: false, open: false };
         let controls = Controls {
             microphone: Arc::default(),
-            gain: Arc::new(Mutex::new((settings.gain_db, settings.muted))),
+            voicing: Arc::new(Mutex::new(settings.voicing)),
             live: Arc::default(),
             gate: gate.clone(),
         };
@@ -389,7 +418,7 @@ impl Pipeline {
         self.status.subscribe()
     }
 
-    /// The microphone's level after gain and mute, 15 a second.
+    /// The microphone's level after gain and mute, before the noise gate, 15 a second.
     #[must_use]
     pub fn levels(&self) -> watch::Receiver<MicLevel> {
         self.level.subscribe()
@@ -528,9 +557,9 @@ impl Pipeline {
         }
     }
 
-    /// Sets the microphone's gain (decibels, -40 to 20) and whether it is heard.
-    pub fn set_gain(&self, db: f32, muted: bool) {
-        *self.controls.gain.lock() = (db, muted);
+    /// Sets what becomes of the microphone's sound.
+    pub fn set_voicing(&self, voicing: Voicing) {
+        *self.controls.voicing.lock() = voicing;
     }
 
     /// Begins to encode. Blocks while encoders are tested that were not yet, and while one opens.
@@ -542,8 +571,7 @@ impl Pipeline {
             return Err(EncodeError::AlreadyLive);
         }
         let report = encoders.choose(settings.encoder.as_deref())?;
-        let (Wanted { width, height, fps }, bitrate) = preset(settings.preset);
-        let video = VideoSettings::live(width, height, fps, bitrate);
+        let video = video_settings(settings.preset);
         let mut reports = vec![report.clone()];
         let encoder = match VideoEncoder::open(&report.name, video) {
             Ok(encoder) => encoder,
@@ -580,6 +608,32 @@ impl Pipeline {
         *self.controls.live.lock() = Some(Arc::clone(&out));
         Ok(Feed { items, out })
     }
+
+    /// A running stream goes on with another size, rate or encoder: from the next picture on, with a key frame and without a
+    /// hole. Blocks while the encoder opens. The source stays as it is; see [`Pipeline::set_source`].
+    ///
+    /// # Errors
+    /// [`EncodeError`], a sentence; then the stream goes on as it was.
+    pub fn change_encoding(
+        &self,
+        stream: &FeedControl,
+        settings: &LiveSettings,
+        encoders: &Encoders,
+    ) -> Result<(), EncodeError> {
+        let report = encoders.choose(settings.encoder.as_deref())?;
+        let encoder = VideoEncoder::open(&report.name, video_settings(settings.preset))?;
+        let mut reports = stream.out.reports.lock();
+        reports.retain(|r| r.name != report.name);
+        reports.push(report);
+        drop(reports);
+        stream.out.set_next_encoder(encoder);
+        Ok(())
+    }
+}
+
+fn video_settings(size: Preset) -> VideoSettings {
+    let (Wanted { width, height, fps }, bitrate) = preset(size);
+    VideoSettings::live(width, height, fps, bitrate)
 }
 
 impl Drop for Pipeline {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_av::encode::{AacEncoder, aac::FRAME};
-use mujian_av::sound::{Gain, Level, Meter, Sample, index_of, limit, time_of};
+use mujian_av::sound::{Gain, Level, Meter, NoiseGate, Sample, index_of, limit, time_of};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::studio::MicLevel;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::pipeline::Outgoing;
+use super::pipeline::{Outgoing, Voicing};
 use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 
 /// Longest that the mix waits for a microphone that is late.
@@ -25,8 +25,7 @@ const BEHIND: MediaTime = MediaTime::from_millis(1000);
 #[derive(Clone)]
 pub(super) struct Controls {
     pub(super) microphone: Arc<Mutex<Option<SoundTrack>>>,
-    /// Decibels, muted.
-    pub(super) gain: Arc<Mutex<(f32, bool)>>,
+    pub(super) voicing: Arc<Mutex<Voicing>>,
     /// Where encoded sound goes; none while not live.
     pub(super) live: Arc<Mutex<Option<Arc<Outgoing>>>>,
     /// What is said after a press is not heard, unless sound is kept.
@@ -40,6 +39,53 @@ pub(super) struct Mixer {
     pub(super) level: watch::Sender<MicLevel>,
 }
 
+/// The microphone's way into the mix: gain, meter, noise gate.
+struct Voice {
+    gain: Gain,
+    meter: Meter,
+    gate: NoiseGate,
+    /// Since the last level was told.
+    clips: bool,
+}
+
+impl Voice {
+    fn new(voicing: Voicing) -> Self {
+        Self {
+            gain: Gain::new(voicing.gain_db, voicing.muted),
+            meter: Meter::default(),
+            gate: NoiseGate::new(voicing.noise_gate_db),
+            clips: false,
+        }
+    }
+
+    fn set(&mut self, voicing: Voicing) {
+        self.gain.set(voicing.gain_db, voicing.muted);
+        self.gate.set(voicing.noise_gate_db);
+    }
+
+    /// Makes what is heard of what was captured; the level when one is due.
+    fn apply(&mut self, samples: &mut [Sample]) -> Option<MicLevel> {
+        // What the microphone itself cut off stays cut off, however low the gain.
+        self.clips |= reaches(samples, FULL);
+        self.gain.apply(samples);
+        self.clips |= reaches(samples, 1.0);
+        let level: Option<Level> = self.meter.push(samples);
+        self.gate.apply(samples);
+        let (open, clips) = (self.gate.is_open(), self.clips);
+        level.map(|Level { rms_db, peak_db }| {
+            self.clips = false;
+            MicLevel { rms_db, peak_db, clips, open }
+        })
+    }
+}
+
+/// The largest sample of 16 bits, nearly.
+const FULL: f32 = 0.9999;
+
+fn reaches(samples: &[Sample], size: f32) -> bool {
+    samples.iter().any(|s| s[0].abs() >= size || s[1].abs() >= size)
+}
+
 struct Encoding {
     out: Arc<Outgoing>,
     encoder: AacEncoder,
@@ -50,9 +96,7 @@ impl Mixer {
     /// Mixes until asked to stop: a block of 1024 samples at a time, in step with the clock.
     pub(super) fn run(mut self, stop: &Stop) {
         let mut index = index_of(self.clock.now());
-        let (db, muted) = *self.controls.gain.lock();
-        let mut gain = Gain::new(db, muted);
-        let mut meter = Meter::default();
+        let mut voice = Voice::new(*self.controls.voicing.lock());
         let mut encoding: Option<Encoding> = None;
         let mut source = self.program.sound();
         let mut items = Vec::new();
@@ -73,11 +117,9 @@ impl Mixer {
             if let Some(track) = &microphone {
                 track.read(index, &mut mix);
             }
-            let (db, muted) = *self.controls.gain.lock();
-            gain.set(db, muted);
-            gain.apply(&mut mix);
-            if let Some(level) = meter.push(&mix) {
-                self.tell(level);
+            voice.set(*self.controls.voicing.lock());
+            if let Some(level) = voice.apply(&mut mix) {
+                self.level.send_replace(level);
             }
             add_source(&mut mix, index, &mut source, now_source);
             mix.iter_mut().for_each(|s| *s = limit(*s));
@@ -92,10 +134,6 @@ impl Mixer {
             }
         }
         finish(&mut encoding, &mut items);
-    }
-
-    fn tell(&mut self, level: Level) {
-        self.level.send_replace(MicLevel { rms_db: level.rms_db, peak_db: level.peak_db });
     }
 
     fn encode(&self, encoding: &mut Option<Encoding>, index: i64, mix: &[Sample; FRAME], items: &mut Vec<FeedItem>) {
@@ -155,5 +193,40 @@ fn add_source(mix: &mut [Sample; FRAME], index: i64, present: &mut SoundTrack, n
     for (to, s) in mix.iter_mut().zip(&block) {
         to[0] += s[0];
         to[1] += s[1];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(voice: &mut Voice, size: f32) -> MicLevel {
+        let mut samples = vec![[size; 2]; 3200];
+        voice.apply(&mut samples).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_loud_is_told_once() {
+        let mut voice = Voice::new(Voicing::default());
+        assert!(!levels(&mut voice, 0.9).clips);
+        assert!(levels(&mut voice, 1.0).clips);
+        assert!(!levels(&mut voice, 0.9).clips, "it is over");
+        // The gain makes it so.
+        voice.set(Voicing { gain_db: 6.0, ..Voicing::default() });
+        assert!(levels(&mut voice, 0.6).clips);
+        // A low gain does not mend what the microphone cut off.
+        voice.set(Voicing { gain_db: -20.0, ..Voicing::default() });
+        levels(&mut voice, 0.1);
+        assert!(levels(&mut voice, 1.0).clips);
+    }
+
+    #[test]
+    fn the_level_is_that_of_before_the_gate() {
+        let mut voice = Voice::new(Voicing { noise_gate_db: Some(-40.0), ..Voicing::default() });
+        let mut noise = vec![[0.002; 2]; 3200];
+        let level = voice.apply(&mut noise).unwrap();
+        assert!(!level.open && level.peak_db > -55.0, "{level:?}");
+        assert!(noise.iter().all(|s| *s == [0.0; 2]), "and nothing is heard");
+        assert!(levels(&mut voice, 0.1).open);
     }
 }

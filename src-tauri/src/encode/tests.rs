@@ -29,7 +29,7 @@ fn software() -> Encoders {
 }
 
 fn quiet() -> Pipeline {
-    Pipeline::start(&PipelineSettings { microphone: None, gain_db: 0.0, muted: false }, &Gate::default()).unwrap()
+    Pipeline::start(&PipelineSettings::default(), &Gate::default()).unwrap()
 }
 
 fn live(preset: Preset) -> LiveSettings {
@@ -650,7 +650,7 @@ fn with_a_microphone() {
     let listed = crate::capture::microphone::list().unwrap();
     assert!(listed[0].is_default && listed.iter().any(|d| d.id == "pulse"), "{listed:?}");
     let pipeline = Pipeline::start(
-        &PipelineSettings { microphone: Some("default".into()), gain_db: 0.0, muted: false },
+        &PipelineSettings { microphone: Some("default".into()), ..PipelineSettings::default() },
         &Gate::default(),
     )
     .unwrap();
@@ -679,13 +679,15 @@ fn with_a_microphone() {
     };
     // ffmpeg's sine has 1/8 of full scale, and mixing it to stereo takes 3 dB.
     until("the tone", &|peak| (0.08..0.1).contains(&peak));
-    pipeline.set_gain(6.0, false);
+    pipeline.set_voicing(Voicing { gain_db: 6.0, ..Voicing::default() });
     until("twice the tone", &|peak| (0.16..0.2).contains(&peak));
     let level = *pipeline.levels().borrow();
     assert!((level.peak_db + 15.0).abs() < 1.5 && (level.rms_db + 18.0).abs() < 4.0, "{level:?}");
-    pipeline.set_gain(6.0, true);
+    pipeline.set_voicing(Voicing { gain_db: 6.0, muted: true, ..Voicing::default() });
     until("silence when muted", &|peak| peak < 0.001);
-    pipeline.set_gain(0.0, false);
+    pipeline.set_voicing(Voicing { noise_gate_db: Some(-20.0), ..Voicing::default() });
+    until("silence behind the noise gate", &|peak| peak < 0.001);
+    pipeline.set_voicing(Voicing { noise_gate_db: Some(-30.0), ..Voicing::default() });
     until("the tone again", &|peak| (0.08..0.1).contains(&peak));
 
     // Both sinks go: there is no source left.

@@ -129,6 +129,27 @@ impl Live {
         self.encode(&last, pts)
     }
 
+    /// Another encoder that was asked for, of another size perhaps, goes on from the next picture.
+    fn look_for_another(&mut self) {
+        let Some(encoder) = self.out.take_encoder() else { return };
+        self.pacer.set_rate(encoder.settings().fps);
+        let before = self.replace(encoder);
+        if let Err(e) = before.finish(&mut self.items) {
+            tracing::debug!(error = %e, "the end of the picture is lost");
+        }
+        self.items.drain(..).for_each(|item| self.out.send(item));
+    }
+
+    /// Puts another encoder in the place of this one, which is given back.
+    fn replace(&mut self, encoder: VideoEncoder) -> VideoEncoder {
+        let settings = encoder.settings();
+        self.scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
+        // The last picture may be one that the new encoder does not take.
+        self.last = self.captured.as_ref().and_then(|picture| self.scaler.run(picture).ok());
+        self.out.set_encoder(encoder.name());
+        std::mem::replace(&mut self.encoder, encoder)
+    }
+
     /// Encodes with another bitrate from now on.
     fn adapt(&mut self, bitrate: u32) {
         let now = f64::from(self.encoder.settings().bitrate);
@@ -186,13 +207,7 @@ impl Live {
     fn fall_back(&mut self, error: &AvError) -> bool {
         match (self.fall_back)(self.encoder.settings(), error) {
             Ok(encoder) => {
-                let settings = encoder.settings();
-                self.scaler = Scaler::new(encoder.input_format(), settings.width, settings.height, Quality::Stream);
-                // The last picture may be in a format that the new encoder does not take.
-                self.last = self.captured.as_ref().and_then(|picture| self.scaler.run(picture).ok());
-                self.out.set_encoder(encoder.name());
-                let broken = std::mem::replace(&mut self.encoder, encoder);
-                drop(broken);
+                drop(self.replace(encoder));
                 true
             }
             Err(e) => {
@@ -223,6 +238,7 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
         }
         if let Some(live) = &mut live {
             live.look_at_the_gate();
+            live.look_for_another();
         }
         let idle = Instant::now() + Duration::from_millis(100);
         let repeat = live.as_ref().and_then(|l| Some(l.pacer.repeat_due()?.saturating_add(l.out.origin)));
@@ -318,6 +334,32 @@ mod tests {
             .filter_map(|i| if let FeedItem::Video(v) = i { Some(v.key) } else { None })
             .collect();
         assert_eq!(keys, [true, false, false, true, false, false]);
+        assert!(said.lock().is_empty(), "nothing failed");
+    }
+
+    #[test]
+    fn another_size_and_rate_go_on_without_a_hole() {
+        let (mut live, mut items, said) = live(100);
+        let picture = mujian_av::dark(640, 360);
+        let show = |live: &mut Live, t: i64| {
+            live.look_for_another();
+            assert!(live.picture(&picture.at(at(t)), at(t), false));
+        };
+        [0, 33, 67, 100].into_iter().for_each(|t| show(&mut live, t));
+        let encoder = VideoEncoder::open("libx264", VideoSettings::live(640, 360, 60, 800_000)).unwrap();
+        live.out.set_next_encoder(encoder);
+        [117, 133, 150, 167].into_iter().for_each(|t| show(&mut live, t));
+        let received = received(&mut items);
+        let configs = received.iter().filter(|i| matches!(i, FeedItem::VideoConfig(_))).count();
+        assert_eq!(configs, 2, "{received:?}");
+        let frames: Vec<(i64, bool)> = received
+            .iter()
+            .filter_map(|i| if let FeedItem::Video(v) = i { Some((v.pts.millis(), v.key)) } else { None })
+            .collect();
+        assert_eq!(frames.iter().filter(|f| f.1).count(), 2, "{frames:?}");
+        assert!(frames[4].1, "the first of the other size is a key frame: {frames:?}");
+        assert_eq!(frames.len(), 8, "none is lost: {frames:?}");
+        assert!(frames.windows(2).all(|w| w[1].0 > w[0].0 && w[1].0 - w[0].0 < 40), "{frames:?}");
         assert!(said.lock().is_empty(), "nothing failed");
     }
 

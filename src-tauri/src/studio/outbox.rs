@@ -118,6 +118,11 @@ impl Outbox {
         state.rate = Some(Rate::new(video, sound));
     }
 
+    /// The picture is another one from now on, with at most so many bits a second: those that it may have now.
+    pub fn limit(&self, video: u32) -> u32 {
+        self.inner.state.lock().rate.as_mut().map_or(video, |rate| rate.limit(video))
+    }
+
     /// The streamer pressed "leave", so long ago: from here on no picture captured after that goes out.
     /// This is all that privacy needs, and it takes effect before anything else is told. The answer is
     /// the press's number, for [`Self::back`].

@@ -13,7 +13,7 @@ use super::rig::{Mode, Rig, RigEvent, Sink};
 use crate::capture::{CaptureError, Hold};
 use crate::encode::{
     EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineSettings, PipelineStatus,
-    ProbeCommand, SOUND, preset,
+    ProbeCommand, SOUND, Voicing, preset,
 };
 use crate::problem;
 use crate::record::{Order, Tap};
@@ -93,6 +93,8 @@ struct Open {
 
 struct Live {
     control: FeedControl,
+    /// Size and rate, and the encoder that was asked for.
+    quality: (Preset, Option<String>),
     tap: Arc<Mutex<Tap>>,
     task: AbortOnDropHandle<()>,
 }
@@ -120,9 +122,9 @@ impl Rig for PipelineRig {
         }
     }
 
-    fn set_sound(&mut self, gain_db: f32, muted: bool) {
+    fn set_sound(&mut self, voicing: Voicing) {
         if let Some(open) = &self.open {
-            open.pipeline.set_gain(gain_db, muted);
+            open.pipeline.set_voicing(voicing);
         }
     }
 
@@ -169,7 +171,7 @@ impl PipelineRig {
                     open.pipeline.set_microphone(settings.microphone.as_deref());
                     open.microphone.clone_from(&settings.microphone);
                 }
-                open.pipeline.set_gain(settings.gain_db, settings.muted);
+                open.pipeline.set_voicing(Voicing::of(settings));
                 open
             }
             None => {
@@ -191,6 +193,7 @@ impl PipelineRig {
         if begins {
             open.hold = Some(Hold::default());
         }
+        let settings = &if live { open.change_quality(settings, &encoders, sink) } else { settings.clone() };
         if away.is_none() {
             open.show_source(settings, begins, sink)?;
         }
@@ -218,11 +221,7 @@ impl Live {
 
 impl Open {
     fn new(settings: &StudioSettings, sink: &Sink, runtime: &Handle) -> Result<Self, ApiError> {
-        let audible = PipelineSettings {
-            microphone: settings.microphone.clone(),
-            gain_db: settings.gain_db,
-            muted: settings.muted,
-        };
+        let audible = PipelineSettings { microphone: settings.microphone.clone(), voicing: Voicing::of(settings) };
         let pipeline = Pipeline::start(&audible, sink.gate()).map_err(|e| capture_error(&settings.source, &e))?;
         let sink = Arc::new(Mutex::new(sink.clone()));
         let (mut status, told) = (pipeline.status(), Arc::clone(&sink));
@@ -268,6 +267,30 @@ impl Open {
             closing.wait();
             sink.event(RigEvent::SourceClosed);
         });
+    }
+
+    /// On air: the size, rate and encoder that the settings say, from the next picture on. The settings as they hold then.
+    fn change_quality(&mut self, settings: &StudioSettings, encoders: &Encoders, sink: &Sink) -> StudioSettings {
+        let mut settings = settings.clone();
+        let wanted = (settings.preset, settings.encoder.clone());
+        let Some(live) = self.live.as_mut().filter(|live| live.quality != wanted) else { return settings };
+        let quality = LiveSettings { preset: settings.preset, encoder: settings.encoder.clone() };
+        match self.pipeline.change_encoding(&live.control, &quality, encoders) {
+            Ok(()) => {
+                live.quality = wanted;
+                // The old encoder's own bitrate may be asked for still.
+                live.control.set_bitrate(sink.limit(preset(settings.preset).1));
+            }
+            Err(error) => {
+                (settings.preset, settings.encoder) = live.quality.clone();
+                let error = encode_error(&settings.source, &error);
+                let notice =
+                    Notice::new(NoticeCode::QualityRefused, format!("{} The stream goes on as it was.", error.message));
+                let (preset, encoder) = live.quality.clone();
+                sink.event(RigEvent::QualityStays(preset, encoder, notice.about(error.problem.map(|p| *p))));
+            }
+        }
+        settings
     }
 
     /// Shows the source that the settings say, unless it is shown.
@@ -334,7 +357,8 @@ impl Open {
         self.sink.lock().begins(control.origin(), preset(settings.preset).1, SOUND);
         let tap = Arc::new(Mutex::new(Tap::new(self.sink.lock().gate(), control.origin())));
         let pumping = pump(feed, Arc::clone(&self.sink), Arc::clone(&tap), settings.source.clone());
-        let live = Live { control, tap, task: AbortOnDropHandle::new(runtime.spawn(pumping)) };
+        let quality = (settings.preset, settings.encoder.clone());
+        let live = Live { control, quality, tap, task: AbortOnDropHandle::new(runtime.spawn(pumping)) };
         if let Some(order) = Order::of(settings) {
             self.record(&live, order);
         }

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::ApiError;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, StudioSettings};
+use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, StudioSettings};
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::{Outbox, Wanted};
 use crate::capture::Gate;
+use crate::encode::Voicing;
 use crate::record::{Order, Told};
 
 /// What runs.
@@ -47,6 +48,8 @@ pub enum RigEvent {
     Ended,
     /// Away: the picture's source is closed, and its device free for others.
     SourceClosed,
+    /// On air, another size or encoder could not be had: the stream goes on with these, and why.
+    QualityStays(Preset, Option<String>, Notice),
     /// How the recording on this computer goes; holds whatever runs now.
     Recording(Told),
     /// What was asked for runs.
@@ -69,8 +72,8 @@ pub trait Rig: Send + 'static {
     /// The server takes the stream: what waited for that begins.
     fn published(&mut self) {}
 
-    /// Gain in decibels, and whether the microphone is heard: at once.
-    fn set_sound(&mut self, gain_db: f32, muted: bool);
+    /// What becomes of the microphone's sound: at once.
+    fn set_sound(&mut self, voicing: Voicing);
 
     /// Whether somebody looks at the preview.
     fn set_preview(&mut self, wanted: bool);
@@ -106,6 +109,12 @@ impl Sink {
         self.outbox.begins(origin, video, sound);
     }
 
+    /// The picture is another one from now on, with at most so many bits a second: those that it may have now.
+    #[must_use]
+    pub fn limit(&self, video: u32) -> u32 {
+        self.outbox.limit(video)
+    }
+
     /// The gate before everything that is encoded.
     #[must_use]
     pub fn gate(&self) -> &Gate {
@@ -133,7 +142,7 @@ impl Sink {
 enum Call {
     Run(Mode, Box<StudioSettings>, Sink),
     Published,
-    Sound(f32, bool),
+    Sound(Voicing),
     Preview(bool),
     Retake,
     Record(Option<Order>),
@@ -162,7 +171,7 @@ impl RigThread {
                         sink.event(ran.map_or_else(RigEvent::NotRun, |()| RigEvent::Runs(mode)));
                     }
                     Call::Published => rig.published(),
-                    Call::Sound(gain_db, muted) => rig.set_sound(gain_db, muted),
+                    Call::Sound(voicing) => rig.set_sound(voicing),
                     Call::Preview(wanted) => rig.set_preview(wanted),
                     Call::Retake => rig.retake(),
                     Call::Record(order) => rig.record(order),
@@ -191,8 +200,8 @@ impl RigThread {
     }
 
     /// See [`Rig::set_sound`].
-    pub fn set_sound(&self, gain_db: f32, muted: bool) {
-        self.call(Call::Sound(gain_db, muted));
+    pub fn set_sound(&self, voicing: Voicing) {
+        self.call(Call::Sound(voicing));
     }
 
     /// See [`Rig::set_preview`].

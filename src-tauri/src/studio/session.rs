@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mujian_av::sound::THRESHOLDS;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{
@@ -22,7 +23,7 @@ use super::publisher;
 use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
-use crate::problem::on_air;
+use crate::encode::Voicing;
 use crate::record::{self, Told};
 use crate::unattended::Why;
 
@@ -407,17 +408,23 @@ impl Session {
 
     fn set(&mut self, settings: StudioSettings) -> Result<(), ApiError> {
         let old = &self.state.settings;
-        let sound = (settings.gain_db, settings.muted) != (old.gain_db, old.muted);
+        let sound = Voicing::of(&settings) != Voicing::of(old);
         let encoding = (settings.preset, &settings.encoder) != (old.preset, &old.encoder);
         let capture = encoding || (&settings.source, &settings.microphone) != (&old.source, &old.microphone);
         if !(-40.0..=20.0).contains(&settings.gain_db) {
             return Err(ApiError::new(ErrorCode::InvalidRequest, "The gain is a number of decibels from -40 to 20."));
         }
-        if encoding && self.machine.busy() {
-            return Err(on_air("Size and encoder cannot change on air. End the broadcast first."));
+        if settings.noise_gate_db.is_some_and(|db| !THRESHOLDS.contains(&db)) {
+            return Err(ApiError::new(
+                ErrorCode::InvalidRequest,
+                "The noise gate's threshold is a number of decibels from -70 to -20.",
+            ));
         }
         let record = (settings.record, &settings.record_folder) != (old.record, &old.record_folder);
         self.state.settings = settings;
+        if encoding {
+            self.notice_over(NoticeCode::QualityRefused);
+        }
         if record {
             self.notice_over(NoticeCode::RecordingFailed);
             self.rig.record(record::Order::of(&self.state.settings));
@@ -427,7 +434,7 @@ impl Session {
             self.rig.run(self.mode, &self.state.settings);
         }
         if sound {
-            self.rig.set_sound(self.state.settings.gain_db, self.state.settings.muted);
+            self.rig.set_sound(Voicing::of(&self.state.settings));
         }
         self.tell();
         Ok(())
@@ -492,6 +499,13 @@ impl Session {
             }
             RigEvent::Runs(Mode::Live) => self.turn(Turn::Opened),
             RigEvent::Runs(_) => {}
+            RigEvent::QualityStays(preset, encoder, notice) => {
+                self.state.settings.preset = preset;
+                self.state.settings.encoder = encoder;
+                self.notice_over(notice.code);
+                self.state.notices.push(notice);
+                self.tell();
+            }
             RigEvent::NotRun(error) if self.returns() => self.turn(Turn::NotOpened(error)),
             RigEvent::NotRun(error) => self.rig_event(RigEvent::Failed(error)),
             RigEvent::Failed(error) if self.machine.busy() => self.input(Input::SourceFailed(error)),

@@ -121,6 +121,14 @@ impl Rate {
         self.video
     }
 
+    /// The picture is another one from now on, of at most so many bits a second: what it may have now. A line that was too
+    /// narrow for the one before is not asked for more than it carried.
+    pub fn limit(&mut self, most: u32) -> u32 {
+        self.video = if self.video == self.most { most } else { self.video.min(most) };
+        self.most = most;
+        self.video
+    }
+
     /// Judges the line, at most ten times a second. Another bitrate, if there is to be one from now on.
     pub fn judge(&mut self, load: &Load, now: Now) -> Option<u32> {
         if self.judged.is_some_and(|at| now.since(at) < EVERY) {
@@ -247,6 +255,18 @@ mod tests {
     /// What is judged every tenth of a second from `from` on; the bitrates that came of it.
     fn run(rate: &mut Rate, from: u64, until: u64, load: Load) -> Vec<u32> {
         (from..until).step_by(100).filter_map(|t| rate.judge(&load, at(t))).collect()
+    }
+
+    #[test]
+    fn another_picture_has_another_limit() {
+        let mut rate = Rate::new(2_500_000, 160_000);
+        assert_eq!(rate.limit(6_000_000), 6_000_000);
+        assert_eq!(rate.limit(1_500_000), 1_500_000);
+        let full = Load { queued: ms(300), passes: Some(600_000), ..Load::default() };
+        let narrow = run(&mut rate, 0, 500, full)[0];
+        assert_eq!(rate.limit(6_000_000), narrow, "the line is as narrow as before");
+        assert_eq!(rate.report(at(500)).why, Some(UplinkWhy::Narrow));
+        assert_eq!(rate.limit(100_000), 100_000);
     }
 
     #[test]

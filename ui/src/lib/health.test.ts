@@ -10,6 +10,7 @@ const state: StudioState = {
     source: { kind: "test_card" },
     microphone: null,
     gain_db: 0,
+    noise_gate_db: null,
     muted: false,
     preset: "720p30",
     encoder: null,

@@ -29,6 +29,7 @@ const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   microphone_silent: ["sound", "fair"],
   encoder_fallback: ["computer", "fair"],
   recording_failed: ["computer", "fair"],
+  quality_refused: ["computer", "fair"],
 };
 
 /** `slow`: pictures are missing although the line is good. */

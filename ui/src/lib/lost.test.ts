@@ -6,6 +6,7 @@ const settings: StudioSettings = {
   source: { kind: "camera", device: "/dev/video0" },
   microphone: "yeti",
   gain_db: 0,
+  noise_gate_db: null,
   muted: false,
   preset: "720p30",
   encoder: null,

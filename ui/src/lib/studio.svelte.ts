@@ -15,6 +15,8 @@ import { toasts } from "./toasts.svelte";
 
 /** Typing is saved when it rests this long, in milliseconds. */
 const REST = 400;
+/** That the microphone was too loud is shown for so long, in milliseconds. */
+const CLIPPED = 2000;
 /** Frames dropped within this time are told of, in milliseconds. */
 const RECENT = 10_000;
 
@@ -27,7 +29,10 @@ export class StudioModel {
   state = $state.raw<StudioState | undefined>();
   /** As shown in the form: ahead of `state` while something is being changed. */
   settings = $state.raw<StudioSettings | undefined>();
-  level = $state.raw<MicLevel>({ rms_db: -90, peak_db: -90 });
+  level = $state.raw<MicLevel>({ rms_db: -90, peak_db: -90, clips: false, open: false });
+  /** The microphone was too loud within the last moments. */
+  clips = $state(false);
+  #clipped: ReturnType<typeof setTimeout> | undefined;
   devices = $state.raw<Devices | undefined>();
   /** The window is to be closed while on air: the person is asked first. */
   closing = $state(false);
@@ -187,9 +192,17 @@ export class StudioModel {
   }
 
   #event(event: StudioEvent): void {
-    if (event.type === "level") this.level = event;
-    else if (event.type === "close_asked") this.closing = true;
+    if (event.type === "level") {
+      this.level = event;
+      if (event.clips) this.#clip();
+    } else if (event.type === "close_asked") this.closing = true;
     else this.#take(event);
+  }
+
+  #clip(): void {
+    this.clips = true;
+    clearTimeout(this.#clipped);
+    this.#clipped = setTimeout(() => (this.clips = false), CLIPPED);
   }
 
   #take(state: StudioState): void {

@@ -5,10 +5,12 @@
 
 mod align;
 mod level;
+mod noise;
 mod track;
 
 pub use align::Aligner;
 pub use level::{Gain, Level, Meter, SilenceWatch, limit};
+pub use noise::{NoiseGate, THRESHOLDS};
 pub use track::Track;
 
 use mujian_media::time::MediaTime;

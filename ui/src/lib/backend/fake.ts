@@ -251,6 +251,7 @@ class FakeStudio implements StudioBackend {
       source: { kind: "test_card" },
       microphone: "default",
       gain_db: 0,
+      noise_gate_db: null,
       muted: false,
       preset: "720p30",
       encoder: null,
@@ -286,7 +287,7 @@ class FakeStudio implements StudioBackend {
     setInterval(() => {
       const t = performance.now() / 1000;
       const rms = settings.muted ? -90 : -26 + 9 * Math.sin(t * 3) + 5 * Math.sin(t * 11);
-      this.#listen?.({ type: "level", rms_db: rms, peak_db: rms + 7 });
+      this.#listen?.({ type: "level", rms_db: rms, peak_db: rms + 7, clips: false, open: true });
     }, 66);
     setInterval(() => {
       this.#emit();

@@ -464,6 +464,11 @@ export const en: Catalogue = {
   mic_default: "System default",
   mic_gain: "Gain",
   mic_gain_value: "{db} dB",
+  mic_gate: "Leave out noise between sentences",
+  mic_gate_threshold: "Louder than this is heard",
+  mic_gate_hint:
+    "Be quiet for a moment: the level should stay below the mark in the meter. Speak: it should pass it.",
+  mic_clips: "Too loud: turn the gain down, or the microphone itself",
   mic_level: "Microphone level",
   mic_mute: "Mute the microphone",
   mic_unmute: "Unmute the microphone",
@@ -562,6 +567,7 @@ export const en: Catalogue = {
     "The camera is gone. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
   notice_screen_lost:
     "The screen cannot be captured. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
+  notice_quality_refused: "The other size or encoder cannot be had. The stream goes on as it was.",
   notice_recording_failed: "The recording on this computer has stopped. The stream goes on.",
   record_title: "Recording",
   record_switch: "Record on this computer while I am live",
