@@ -44,6 +44,7 @@ async fn another_size_is_chosen_on_air_and_viewers_play_on() -> Result<()> {
     };
     let first = *heights(&viewer).await?.last().context("no picture")?;
 
+    app.click("//label[normalize-space(.) = 'Set-up']").await?;
     for (size, height) in [("540p30", 540), ("1080p30", 1080), ("540p30", 540)] {
         assert_eq!(app.eval(&choose(size)).await?, true, "it can be chosen on air");
         mujian_tests::wait::until(&format!("pictures of {height} lines"), SOON, || async {

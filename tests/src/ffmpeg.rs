@@ -113,9 +113,9 @@ pub async fn heights(path: &Path) -> Result<Vec<i64>> {
     let file = path.to_string_lossy();
     let args = ["-v", "error", "-select_streams", "v", "-show_entries", "frame=height", "-of", "csv=p=0", &file];
     let out = String::from_utf8(run("ffprobe", args, Duration::from_secs(60)).await?)?;
-    out.lines()
-        .map(|line| line.trim_end_matches(',').parse().with_context(|| format!("no height: {line}")))
-        .collect()
+    // Lines of their own, empty ones, tell of what comes beside some frames.
+    let lines = out.lines().map(|line| line.trim_matches(',')).filter(|line| !line.is_empty());
+    lines.map(|line| line.parse().with_context(|| format!("no height: {line}"))).collect()
 }
 
 /// What ffprobe says of the streams of a file or an address.

@@ -94,7 +94,7 @@ struct Encoding {
 
 impl Mixer {
     /// Mixes until asked to stop: a block of 1024 samples at a time, in step with the clock.
-    pub(super) fn run(mut self, stop: &Stop) {
+    pub(super) fn run(self, stop: &Stop) {
         let mut index = index_of(self.clock.now());
         let mut voice = Voice::new(*self.controls.voicing.lock());
         let mut encoding: Option<Encoding> = None;

@@ -24,6 +24,7 @@ use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
 use crate::clock;
 use crate::encode::Voicing;
+use crate::problem::on_air;
 use crate::record::{self, Told};
 use crate::unattended::Why;
 

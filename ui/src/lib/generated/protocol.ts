@@ -1165,7 +1165,7 @@ export type MediaState = { "state": "connected" } | { "state": "lost",
 reason: string, } | { "state": "ended" };
 
 /**
- * The microphone's level after gain and mute; some 15 a second.
+ * The microphone's level after gain and mute, before the noise gate; some 15 a second.
  */
 export type MicLevel = {
 /**
@@ -1175,7 +1175,15 @@ rms_db: number,
 /**
  * Highest sample, the same way.
  */
-peak_db: number, };
+peak_db: number,
+/**
+ * Something was too loud to be told apart: at the microphone itself, or by the gain.
+ */
+clips: boolean,
+/**
+ * The noise gate lets something through.
+ */
+open: boolean, };
 
 /**
  * How the shelf on the streamer's computer and the server's agree about a placeholder.
@@ -1270,7 +1278,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
@@ -2711,6 +2719,11 @@ gain_db: number,
  * The microphone is not heard.
  */
 muted: boolean,
+/**
+ * What is quieter than this is not heard either, in decibels below full scale after the gain, -70 to -20; none:
+ * everything is heard.
+ */
+noise_gate_db: number | null,
 /**
  * Size and rate.
  */
