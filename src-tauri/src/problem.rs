@@ -15,6 +15,7 @@ pub fn of_source(source: &VideoSource, error: &CaptureError) -> Option<Problem> 
         VideoSource::Camera { device } if device.is_empty() => Some(Problem::CameraNone),
         VideoSource::Camera { device } => of_device(Part::Camera, device, error),
         VideoSource::Screen { device } => of_device(Part::Screen, device, error),
+        VideoSource::Window { name, .. } => of_device(Part::Window, name, error),
         VideoSource::File { path, .. } if path.is_empty() => Some(Problem::FileUnset),
         VideoSource::File { path, .. } => of_file(path, error),
         VideoSource::TestCard => None,

@@ -124,6 +124,65 @@ async fn a_screen_that_is_lost_stays_with_its_last_picture_and_comes_back_by_its
     Ok(())
 }
 
+/// Of the pictures of a file, as `r, g, b` of 32 x 18 places: how many have a place that is plainly of that colour.
+async fn with_colour(file: &Path, is: impl Fn(&[u8]) -> bool) -> Result<(usize, usize)> {
+    let file = file.to_string_lossy();
+    let filter = "scale=32:18:flags=area";
+    let args = ["-v", "error", "-i", &file, "-an", "-vf", filter, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"];
+    let out = mujian_tests::process::run("ffmpeg", args, Duration::from_secs(60)).await?;
+    let pictures = out.chunks_exact(32 * 18 * 3);
+    Ok((pictures.clone().filter(|p| p.chunks_exact(3).any(&is)).count(), pictures.len()))
+}
+
+#[tokio::test]
+async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_was_closed() -> Result<()> {
+    let screen = Screen::start(1280, 720).await?;
+    const GAME: &str = "color=0x00a000:size=640x360:rate=30";
+    let red = |p: &[u8]| p[0] > 140 && p[1] < 90;
+    let green = |p: &[u8]| p[1] > 110 && p[0] < 70;
+    let game = screen.window("A game", GAME, (40, 40))?;
+    let server = Server::start().await?;
+    let room = server.room("owner", "A room").await?;
+    let mut command = live::command(&server, &room, &["--window", "a GAME", "--mic", "none", "--preset", "540p30"])?;
+    command.env("DISPLAY", &screen.display);
+    wait::until("the window in the list", SOON, || async {
+        let list = live::devices(&screen.display).await?;
+        Ok(list["windows"].as_array().is_some_and(|w| w.iter().any(|w| w["name"] == "A game")).then_some(()))
+    })
+    .await?;
+    let program = live::begin(&server, &room, &mut command).await?;
+    let viewer = Viewer::open(&server.flv_url(&room)).await?;
+    viewer.more_pictures(60, SOON).await?;
+    // Somebody's letter comes to lie over half of it.
+    let letter = screen.window("A letter", "color=0xd00000:size=400x300:rate=30", (60, 60))?;
+    wait::until("the letter on the screen", SOON, || async {
+        let list = live::devices(&screen.display).await?;
+        Ok(list["windows"].as_array().is_some_and(|w| w.iter().any(|w| w["name"] == "A letter")).then_some(()))
+    })
+    .await?;
+    viewer.more_pictures(60, SOON).await?;
+    let shot = tempfile::Builder::new().suffix(".png").tempfile()?;
+    screen.picture(shot.path()).await?;
+    assert_eq!(with_colour(shot.path(), red).await?.0, 1, "it lies on the screen");
+
+    let on_air = OnAir { server, room, program, viewer };
+    drop(game);
+    on_air.says("notice", "window_lost", 1).await?;
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let _again = screen.window("A game", "color=0x00a000:size=480x300:rate=30", (300, 40))?;
+    on_air.says("notice_over", "window_lost", 1).await?;
+    on_air.viewer.more_pictures(60, SOON).await?;
+    drop(letter);
+
+    let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    on_air.went_on(file.path()).await?;
+    let (with_red, of) = with_colour(file.path(), red).await?;
+    assert!(of > 200 && with_red == 0, "the letter is in {with_red} pictures of {of}");
+    let (with_green, _) = with_colour(file.path(), green).await?;
+    assert!(with_green + 5 > of, "the game is in {with_green} pictures of {of}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_microphone_or_the_whole_sound_server_that_is_lost_leaves_silence_and_comes_back() -> Result<()> {
     let (screen, mut sound) = (Screen::start(1280, 720).await?, Sound::start().await?);

@@ -55,6 +55,18 @@ fn base(server: &Server, url: &str, room: &Room, args: &[&str]) -> Result<Comman
     Ok(command)
 }
 
+/// What `mujian devices` lists on a display.
+///
+/// # Errors
+///
+/// The program was not built, or fails.
+pub async fn devices(display: &str) -> Result<Value> {
+    let mut command = Command::new(ours("mujian")?);
+    command.args(["devices", "--json"]).env("DISPLAY", display).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(20), command.output()).await??;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 /// Starts a broadcast and waits until it is live.
 ///
 /// # Errors

@@ -67,6 +67,22 @@ impl Screen {
         Program::start(&mut command)
     }
 
+    /// A window with this title at this place, that shows a source of FFmpeg's (lavfi).
+    ///
+    /// # Errors
+    ///
+    /// ffplay does not start.
+    pub fn window(&self, title: &str, picture: &str, (left, top): (u32, u32)) -> Result<Program> {
+        let (left, top) = (left.to_string(), top.to_string());
+        let mut command = Command::new("ffplay");
+        command
+            .args(["-loglevel", "error", "-f", "lavfi", "-i", picture, "-noborder", "-left", &left, "-top", &top])
+            .args(["-window_title", title])
+            .env("DISPLAY", &self.display)
+            .env("SDL_AUDIODRIVER", "dummy");
+        Program::start(&mut command)
+    }
+
     /// A picture of the whole screen.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub enum Part {
     Camera,
     /// A screen.
     Screen,
+    /// A window.
+    Window,
     /// A microphone.
     Microphone,
 }

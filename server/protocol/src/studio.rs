@@ -25,6 +25,13 @@ pub enum VideoSource {
         /// As listed in [`Devices`].
         device: String,
     },
+    /// One window and nothing of what lies over it.
+    Window {
+        /// As listed in [`Devices`].
+        device: String,
+        /// Its title when it was chosen: it is known again by that when it was closed and opened.
+        name: String,
+    },
     /// A media file; its own sound is used, mixed with the microphone.
     File {
         /// Where it lies.
@@ -52,6 +59,8 @@ pub struct Devices {
     pub cameras: Vec<Device>,
     /// Screens.
     pub screens: Vec<Device>,
+    /// Windows that are open now, by their titles; not the app's own.
+    pub windows: Vec<Device>,
     /// Microphones.
     pub microphones: Vec<Device>,
     /// Why a list is empty, where that is known.
@@ -293,6 +302,8 @@ pub enum NoticeCode {
     CameraLost,
     /// The screen cannot be captured any more.
     ScreenLost,
+    /// The window was closed or is not shown; the last picture stays, and it is taken back by itself.
+    WindowLost,
     /// The file cannot be played.
     FileFailed,
     /// The file has come to its end.

@@ -33,7 +33,16 @@ pub fn devices() -> Devices {
         notes.push(note(&e));
         Vec::new()
     });
-    Devices { cameras, screens, microphones, notes }
+    let windows = screens.first().map_or_else(Vec::new, |screen| windows(&screen.id));
+    Devices { cameras, screens, windows, microphones, notes }
+}
+
+#[cfg(target_os = "linux")]
+use super::window::list as windows;
+
+#[cfg(not(target_os = "linux"))]
+fn windows(_: &str) -> Vec<Device> {
+    Vec::new()
 }
 
 fn note(error: &CaptureError) -> Note {

@@ -16,7 +16,7 @@ use super::{CaptureError, Clock, End, Outlet, Source, Stop, Voice, Wanted, devic
 use crate::clock;
 
 /// Longest time from one picture of a device to the next, where its driver lets itself be interrupted.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the source is to stop, while no picture comes.
 const LOOK: Duration = Duration::from_millis(50);
 /// What a device is said to have been silent for: it is told within a second.

@@ -15,6 +15,8 @@ mod outlet;
 mod running;
 mod testcard;
 pub mod watchman;
+#[cfg(target_os = "linux")]
+mod window;
 
 pub use clock::Clock;
 pub use devices::devices;
@@ -48,6 +50,15 @@ pub fn source(choice: &VideoSource, wanted: Wanted) -> Result<Box<dyn Source>, C
         VideoSource::TestCard => Box::new(TestCardSource::new(wanted)),
         VideoSource::Camera { device } => Box::new(camera(device, wanted)?),
         VideoSource::Screen { device } => Box::new(screen(device, wanted)?),
+        VideoSource::Window { device, name } => Box::new(window(device, name, wanted)?),
         VideoSource::File { path, looped } => Box::new(FileSource::new(path.into(), *looped, wanted)),
     })
+}
+
+#[cfg(target_os = "linux")]
+use window::source as window;
+
+#[cfg(not(target_os = "linux"))]
+fn window(_: &str, _: &str, _: Wanted) -> Result<LiveSource, CaptureError> {
+    Err(CaptureError::Unsupported("Windows cannot be captured on this system yet; choose the screen.".into()))
 }

@@ -91,7 +91,7 @@ pub enum Command {
     /// Broadcast without a window.
     #[command(after_help = LIVE_HELP)]
     Live(Box<LiveArgs>),
-    /// List cameras, screens and microphones.
+    /// List cameras, screens, windows and microphones.
     #[command(after_help = DEVICES_HELP)]
     Devices(ListArgs),
     /// Try the video encoders of this machine and say which work.
@@ -163,7 +163,7 @@ pub struct LiveArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// Play the file over and over.
-    #[arg(long = "loop", conflicts_with_all = ["test_card", "screen", "camera"])]
+    #[arg(long = "loop", conflicts_with_all = ["test_card", "screen", "window", "camera"])]
     pub looped: bool,
     /// The microphone's id as `mujian devices` lists it, `default`, or `none` [default: none with --file and --test-card].
     #[arg(long, value_name = "ID")]
@@ -220,6 +220,9 @@ pub struct SourceArgs {
     /// A screen, by its id; the first one if none is named.
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub screen: Option<String>,
+    /// A window, by its title or a part of it that no other title has.
+    #[arg(long, value_name = "TITLE")]
+    pub window: Option<String>,
     /// A camera, by its id; the first one if none is named.
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub camera: Option<String>,
@@ -235,6 +238,8 @@ impl LiveArgs {
         let s = &self.source;
         let (source, wants_mic) = if let Some(device) = &s.screen {
             (VideoSource::Screen { device: device.clone() }, true)
+        } else if let Some(name) = &s.window {
+            (VideoSource::Window { device: String::new(), name: name.clone() }, true)
         } else if let Some(device) = &s.camera {
             (VideoSource::Camera { device: device.clone() }, true)
         } else if let Some(path) = &s.file {

@@ -41,9 +41,12 @@ fn print(text: &str) -> ExitCode {
 
 fn devices_text(devices: &Devices) -> String {
     let mut out = String::new();
-    for (title, list) in
-        [("Cameras", &devices.cameras), ("Screens", &devices.screens), ("Microphones", &devices.microphones)]
-    {
+    for (title, list) in [
+        ("Cameras", &devices.cameras),
+        ("Screens", &devices.screens),
+        ("Windows", &devices.windows),
+        ("Microphones", &devices.microphones),
+    ] {
         out.push_str(title);
         out.push('\n');
         if list.is_empty() {

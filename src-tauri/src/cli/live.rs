@@ -98,8 +98,29 @@ async fn after(
     tokio::time::sleep(duration).await;
 }
 
-/// `--screen` and `--camera` without an id mean the default one.
+/// The window whose title is this, or the only one whose title has this in it.
+fn window<'a>(list: &'a [Device], wanted: &str) -> Result<&'a Device, ApiError> {
+    if let Some(found) = list.iter().find(|d| d.name == wanted) {
+        return Ok(found);
+    }
+    let lower = wanted.to_lowercase();
+    let found: Vec<&Device> = list.iter().filter(|d| d.name.to_lowercase().contains(&lower)).collect();
+    let sentence = match found[..] {
+        [one] => return Ok(one),
+        [] => format!("No window is called {wanted}. `mujian devices` lists those that are open."),
+        _ => format!("{} windows are called {wanted} or like it. Give the whole title; `mujian devices` lists them.", found.len()),
+    };
+    Err(ApiError::new(ErrorCode::Device, sentence))
+}
+
+/// `--screen` and `--camera` without an id mean the default one; a window is named by its title.
 async fn with_device(mut settings: StudioSettings) -> Result<StudioSettings, ApiError> {
+    if let VideoSource::Window { name, .. } = &settings.source {
+        let devices = studio::devices().await?;
+        let Device { id, name, .. } = window(&devices.windows, name)?.clone();
+        settings.source = VideoSource::Window { device: id, name };
+        return Ok(settings);
+    }
     let (VideoSource::Screen { device } | VideoSource::Camera { device }) = &settings.source else {
         return Ok(settings);
     };

@@ -258,6 +258,7 @@ fn over_line(code: NoticeCode) -> &'static str {
     match code {
         NoticeCode::CameraLost => "The camera is back.",
         NoticeCode::ScreenLost => "The screen is back.",
+        NoticeCode::WindowLost => "The window is back.",
         NoticeCode::MicrophoneLost => "The microphone is back.",
         _ => "",
     }
@@ -276,6 +277,7 @@ fn missing(notices: &[Notice]) -> String {
     let word = |n: &Notice| match n.code {
         NoticeCode::CameraLost => Some("  NO CAMERA"),
         NoticeCode::ScreenLost => Some("  NO SCREEN"),
+        NoticeCode::WindowLost => Some("  NO WINDOW"),
         NoticeCode::MicrophoneLost => Some("  NO MICROPHONE"),
         _ => None,
     };

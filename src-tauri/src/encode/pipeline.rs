@@ -77,7 +77,7 @@ pub struct PipelineStatus {
     pub microphone_error: Option<CaptureError>,
     /// The encoder that runs; none while not live.
     pub encoder: Option<EncoderReport>,
-    /// Remarks that hold now: `camera_lost`, `screen_lost`, `file_failed`, `file_ended`, `microphone_lost`,
+    /// Remarks that hold now: `camera_lost`, `screen_lost`, `window_lost`, `file_failed`, `file_ended`, `microphone_lost`,
     /// `microphone_silent`, `encoder_fallback`.
     pub notices: Vec<Notice>,
 }
@@ -651,8 +651,8 @@ impl Drop for Pipeline {
     }
 }
 
-const SOURCE_CODES: [NoticeCode; 4] =
-    [NoticeCode::CameraLost, NoticeCode::ScreenLost, NoticeCode::FileFailed, NoticeCode::FileEnded];
+const SOURCE_CODES: [NoticeCode; 5] =
+    [NoticeCode::CameraLost, NoticeCode::ScreenLost, NoticeCode::WindowLost, NoticeCode::FileFailed, NoticeCode::FileEnded];
 
 /// What becomes of the stream when its picture is lost.
 const PICTURE_STAYS: &str =
@@ -664,6 +664,7 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
     let code = match (choice, &event) {
         (_, SourceEvent::Finished) => NoticeCode::FileEnded,
         (Some(VideoSource::Screen { .. }), _) => NoticeCode::ScreenLost,
+        (Some(VideoSource::Window { .. }), _) => NoticeCode::WindowLost,
         (Some(VideoSource::File { .. }), _) => NoticeCode::FileFailed,
         _ => NoticeCode::CameraLost,
     };

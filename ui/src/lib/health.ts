@@ -22,6 +22,7 @@ const ORDER: readonly Tone[] = ["good", "fair", "bad"];
 const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   camera_lost: ["picture", "bad"],
   screen_lost: ["picture", "bad"],
+  window_lost: ["picture", "bad"],
   file_failed: ["picture", "bad"],
   file_ended: ["picture", "fair"],
   source_failed: ["picture", "fair"],

@@ -22,6 +22,7 @@ const device = (id: string) => ({ id, name: `The ${id}`, is_default: false });
 const devices: Devices = {
   cameras: ["/dev/video0", "/dev/video2", "/dev/video4", "/dev/video6"].map(device),
   screens: [device(":0")],
+  windows: [device("0x7 Go")],
   microphones: ["default", "yeti"].map(device),
   notes: [],
 };
@@ -43,6 +44,7 @@ test("another device of the same kind can be taken, and never a screen for a cam
     { microphone: "default" },
   ]);
   const screen: StudioSettings = { ...settings, source: { kind: "screen", device: ":0" } };
+  expect(others("window_lost", screen, devices)).toEqual([]);
   expect(others("screen_lost", screen, devices)).toEqual([]);
   expect(others("camera_lost", settings, undefined)).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /** Devices that are lost while they are used: what may take their place, and what is told when they are back. */
 import type { Devices, NoticeCode, StudioSettings, StudioState, VideoSource } from "./generated/protocol";
 
-export type LostCode = Extract<NoticeCode, "camera_lost" | "screen_lost" | "microphone_lost">;
+export type LostCode = Extract<NoticeCode, "camera_lost" | "screen_lost" | "window_lost" | "microphone_lost">;
 
 /** A device that can be taken with one press. */
 export interface Other {
@@ -14,12 +14,15 @@ export interface Other {
 const OFFERED = 2;
 
 export function isLost(code: NoticeCode): code is LostCode {
-  return code === "camera_lost" || code === "screen_lost" || code === "microphone_lost";
+  return (
+    code === "camera_lost" || code === "screen_lost" || code === "window_lost" || code === "microphone_lost"
+  );
 }
 
-/** Other devices of the same kind. A screen never takes a camera's place by one press: it may show what nobody should see. */
+/** Other devices of the same kind. A screen never takes a camera's place by one press, nor another window a window's: it may
+ *  show what nobody should see. */
 export function others(code: LostCode, settings: StudioSettings, devices: Devices | undefined): Other[] {
-  if (!devices) return [];
+  if (!devices || code === "window_lost") return [];
   if (code === "microphone_lost") {
     return devices.microphones
       .filter((d) => d.id !== settings.microphone)

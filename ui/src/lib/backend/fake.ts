@@ -370,6 +370,10 @@ class FakeStudio implements StudioBackend {
         { id: "/dev/video2", name: "Integrated Camera", is_default: false },
       ],
       screens: [{ id: ":0", name: "Screen 1 (2560 × 1440)", is_default: true }],
+      windows: [
+        { id: "0x3a00007 firefox", name: "Weather - Firefox", is_default: false },
+        { id: "0x4200003 Go", name: "围棋 9×9", is_default: false },
+      ],
       microphones: [{ id: "yeti", name: "Yeti Stereo Microphone", is_default: true }],
       notes: [],
     });
