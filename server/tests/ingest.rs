@@ -178,12 +178,13 @@ async fn obs_like_streams_go_out_live() {
         let status = ingest.until_stage(Stage::Live).await;
         let publisher = status.publisher.unwrap();
         assert_eq!((publisher.program.as_str(), publisher.address.as_str()), ("ffmpeg", "127.0.0.1"));
-        let chunks = ingest.chunks(|c| c.iter().filter(|c| c.video.is_some()).count() < 60).await;
+        // Silence comes by the clock, and pictures may come late and together.
+        let few = |c: &[Arc<Chunk>]| c.iter().map(|c| c.audio.len()).sum::<usize>() <= 60;
+        let chunks = ingest.chunks(|c| few(c) || c.iter().filter(|c| c.video.is_some()).count() < 60).await;
         assert!(chunks[0].key && chunks.iter().all(|c| c.stage == Stage::Live));
         let config = &chunks[0].config;
         assert_eq!((config.video.width, config.video.height), (160, 96));
         assert_eq!((config.audio.sample_rate, config.audio.channels), (rate, channels), "{options}");
-        assert!(chunks.iter().map(|c| c.audio.len()).sum::<usize>() > 60, "both tracks are always there");
         let reordered = chunks.iter().filter_map(|c| c.video.as_ref()).any(|v| v.pts > v.dts);
         assert_eq!(reordered, options.contains("-bf 2"));
         // A clean goodbye ends the stream.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use mujian_tests::desk::Desk;
 use mujian_tests::ffmpeg;
 use mujian_tests::flv::{SOUND_HOLE, Viewer};
-use mujian_tests::measure::lipsync;
+use mujian_tests::measure::{leave, lipsync};
 
 use crate::app::{GO_LIVE, wait_stage};
 
@@ -65,6 +65,11 @@ async fn another_size_is_chosen_on_air_and_viewers_play_on() -> Result<()> {
     assert_eq!(sizes, wanted);
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
+    // By the card's own clock: the server fills holes.
+    let shown: Vec<f64> = leave::captured(file.path()).await?.into_iter().flatten().collect();
+    let still = shown.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+    eprintln!("the longest time from one picture to the next is {still:.0} ms");
+    ensure!(shown.len() > 200 && still < 400.0, "a stop of {still:.0} ms");
     let found = lipsync::of_file(file.path()).await?;
     assert!(found.worst.abs() < 45.0, "lip sync {:.1} ms", found.worst);
     Ok(())

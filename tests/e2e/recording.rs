@@ -125,7 +125,12 @@ async fn a_line_that_carries_nothing_leaves_no_hole_in_the_recording() -> Result
         .await?;
     program.signal(libc::SIGKILL);
     program.ended(SOON).await?;
-    whole(&path).await
+    whole(&path).await?;
+    // By the card's own clock: the file's times go on where pictures are missing.
+    let shown: Vec<f64> = leave::captured(&path).await?.into_iter().flatten().collect();
+    let still = shown.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+    ensure!(still < 400.0, "a hole of {still:.0} ms");
+    Ok(())
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::matching::RoomWords;
 use crate::review::{Case, Judges, Verdict};
 use crate::slate::{Art, AwaySlates, SlateError, SlateFuture, SlateLoop, SlateRequest, SlateSource, Theme, tape};
-use crate::store::{Added, Changed, Picks, RoomRow, Store, StoreError};
+use crate::store::{Added, Changed, Picks, RoomRow, ShelfRows, Store, StoreError};
 
 /// Most bytes of all files on a shelf.
 const SHELF_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -547,11 +547,11 @@ impl RoomShelf {
     pub async fn view(&self) -> Result<ShelfView, StoreError> {
         let store = &self.placeholders.inner.store;
         let choice = self.choose().await?;
-        let (ordered_at, removed) = store.shelf_history(self.room.clone()).await?;
+        let ShelfRows { ordered_at, removed, placeholders } = store.shelf(self.room.clone()).await?;
         Ok(ShelfView {
             ordered_at,
             removed,
-            placeholders: store.placeholders(self.room.clone()).await?,
+            placeholders,
             built_in: Theme::ALL
                 .map(|theme| {
                     let (zh, en) = theme.words();

@@ -44,7 +44,7 @@ pub use follows::Following;
 pub use goodbye::Deletion;
 pub use migrations::LATEST;
 pub use overlays::OverlayRow;
-pub use placeholders::{Added, Changed, Picks};
+pub use placeholders::{Added, Changed, Picks, ShelfRows};
 pub use recordings::{Problem, RecordingProgress, RecordingRow};
 pub use recoveries::{KeptRecovery, NewRecovery};
 pub use relays::{RelayAdded, RelayChange, RelayRow};

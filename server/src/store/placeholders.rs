@@ -233,6 +233,17 @@ fn order(c: &Connection, room: &str) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
+/// See [`Store::shelf`].
+#[derive(Clone, Debug)]
+pub struct ShelfRows {
+    /// When it was put in order last.
+    pub ordered_at: WallTime,
+    /// What was deleted from it, the newest first.
+    pub removed: Vec<RemovedView>,
+    /// Those that are on it, in their order.
+    pub placeholders: Vec<PlaceholderView>,
+}
+
 impl Store {
     /// Puts a placeholder at the end of a room's shelf, unless one of its key is there. Full: it holds `most`
     /// already, or its files would be more than `bytes` together.
@@ -292,12 +303,15 @@ impl Store {
         .await
     }
 
-    /// When a shelf was put in order last, and what was deleted from it, the newest first.
+    /// A room's shelf at one moment: whoever compares it with another copy must find each placeholder that there was either
+    /// on it or among those deleted.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn shelf_history(&self, room: RoomId) -> Result<(WallTime, Vec<RemovedView>), StoreError> {
+    pub async fn shelf(&self, room: RoomId) -> Result<ShelfRows, StoreError> {
         self.read(move |c| {
+            // Without it each statement would see a moment of its own.
+            let c = c.unchecked_transaction()?;
             let ordered: Option<i64> = c
                 .prepare_cached("SELECT ordered_at FROM shelves WHERE room_id = ?1")?
                 .query_row([room.as_str()], |r| r.get(0))
@@ -308,7 +322,11 @@ impl Store {
                     Ok(RemovedView { id: r.get(0)?, key: r.get(1)?, at: WallTime(r.get(2)?) })
                 })?
                 .collect::<Result<_, _>>()?;
-            Ok((WallTime(ordered.unwrap_or(0)), removed))
+            Ok(ShelfRows {
+                ordered_at: WallTime(ordered.unwrap_or(0)),
+                removed,
+                placeholders: of_room(&c, &room)?,
+            })
         })
         .await
     }

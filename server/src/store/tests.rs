@@ -564,6 +564,52 @@ async fn votes_count_once_and_in_their_order_and_what_won_is_owed_until_it_is_do
 }
 
 /// The rooms that a person's words find.
+/// Somebody deletes while somebody else compares: what is in neither list would be put there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_placeholder_is_on_the_shelf_or_among_the_deleted_ones_at_any_moment() {
+    use mujian_protocol::placeholder::{PlaceholderKind, PlaceholderState, PlaceholderView};
+    const COUNT: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let room = room(&store, "r").await.id;
+    let ids: Vec<String> = (0..COUNT).map(|n| format!("p{n}")).collect();
+    for id in &ids {
+        let view = PlaceholderView {
+            id: id.clone(),
+            name: id.clone(),
+            keywords: Vec::new(),
+            text: "hello".into(),
+            kind: PlaceholderKind::Text,
+            sound: false,
+            bytes: 0,
+            digest: "0".into(),
+            duration_ms: None,
+            state: PlaceholderState::Ready,
+            stands: false,
+            created_at: WallTime(1),
+            changed_at: WallTime(1),
+            key: None,
+            mirror: None,
+        };
+        assert!(matches!(store.add_placeholder(room.clone(), view, COUNT as u32, 1 << 30).await.unwrap(), Added::New));
+    }
+    let deleting = tokio::spawn({
+        let (store, room, ids) = (store.clone(), room.clone(), ids.clone());
+        async move {
+            for id in ids {
+                assert!(store.delete_placeholder(room.clone(), id, WallTime(2)).await.unwrap());
+            }
+        }
+    });
+    let mut seen = COUNT;
+    while seen > 0 {
+        let shelf = store.shelf(room.clone()).await.unwrap();
+        seen = shelf.placeholders.len();
+        assert_eq!(seen + shelf.removed.len(), COUNT, "each is somewhere");
+    }
+    deleting.await.unwrap();
+}
+
 async fn found(store: &Store, words: &str) -> Vec<String> {
     let question = crate::search::question(words).unwrap();
     store.search_rooms(question, 10).await.unwrap().iter().map(|room| room.id.to_string()).collect()
@@ -701,8 +747,9 @@ async fn every_older_version_migrates() {
                 (shelf[0].key.as_deref(), standing.as_deref()),
                 if changed { (Some("mine-1"), Some("ab")) } else { (None, None) }
             );
-            let (ordered, removed) = store.shelf_history(row.id.clone()).await.unwrap();
-            assert_eq!((ordered.millis() > 0, removed.len()), (changed, usize::from(changed)));
+            let whole = store.shelf(row.id.clone()).await.unwrap();
+            assert_eq!((whole.ordered_at.millis() > 0, whole.removed.len()), (changed, usize::from(changed)));
+            assert_eq!(whole.placeholders, shelf);
             assert!(matches!(shelf[1].state, PlaceholderState::Refused { code: RefusalCode::Words, .. }));
             let picks = store.picks(row.id.clone()).await.unwrap();
             assert_eq!((picks.next.as_ref(), picks.shown.as_deref()), (Some(&shelf[0].id), Some("food")));

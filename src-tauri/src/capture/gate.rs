@@ -94,6 +94,13 @@ impl Gate {
         self.inner.picture.is_open()
     }
 
+    /// From when on pictures and sound do not pass; none: they do.
+    #[must_use]
+    pub fn press(&self) -> (Option<MediaTime>, Option<MediaTime>) {
+        let closed = |door: &Door| Some(door.span().1).filter(|at| *at != i64::MAX).map(MediaTime::from_flicks);
+        (closed(&self.inner.picture), closed(&self.inner.sound))
+    }
+
     /// How often it was closed: by this a stage notices that it was closed and opened in between.
     #[must_use]
     pub fn closings(&self) -> u64 {

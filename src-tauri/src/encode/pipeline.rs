@@ -570,21 +570,7 @@ impl Pipeline {
         if self.controls.live.lock().as_ref().is_some_and(|o| !o.is_over()) {
             return Err(EncodeError::AlreadyLive);
         }
-        let report = encoders.choose(settings.encoder.as_deref())?;
-        let video = video_settings(settings.preset);
-        let mut reports = vec![report.clone()];
-        let encoder = match VideoEncoder::open(&report.name, video) {
-            Ok(encoder) => encoder,
-            // It passed its test and refuses this size: software, unless it was chosen by name.
-            Err(e) if settings.encoder.is_none() && report.hardware => {
-                encoders.failed(&report.name, &problem::fault(&e));
-                let soft = encoders.software().ok_or(EncodeError::NoneWorks)?;
-                reports.push(soft.clone());
-                note_fall_back(&self.status, &report.label, &e);
-                VideoEncoder::open(&soft.name, video)?
-            }
-            Err(e) => return Err(e.into()),
-        };
+        let (encoder, reports) = self.open_encoder(settings, encoders)?;
         let (sender, items) = mpsc::channel(WAITING);
         let out = Outgoing::new(self.clock.now(), sender, self.status.clone(), reports);
         let fall_back = {
@@ -609,6 +595,31 @@ impl Pipeline {
         Ok(Feed { items, out })
     }
 
+    /// The encoder that is asked for, or the one that works where nobody asked for one by name; and what is known of those
+    /// that were tried.
+    fn open_encoder(
+        &self,
+        settings: &LiveSettings,
+        encoders: &Encoders,
+    ) -> Result<(VideoEncoder, Vec<EncoderReport>), EncodeError> {
+        let report = encoders.choose(settings.encoder.as_deref())?;
+        let video = video_settings(settings.preset);
+        let mut reports = vec![report.clone()];
+        let encoder = match VideoEncoder::open(&report.name, video) {
+            Ok(encoder) => encoder,
+            // It passed its test and refuses this size: software, unless it was chosen by name.
+            Err(e) if settings.encoder.is_none() && report.hardware => {
+                encoders.failed(&report.name, &problem::fault(&e));
+                let soft = encoders.software().ok_or(EncodeError::NoneWorks)?;
+                reports.push(soft.clone());
+                note_fall_back(&self.status, &report.label, &e);
+                VideoEncoder::open(&soft.name, video)?
+            }
+            Err(e) => return Err(e.into()),
+        };
+        Ok((encoder, reports))
+    }
+
     /// A running stream goes on with another size, rate or encoder: from the next picture on, with a key frame and without a
     /// hole. Blocks while the encoder opens. The source stays as it is; see [`Pipeline::set_source`].
     ///
@@ -620,11 +631,21 @@ impl Pipeline {
         settings: &LiveSettings,
         encoders: &Encoders,
     ) -> Result<(), EncodeError> {
-        let report = encoders.choose(settings.encoder.as_deref())?;
-        let encoder = VideoEncoder::open(&report.name, video_settings(settings.preset))?;
+        // What is remarked of the encoder that goes is not true of the one that comes.
+        let before = self.status.borrow().notices.iter().find(|n| n.code == NoticeCode::EncoderFallback).cloned();
+        self.status.send_if_modified(|s| {
+            s.notices.retain(|n| n.code != NoticeCode::EncoderFallback);
+            before.is_some()
+        });
+        let (encoder, found) = self.open_encoder(settings, encoders).inspect_err(|_| {
+            self.status.send_if_modified(|s| {
+                s.notices.extend(before);
+                true
+            });
+        })?;
         let mut reports = stream.out.reports.lock();
-        reports.retain(|r| r.name != report.name);
-        reports.push(report);
+        reports.retain(|r| found.iter().all(|f| f.name != r.name));
+        reports.extend(found);
         drop(reports);
         stream.out.set_next_encoder(encoder);
         Ok(())

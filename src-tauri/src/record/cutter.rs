@@ -1,8 +1,8 @@
 //! What the encoders make, cut into the pieces of a file, as a pure state machine: items go in, bytes come out.
 //!
-//! Nothing is let out before it is [`HOLD`] old: a press of "leave" may be heard of late, and what was captured after it
-//! must not be in the file. The stretches in which the streamer is away are left out, so the file goes on where it
-//! stopped.
+//! Nothing is let out before it is [`HOLD`] old: a press of "leave" may be heard of late, and then what was captured after
+//! it is still here to be thrown away. The stretches in which the streamer is away are left out, so the file goes on where
+//! it stopped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,17 @@ use mujian_media::fmp4::{Part, VideoSample, init_segment};
 use mujian_media::frame::{AudioConfig, AudioFrame, FeedItem, VideoConfig, VideoFrame};
 use mujian_media::time::MediaTime;
 
-/// What is younger is kept back; presses are not older when they are heard of.
-pub(super) const HOLD: MediaTime = MediaTime::from_millis(2000);
+/// What is younger is kept back: presses are not older than 2 s when they are heard of, and what is thrown away then reaches
+/// a little further back.
+pub(super) const HOLD: MediaTime = MediaTime::from_millis(2100);
 /// Most that is written at once: so much is lost by a crash, besides what is kept back.
 const PIECE: MediaTime = MediaTime::from_millis(1000);
 /// A longer stretch without a picture is one in which there was none to record.
 const HOLE: MediaTime = MediaTime::from_millis(500);
 /// A picture is shown up to half a step of 1/30 s from its capture; see the outbox.
-const STEP: MediaTime = MediaTime::from_millis(34);
+pub(super) const STEP: MediaTime = MediaTime::from_millis(34);
+/// What is heard of a frame of sound reaches this far past its beginning; see the send queue.
+const REACH: MediaTime = MediaTime::from_millis(43);
 /// Most that waits for what a file must begin with.
 const WAITING: usize = 1024;
 
@@ -56,6 +59,8 @@ pub(super) struct Cutter {
     held: VecDeque<(Arc<VideoConfig>, VideoFrame)>,
     sounds: VecDeque<AudioFrame>,
     newest: Option<MediaTime>,
+    /// Pictures were thrown away: those up to the next key frame show nothing.
+    awaits_key: bool,
     run: Option<Run>,
     /// Pictures of the next piece.
     piece: Vec<VideoFrame>,
@@ -71,14 +76,25 @@ impl Cutter {
         Self { video, audio, ..Self::default() }
     }
 
-    /// Takes what the encoders made. `passes` says whether what was captured at a time of the stream may be kept.
-    pub(super) fn item(&mut self, item: &FeedItem, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
+    /// The streamer left: pictures captured after `pictures`, and sound after `sound` unless it is kept, are thrown away.
+    pub(super) fn leave(&mut self, pictures: MediaTime, sound: Option<MediaTime>) {
+        let stays = |frame: &VideoFrame| frame.pts.saturating_add(STEP) <= pictures;
+        self.held.retain(|(_, frame)| stays(frame));
+        let first = self.piece.iter().position(|frame| !stays(frame)).unwrap_or(self.piece.len());
+        self.piece.truncate(first);
+        self.sounds.retain(|frame| sound.is_none_or(|at| frame.pts.saturating_add(REACH) <= at));
+        self.awaits_key = true;
+    }
+
+    /// Takes what the encoders made of what may be kept.
+    pub(super) fn item(&mut self, item: &FeedItem) -> Vec<Piece> {
         match item {
             FeedItem::VideoConfig(config) => self.video = Some(Arc::clone(config)),
             FeedItem::AudioConfig(config) => self.audio = Some(Arc::clone(config)),
             FeedItem::Video(frame) => {
                 self.newest = self.newest.max(Some(frame.dts));
-                if let Some(config) = &self.video {
+                self.awaits_key &= !frame.key;
+                if let Some(config) = self.video.as_ref().filter(|_| !self.awaits_key) {
                     self.held.push_back((Arc::clone(config), frame.clone()));
                 }
             }
@@ -89,18 +105,18 @@ impl Cutter {
             FeedItem::AwayMark { .. } | FeedItem::BackMark { .. } => {}
         }
         let until = self.newest.map_or(MediaTime::MIN, |newest| newest.saturating_sub(HOLD));
-        self.let_out(until, passes)
+        self.let_out(until)
     }
 
     /// The rest, at the end.
     #[must_use]
-    pub(super) fn finish(mut self, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
-        let mut pieces = self.let_out(MediaTime::MAX, passes);
+    pub(super) fn finish(mut self) -> Vec<Piece> {
+        let mut pieces = self.let_out(MediaTime::MAX);
         pieces.extend(self.cut(None));
         pieces
     }
 
-    fn let_out(&mut self, until: MediaTime, passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
+    fn let_out(&mut self, until: MediaTime) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let Some(audio) = self.audio.clone() else {
             // Sound always comes; without it nothing can begin.
@@ -112,13 +128,12 @@ impl Cutter {
         while let Some((config, frame)) = self.held.pop_front_if(|(_, frame)| frame.dts <= until) {
             let last = self.piece.last().map(|last| last.dts);
             let far = last.is_some_and(|last| frame.dts.saturating_sub(last) > HOLE);
-            let passes = passes(frame.pts.saturating_add(STEP));
             let coded = self.begun.as_ref().is_some_and(|(video, sound)| *video == config && *sound == audio);
-            if !passes || far || !coded {
+            if far || !coded {
                 pieces.extend(self.cut(None));
                 self.run = None;
             }
-            if !passes || (self.run.is_none() && !frame.key) {
+            if self.run.is_none() && !frame.key {
                 continue;
             }
             if !coded {
@@ -230,7 +245,7 @@ mod tests {
         }
         for n in (from * 48 / 1024)..(to * 48 / 1024) {
             let pts = MediaTime::from_scale(n * 1024, 48_000);
-            items.push(FeedItem::Audio(AudioFrame { pts, data: Bytes::from_static(b"a") }));
+            items.push(FeedItem::Audio(AudioFrame { pts, data: Bytes::copy_from_slice(&pts.millis().to_be_bytes()) }));
         }
         let time = |i: &FeedItem| match i {
             FeedItem::Video(v) => v.dts,
@@ -248,9 +263,10 @@ mod tests {
     /// Pairs of times, in milliseconds.
     type Times = Vec<(i64, i64)>;
 
-    /// What is in the pieces: for each picture its time in the file and in the stream, and where each sound begins and ends.
-    fn read(pieces: &[Piece]) -> (Times, Times) {
-        let (mut pictures, mut sounds) = (Vec::new(), Vec::new());
+    /// What is in the pieces: for each picture its time in the file and in the stream, and where each row of sounds
+    /// begins and ends; and when each sound was in the stream.
+    fn read(pieces: &[Piece]) -> (Times, Times, Vec<i64>) {
+        let (mut pictures, mut sounds, mut heard) = (Vec::new(), Vec::new(), Vec::new());
         for piece in pieces {
             let Piece::More { bytes, .. } = piece else { continue };
             let places = mujian_media::fmp4::places(bytes).unwrap();
@@ -262,24 +278,28 @@ mod tests {
             if !places.audio.is_empty() {
                 let (from, frames) = (places.audio_at as i64, places.audio.len() as i64);
                 sounds.push((from / 48, (from + 1024 * frames) / 48));
+                heard.extend(places.audio.iter().map(|place| {
+                    let at = place.offset as usize;
+                    i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())
+                }));
             }
         }
-        (pictures, sounds)
+        (pictures, sounds, heard)
     }
 
-    fn all(items: &[FeedItem], passes: &dyn Fn(MediaTime) -> bool) -> Vec<Piece> {
+    fn all(items: &[FeedItem]) -> Vec<Piece> {
         let mut cutter = Cutter::default();
-        let mut pieces: Vec<Piece> = items.iter().flat_map(|item| cutter.item(item, passes)).collect();
-        pieces.extend(cutter.finish(passes));
+        let mut pieces: Vec<Piece> = items.iter().flat_map(|item| cutter.item(item)).collect();
+        pieces.extend(cutter.finish());
         pieces
     }
 
     #[test]
     fn everything_is_in_the_file_in_order() {
         let items = [begin(), stretch(0, 7000)].concat();
-        let pieces = all(&items, &|_| true);
+        let pieces = all(&items);
         assert!(matches!(&pieces[0], Piece::Begin(init) if init.starts_with(b"\0\0\0\x1cftyp")), "{:?}", pieces[0]);
-        let (pictures, sounds) = read(&pieces);
+        let (pictures, sounds, _) = read(&pieces);
         assert_eq!((pictures.len(), pictures[0], pictures[209].1), (210, (0, 0), 6967));
         assert!(pictures.iter().all(|(file, stream)| (file - stream).abs() <= 1));
         assert!(sounds.windows(2).all(|w| (w[1].0 - w[0].1).abs() <= 1));
@@ -290,8 +310,8 @@ mod tests {
     fn nothing_goes_out_before_it_is_old_enough() {
         let mut cutter = Cutter::default();
         let pieces: Vec<Piece> =
-            [begin(), stretch(0, 5000)].concat().iter().flat_map(|item| cutter.item(item, &|_| true)).collect();
-        let (pictures, _) = read(&pieces);
+            [begin(), stretch(0, 5000)].concat().iter().flat_map(|item| cutter.item(item)).collect();
+        let (pictures, ..) = read(&pieces);
         let last = pictures.last().unwrap().1;
         assert!((1900..=3000).contains(&last), "{last}");
     }
@@ -299,26 +319,22 @@ mod tests {
     #[test]
     fn the_time_away_is_left_out_and_nothing_of_after_the_press_is_in() {
         // Pressed at 3 s, heard of at 3.5 s; back at 6 s.
-        let mut cutter = Cutter::default();
-        let mut pieces = Vec::new();
-        let items = [begin(), stretch(0, 3500), stretch(6000, 9000)].concat();
-        for item in &items {
-            let now = match item {
-                FeedItem::Video(v) => v.pts,
-                FeedItem::Audio(a) => a.pts,
-                _ => MediaTime::ZERO,
-            };
-            let passes = |at: MediaTime| {
-                if now >= ms(6000) { at >= ms(6000) } else { now < ms(3500) || at <= ms(3000) }
-            };
-            pieces.extend(cutter.item(item, &passes));
+        for sound in [None, Some(ms(3000))] {
+            let mut cutter = Cutter::default();
+            let mut pieces: Vec<Piece> =
+                [begin(), stretch(0, 3500)].concat().iter().flat_map(|item| cutter.item(item)).collect();
+            cutter.leave(ms(3000), sound);
+            pieces.extend(stretch(6000, 9000).iter().flat_map(|item| cutter.item(item)));
+            pieces.extend(cutter.finish());
+            let (pictures, sounds, heard) = read(&pieces);
+            assert!(pictures.iter().all(|(_, at)| *at < 2967 || *at >= 6000), "{pictures:?}");
+            assert!(heard.iter().all(|at| *at < 3000 || *at >= 5980), "{heard:?}");
+            let before = pictures.iter().filter(|(_, at)| *at < 3000).count();
+            assert_eq!(before, 89, "and nothing of before it is missing");
+            assert!(pictures.last().unwrap().1 > 8900);
+            assert!(pictures.windows(2).all(|w| w[1].0 > w[0].0 && w[1].0 - w[0].0 <= 40), "no hole in the file");
+            assert!(sounds.windows(2).all(|w| (-1..=90).contains(&(w[1].0 - w[0].1))), "nor in the sound: {sounds:?}");
         }
-        pieces.extend(cutter.finish(&|at| at >= ms(6000)));
-        let (pictures, sounds) = read(&pieces);
-        assert!(pictures.iter().all(|(_, at)| *at < 3000 || *at >= 6000), "{pictures:?}");
-        assert!(pictures.last().unwrap().1 > 8900);
-        assert!(pictures.windows(2).all(|w| w[1].0 > w[0].0 && w[1].0 - w[0].0 <= 40), "no hole in the file");
-        assert!(sounds.windows(2).all(|w| (-1..=45).contains(&(w[1].0 - w[0].1))), "nor in the sound");
     }
 
     #[test]
@@ -328,7 +344,7 @@ mod tests {
         let sound = |i: &FeedItem| matches!(i, FeedItem::Audio(_));
         let away: Vec<FeedItem> = stretch(3000, 60_000).into_iter().filter(sound).collect();
         for item in [begin(), stretch(0, 3000), away].concat() {
-            pieces.extend(cutter.item(&item, &|_| true));
+            pieces.extend(cutter.item(&item));
         }
         assert_eq!(read(&pieces).0.len(), 90, "all of it is written while away");
         assert!(cutter.sounds.len() < 120, "{}", cutter.sounds.len());
@@ -337,30 +353,42 @@ mod tests {
     #[test]
     fn another_coding_begins_another_file() {
         let items = [begin(), stretch(0, 3000), vec![FeedItem::VideoConfig(config(40))], stretch(3000, 6000)].concat();
-        let pieces = all(&items, &|_| true);
+        let pieces = all(&items);
         let begins: Vec<usize> = (0..pieces.len()).filter(|i| matches!(pieces[*i], Piece::Begin(_))).collect();
         assert_eq!(begins.len(), 2);
-        let (pictures, _) = read(&pieces[begins[1]..]);
+        let (pictures, ..) = read(&pieces[begins[1]..]);
         assert_eq!(pictures[0], (0, 3000));
     }
 
     proptest! {
-        /// Whatever the gate says whenever it is asked, what it refuses is not in the file, and the file's times go on
-        /// without stepping back, pictures and sound alike.
+        /// However late presses are heard of, nothing of after them is in the file, and its times go on without stepping
+        /// back, pictures and sound alike.
         #[test]
-        fn what_does_not_pass_is_not_in_the_file(aways in proptest::collection::vec((300i64..4000, 100i64..3000), 0..5)) {
-            let (mut at, mut stays) = (0, Vec::new());
-            let mut items = begin();
-            for (here, away) in aways {
-                items.extend(stretch(at, at + here));
-                stays.push((at + here - here / 3, at + here + away));
+        fn nothing_of_after_a_press_is_in_the_file(
+            aways in proptest::collection::vec((2100i64..4000, 100i64..3000, 0i64..2000, any::<bool>()), 0..5)
+        ) {
+            let (mut at, mut stays, mut cutter, mut pieces) = (0, Vec::new(), Cutter::default(), Vec::new());
+            let mut give = |cutter: &mut Cutter, items: Vec<FeedItem>| -> Vec<Piece> {
+                items.iter().flat_map(|item| cutter.item(item)).collect()
+            };
+            pieces.extend(give(&mut cutter, begin()));
+            for (here, away, late, kept) in aways {
+                pieces.extend(give(&mut cutter, stretch(at, at + here)));
+                let press = at + here - late;
+                cutter.leave(ms(press), (!kept).then(|| ms(press)));
+                stays.push((press, at + here + away, kept));
                 at += here + away;
             }
-            items.extend(stretch(at, at + 1500));
-            let passes = |t: MediaTime| !stays.iter().any(|(from, to)| (*from..*to).contains(&t.millis()));
-            let (pictures, sounds) = read(&all(&items, &passes));
+            pieces.extend(give(&mut cutter, stretch(at, at + 1500)));
+            pieces.extend(cutter.finish());
+            let (pictures, sounds, heard) = read(&pieces);
             for (_, stream) in &pictures {
-                prop_assert!(passes(ms(stream + 34)), "{stream} of {stays:?}");
+                // A stretch of the test begins on a whole picture, up to one before its time.
+                prop_assert!(!stays.iter().any(|(from, to, _)| (*from - 33..*to - 34).contains(stream)), "{stream} of {stays:?}");
+            }
+            for stream in &heard {
+                let gone = |(from, to, kept): &(i64, i64, bool)| !kept && (*from - 42..*to - 22).contains(stream);
+                prop_assert!(!stays.iter().any(gone), "sound of {stream} of {stays:?}");
             }
             prop_assert!(pictures.windows(2).all(|w| w[1].0 > w[0].0));
             prop_assert!(sounds.windows(2).all(|w| w[1].0 >= w[0].1 - 1), "{sounds:?}");

@@ -48,13 +48,15 @@ pub struct Tap {
     video: Option<Arc<VideoConfig>>,
     audio: Option<Arc<AudioConfig>>,
     on: Option<(Cutter, Writer)>,
+    /// How often the gate had been closed when it was looked at last.
+    closings: u64,
 }
 
 impl Tap {
     /// At a stream that begins.
     #[must_use]
     pub fn new(gate: &Gate, origin: MediaTime) -> Self {
-        Self { gate: gate.clone(), origin, video: None, audio: None, on: None }
+        Self { gate: gate.clone(), origin, video: None, audio: None, on: None, closings: gate.closings() }
     }
 
     /// Begins to record, anew if it did; `tell` hears how it goes. A key frame must follow.
@@ -71,10 +73,13 @@ impl Tap {
             FeedItem::AudioConfig(config) => self.audio = Some(Arc::clone(config)),
             _ => {}
         }
-        let (gate, origin) = (&self.gate, self.origin);
-        let passes = |at: MediaTime| gate.passes(origin.saturating_add(at));
+        self.look_at_the_gate();
+        let passes = |at: MediaTime| self.gate.passes(self.origin.saturating_add(at).saturating_add(cutter::STEP));
+        if matches!(item, FeedItem::Video(frame) if !passes(frame.pts)) {
+            return;
+        }
         if let Some((cutter, writer)) = &mut self.on {
-            let pieces = cutter.item(item, &passes);
+            let pieces = cutter.item(item);
             if !pieces.into_iter().all(|piece| writer.write(piece)) {
                 // Why was told.
                 self.on = None;
@@ -82,12 +87,29 @@ impl Tap {
         }
     }
 
+    /// Whoever left did so up to two seconds ago: what came since is still held back.
+    fn look_at_the_gate(&mut self) {
+        let closings = self.gate.closings();
+        if closings == self.closings {
+            return;
+        }
+        self.closings = closings;
+        let Some((cutter, _)) = &mut self.on else { return };
+        let origin = self.origin;
+        match self.gate.press() {
+            (Some(pictures), sound) => {
+                cutter.leave(pictures.saturating_sub(origin), sound.map(|at| at.saturating_sub(origin)));
+            }
+            // Back already: when it was is not known any more.
+            (None, _) => cutter.leave(MediaTime::MIN, Some(MediaTime::MIN)),
+        }
+    }
+
     /// Ends the recording, if there is one. Its last bytes are written in the background.
     pub fn end(&mut self) {
-        let (gate, origin) = (&self.gate, self.origin);
-        let passes = |at: MediaTime| gate.passes(origin.saturating_add(at));
+        self.look_at_the_gate();
         if let Some((cutter, writer)) = self.on.take() {
-            let _ = cutter.finish(&passes).into_iter().all(|piece| writer.write(piece));
+            let _ = cutter.finish().into_iter().all(|piece| writer.write(piece));
         }
     }
 }

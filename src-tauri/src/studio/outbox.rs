@@ -133,12 +133,15 @@ impl Outbox {
         state.presses
     }
 
-    /// The streamer left elsewhere, or before this process; see [`Self::press`].
+    /// The streamer left elsewhere, or before this process; see [`Self::press`]. When that was is not known here, so what was
+    /// captured in the last moments is taken for later; the server has kept it from viewers.
     pub fn leave(&self, id: &LeaveId, keep_sound: bool) {
         let mut state = self.inner.state.lock();
         if state.queue.is_away() {
             state.queue.rename(id);
         } else {
+            let now = self.inner.clock.now();
+            self.inner.gate.close(now.saturating_sub(MediaTime::from_duration(PRESS_AGO)), keep_sound);
             self.close_gate(&mut state, id, keep_sound, Duration::ZERO);
         }
         self.inner.arrived.notify_one();

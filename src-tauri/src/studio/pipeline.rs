@@ -304,6 +304,13 @@ impl Open {
         if running && self.shown.as_ref() == Some(&wanted) && !(begins && held.is_some()) {
             return Ok(());
         }
+        // For another size alone, on air: a file would begin anew, and a camera, which opens only once, would have to be
+        // closed for it. Their pictures are scaled.
+        let stays = matches!(settings.source, VideoSource::File { .. } | VideoSource::Camera { .. });
+        let same = self.shown.as_ref().is_some_and(|(source, _)| *source == settings.source);
+        if running && !begins && self.live.is_some() && stays && same {
+            return Ok(());
+        }
         let shown = match held {
             Some((path, looped, hold)) => self.pipeline.set_held_file(path, looped, settings.preset, hold),
             None => self.pipeline.set_source(&settings.source, settings.preset),

@@ -431,7 +431,10 @@ impl Session {
             self.rig.record(record::Order::of(&self.state.settings));
         }
         if capture && self.mode != Mode::Off {
-            self.state.notices.clear();
+            // The rig tells its own again.
+            self.state.notices.retain(|n| {
+                matches!(n.code, NoticeCode::RecordingFailed | NoticeCode::CameraNotClosing | NoticeCode::QualityRefused)
+            });
             self.rig.run(self.mode, &self.state.settings);
         }
         if sound {

@@ -46,7 +46,13 @@ test("all is well until something is not, and then it is told of what", () => {
   expect(tones(line("weak"))[0]).toBe("line fair");
   expect(tones(line("bad"))[0]).toBe("line bad");
   expect(tones(noticed("camera_lost", "microphone_silent")).slice(2)).toEqual(["picture bad", "sound fair"]);
-  expect(tones(noticed("encoder_fallback"))[1]).toBe("computer fair");
+  expect(tones(noticed("encoder_fallback"), true).slice(1)).toEqual([
+    "computer fair",
+    "picture good",
+    "sound good",
+    "encoder fair",
+  ]);
+  expect(tones(noticed("recording_failed")).at(-1)).toBe("recording fair");
   expect(tones(noticed("resumed", "left_locked"))).toEqual(tones(state));
   const error = { code: "unreachable", message: "" } as const;
   const lost = { phase: "reconnecting", since: 0, lost_at: 0, attempt: 1, error } as const;

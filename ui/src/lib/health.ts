@@ -4,7 +4,7 @@ import type { ApiError, Notice, NoticeCode, StudioState, Uplink } from "./genera
 /** Green, amber, red. */
 export type Tone = "good" | "fair" | "bad";
 /** What may be well or not. */
-export type Area = "line" | "computer" | "picture" | "sound";
+export type Area = "line" | "computer" | "encoder" | "picture" | "sound" | "recording";
 
 /** One thing and how it does; where it does not do well, why: each is a sentence with what to do. */
 export interface Row {
@@ -28,9 +28,8 @@ const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   source_failed: ["picture", "fair"],
   microphone_lost: ["sound", "bad"],
   microphone_silent: ["sound", "fair"],
-  encoder_fallback: ["computer", "fair"],
-  recording_failed: ["computer", "fair"],
-  quality_refused: ["computer", "fair"],
+  encoder_fallback: ["encoder", "fair"],
+  recording_failed: ["recording", "fair"],
 };
 
 /** `slow`: pictures are missing although the line is good. */
@@ -51,15 +50,17 @@ export function rows(state: StudioState, slow: boolean): Row[] {
         ? { area: "line", tone: "good" }
         : { area: "line", tone: level === "bad" ? "bad" : "fair", uplink: stats.uplink };
   const computer: Row =
-    noticed("computer") ??
-    (slow && line.tone === "good"
+    slow && line.tone === "good"
       ? { area: "computer", tone: "fair", slow }
-      : { area: "computer", tone: "good" });
+      : { area: "computer", tone: "good" };
+  // What is well there is not worth a word.
+  const rest = [noticed("encoder"), noticed("recording")].filter((row) => row !== undefined);
   return [
     line,
     computer,
     noticed("picture") ?? { area: "picture", tone: "good" },
     noticed("sound") ?? { area: "sound", tone: "good" },
+    ...rest,
   ];
 }
 

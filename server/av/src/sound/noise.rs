@@ -1,6 +1,6 @@
 //! A noise gate: a room's hum, a fan and the keyboard between two sentences are not heard.
 //!
-//! It follows the loudest of both channels. A voice opens it at once; a pause closes it only after a while, and slowly, so
+//! It measures as the meter does, root mean square, but over a hundredth of a second. A voice opens it at once; a pause closes it only after a while, and slowly, so
 //! that words keep their ends. What opens it must be louder by half than what keeps it open, so it does not flutter.
 
 use super::{RATE, Sample};
@@ -13,8 +13,8 @@ pub const THRESHOLDS: std::ops::RangeInclusive<f32> = -70.0..=-20.0;
 pub struct NoiseGate {
     /// What opens it; none: it is always open.
     threshold: Option<f32>,
-    /// How loud it is: follows at once upwards, slowly downwards.
-    envelope: f32,
+    /// The mean of the squares lately.
+    power: f32,
     /// Samples until it closes, where it is quiet.
     hold: u32,
     /// What is heard, from 0 to 1.
@@ -24,8 +24,8 @@ pub struct NoiseGate {
 impl NoiseGate {
     /// Open for so long after the last that was loud enough: the pause between two words.
     const HOLD: u32 = RATE / 5;
-    /// The envelope's way down to a third: slower than the lowest voice's own swing.
-    const FALL: f32 = 0.02 * RATE as f32;
+    /// What is measured over, in samples. A voice that is well above the threshold passes it within a millisecond.
+    const SPAN: f32 = 0.01 * RATE as f32;
     /// From silence to full: short enough for the beginning of a word, long enough for no click.
     const OPENING: f32 = 0.004 * RATE as f32;
     /// From full to silence.
@@ -37,7 +37,7 @@ impl NoiseGate {
     #[must_use]
     pub fn new(threshold_db: Option<f32>) -> Self {
         let threshold = Self::linear(threshold_db);
-        Self { threshold, envelope: 0.0, hold: 0, factor: if threshold.is_some() { 0.0 } else { 1.0 } }
+        Self { threshold, power: 0.0, hold: 0, factor: if threshold.is_some() { 0.0 } else { 1.0 } }
     }
 
     /// Sets another threshold.
@@ -59,13 +59,14 @@ impl NoiseGate {
     /// Lets through what is loud enough.
     pub fn apply(&mut self, samples: &mut [Sample]) {
         for sample in samples {
-            // One that is no number would stay in the envelope for ever.
-            let loud = sample[0].abs().max(sample[1].abs());
-            let fallen = self.envelope * (1.0 - 1.0 / Self::FALL);
-            self.envelope = if loud.is_finite() { loud.max(fallen) } else { fallen };
+            let square = (sample[0] * sample[0] + sample[1] * sample[1]) / 2.0;
+            // One that is no number would stay in it for ever.
+            if square.is_finite() {
+                self.power += (square - self.power) / Self::SPAN;
+            }
             let open = self.threshold.is_none_or(|threshold| {
                 let wanted = if self.hold > 0 { threshold * Self::KEEPS } else { threshold };
-                self.hold = if self.envelope >= wanted { Self::HOLD } else { self.hold.saturating_sub(1) };
+                self.hold = if self.power >= wanted * wanted { Self::HOLD } else { self.hold.saturating_sub(1) };
                 self.hold > 0
             });
             let step = if open { 1.0 / Self::OPENING } else { -1.0 / Self::CLOSING };
@@ -112,10 +113,10 @@ mod tests {
     #[test]
     fn what_is_near_the_threshold_does_not_flutter() {
         let mut gate = NoiseGate::new(Some(-40.0));
-        through(&mut gate, tone(-38.0, 100));
-        // Quieter than what opens it, louder than what keeps it open.
-        let kept = through(&mut gate, tone(-42.0, 2000));
-        assert_eq!(kept, tone(-42.0, 2000));
+        through(&mut gate, tone(-34.0, 100));
+        // A sine is 3 dB below its peak: quieter than what opens it, louder than what keeps it open.
+        let kept = through(&mut gate, tone(-39.0, 2000));
+        assert_eq!(kept, tone(-39.0, 2000));
     }
 
     #[test]

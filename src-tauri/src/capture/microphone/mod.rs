@@ -71,7 +71,7 @@ impl Microphone {
             pressed: Arc::clone(&pressed),
             event: Box::new(event),
             watchman: Watchman::default(),
-            hung: Hung::default(),
+            hung: Hung::of_this_process(),
         };
         let spawned = std::thread::Builder::new().name("microphone".into()).spawn(move || worker.run());
         if let Err(e) = &spawned {

@@ -60,6 +60,12 @@ pub(super) struct Stream {
 pub(super) struct Hung(std::sync::Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>);
 
 impl Hung {
+    /// One for all microphones.
+    pub(super) fn of_this_process() -> Self {
+        static ALL: std::sync::LazyLock<Hung> = std::sync::LazyLock::new(Hung::default);
+        ALL.clone()
+    }
+
     fn count(&self) -> usize {
         let mut threads = self.0.lock();
         threads.retain(|t| !t.is_finished());

@@ -511,6 +511,14 @@ export const en: Catalogue = {
   health_picture_bad: "Picture lost",
   health_sound_fair: "No sound comes",
   health_sound_bad: "Microphone lost",
+  health_encoder_fair: "Encoder replaced",
+  health_encoder_bad: "Encoder replaced",
+  health_recording_fair: "Not recorded",
+  health_recording_bad: "Not recorded",
+  health_area_encoder: "Encoder",
+  health_area_recording: "Recording",
+  health_encoder_ok: "It works.",
+  health_recording_ok: "It is written.",
   health_area_line: "Line to the server",
   health_area_computer: "This computer",
   health_area_picture: "Picture",
@@ -523,12 +531,12 @@ export const en: Catalogue = {
   health_picture_ok: "The picture comes.",
   health_sound_ok: "Nothing to remark.",
   health_slow:
-    "Pictures are missing because this computer does not keep up. Close other programs, or choose a smaller picture for the next stream.",
+    "Pictures are missing because this computer does not keep up. Close other programs, or choose a smaller picture in the set-up.",
   health_reconnecting: "The connection is lost and is made again. Viewers see “One moment”.",
   uplink_narrow:
-    "Your line carries less than the stream needs, so the picture is coarser for now. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
+    "Your line carries less than the stream needs, so the picture is coarser for now. A cable instead of Wi-Fi helps, or a smaller size in the set-up.",
   uplink_narrow_at:
-    "Your line carries about {n} kbit/s now, so the picture is coarser. A cable instead of Wi-Fi helps, or a smaller size for the next stream.",
+    "Your line carries about {n} kbit/s now, so the picture is coarser. A cable instead of Wi-Fi helps, or a smaller size in the set-up.",
   uplink_late: "What you send comes late to the server. Close what else uploads.",
   uplink_dropping:
     "Your line carries too little, so pictures are left out; your sound goes on. Close what else uploads.",
