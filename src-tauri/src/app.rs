@@ -604,7 +604,9 @@ async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watc
     while state.changed().await.is_ok() {
         let now = state.borrow_and_update().clone();
         let Some(app) = app.upgrade() else { return };
-        let Some(intent) = app.intended.lock().clone() else { continue };
+        if app.intended.lock().is_none() {
+            continue;
+        }
         let encoder = now.encoder.as_ref().map(|e| e.name.clone());
         if !is_on_air(&now.broadcast) {
             app.store_intent(None);

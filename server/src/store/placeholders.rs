@@ -322,11 +322,7 @@ impl Store {
                     Ok(RemovedView { id: r.get(0)?, key: r.get(1)?, at: WallTime(r.get(2)?) })
                 })?
                 .collect::<Result<_, _>>()?;
-            Ok(ShelfRows {
-                ordered_at: WallTime(ordered.unwrap_or(0)),
-                removed,
-                placeholders: of_room(&c, &room)?,
-            })
+            Ok(ShelfRows { ordered_at: WallTime(ordered.unwrap_or(0)), removed, placeholders: of_room(&c, &room)? })
         })
         .await
     }

@@ -571,7 +571,7 @@ async fn a_placeholder_is_on_the_shelf_or_among_the_deleted_ones_at_any_moment()
     const COUNT: usize = 60;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let room = room(&store, "r").await.id;
+    let room = room(&store, "shelf-room").await.id;
     let ids: Vec<String> = (0..COUNT).map(|n| format!("p{n}")).collect();
     for id in &ids {
         let view = PlaceholderView {
@@ -591,7 +591,7 @@ async fn a_placeholder_is_on_the_shelf_or_among_the_deleted_ones_at_any_moment()
             key: None,
             mirror: None,
         };
-        assert!(matches!(store.add_placeholder(room.clone(), view, COUNT as u32, 1 << 30).await.unwrap(), Added::New));
+        assert!(matches!(store.add_placeholder(room.clone(), view, COUNT, 1 << 30).await.unwrap(), Added::New));
     }
     let deleting = tokio::spawn({
         let (store, room, ids) = (store.clone(), room.clone(), ids.clone());

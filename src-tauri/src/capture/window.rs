@@ -130,7 +130,7 @@ impl Desktop {
         let title = own.or_else(|| self.text(window, AtomEnum::WM_NAME.into()))?;
         // Two words, each with a zero at its end: what this window is, and what the program is.
         let class = self.property(window, AtomEnum::WM_CLASS.into(), TITLE).unwrap_or_default();
-        let class = class.split(|b| *b == 0).filter(|word| !word.is_empty()).next_back().unwrap_or_default();
+        let class = class.split(|b| *b == 0).rfind(|word| !word.is_empty()).unwrap_or_default();
         let class = String::from_utf8_lossy(class).chars().filter(|c| !c.is_control()).collect();
         let process = self.atom("_NET_WM_PID").and_then(|atom| self.property(window, atom, 4));
         let process = process.and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);

@@ -108,7 +108,10 @@ fn window<'a>(list: &'a [Device], wanted: &str) -> Result<&'a Device, ApiError> 
     let sentence = match found[..] {
         [one] => return Ok(one),
         [] => format!("No window is called {wanted}. `mujian devices` lists those that are open."),
-        _ => format!("{} windows are called {wanted} or like it. Give the whole title; `mujian devices` lists them.", found.len()),
+        _ => format!(
+            "{} windows are called {wanted} or like it. Give the whole title; `mujian devices` lists them.",
+            found.len()
+        ),
     };
     Err(ApiError::new(ErrorCode::Device, sentence))
 }

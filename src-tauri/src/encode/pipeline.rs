@@ -672,8 +672,13 @@ impl Drop for Pipeline {
     }
 }
 
-const SOURCE_CODES: [NoticeCode; 5] =
-    [NoticeCode::CameraLost, NoticeCode::ScreenLost, NoticeCode::WindowLost, NoticeCode::FileFailed, NoticeCode::FileEnded];
+const SOURCE_CODES: [NoticeCode; 5] = [
+    NoticeCode::CameraLost,
+    NoticeCode::ScreenLost,
+    NoticeCode::WindowLost,
+    NoticeCode::FileFailed,
+    NoticeCode::FileEnded,
+];
 
 /// What becomes of the stream when its picture is lost.
 const PICTURE_STAYS: &str =

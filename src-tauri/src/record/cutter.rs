@@ -368,7 +368,7 @@ mod tests {
             aways in proptest::collection::vec((2100i64..4000, 100i64..3000, 0i64..2000, any::<bool>()), 0..5)
         ) {
             let (mut at, mut stays, mut cutter, mut pieces) = (0, Vec::new(), Cutter::default(), Vec::new());
-            let mut give = |cutter: &mut Cutter, items: Vec<FeedItem>| -> Vec<Piece> {
+            let give = |cutter: &mut Cutter, items: Vec<FeedItem>| -> Vec<Piece> {
                 items.iter().flat_map(|item| cutter.item(item)).collect()
             };
             pieces.extend(give(&mut cutter, begin()));

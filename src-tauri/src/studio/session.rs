@@ -433,7 +433,10 @@ impl Session {
         if capture && self.mode != Mode::Off {
             // The rig tells its own again.
             self.state.notices.retain(|n| {
-                matches!(n.code, NoticeCode::RecordingFailed | NoticeCode::CameraNotClosing | NoticeCode::QualityRefused)
+                matches!(
+                    n.code,
+                    NoticeCode::RecordingFailed | NoticeCode::CameraNotClosing | NoticeCode::QualityRefused
+                )
             });
             self.rig.run(self.mode, &self.state.settings);
         }

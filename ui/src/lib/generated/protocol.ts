@@ -748,6 +748,10 @@ cameras: Array<Device>,
  */
 screens: Array<Device>,
 /**
+ * Windows that are open now, by their titles; not the app's own.
+ */
+windows: Array<Device>,
+/**
  * Microphones.
  */
 microphones: Array<Device>,
@@ -1278,7 +1282,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
@@ -1397,7 +1401,7 @@ problem: RecordingProblem | null, };
 /**
  * A kind of device.
  */
-export type Part = "camera" | "screen" | "microphone";
+export type Part = "camera" | "screen" | "window" | "microphone";
 
 /**
  * `PUT /me/password`.
@@ -2916,7 +2920,15 @@ device: string, } | { "kind": "screen",
 /**
  * As listed in [`Devices`].
  */
-device: string, } | { "kind": "file",
+device: string, } | { "kind": "window",
+/**
+ * As listed in [`Devices`].
+ */
+device: string,
+/**
+ * Its title when it was chosen: it is known again by that when it was closed and opened.
+ */
+name: string, } | { "kind": "file",
 /**
  * Where it lies.
  */
