@@ -57,7 +57,11 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
         let now = state.borrow_and_update().clone();
         report.state(&now);
         match &now.broadcast {
-            Broadcast::Failed { error } => return Err(error.clone()),
+            Broadcast::Failed { error } => {
+                studio.recorded().await;
+                report.state(&studio.state());
+                return Err(error.clone());
+            }
             Broadcast::Idle => {
                 studio.recorded().await;
                 report.state(&studio.state());

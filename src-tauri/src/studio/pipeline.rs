@@ -1,6 +1,7 @@
 //! The real [`Rig`]: capture and encoding of this computer.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use mujian_protocol::studio::{Devices, EncoderReport, Notice, NoticeCode, Preset, StudioSettings, VideoSource};
@@ -375,7 +376,9 @@ impl Open {
 
     fn record(&self, live: &Live, order: Order) {
         let told = Arc::clone(&self.sink);
-        live.tap.lock().begin(order, move |how| told.lock().event(RigEvent::Recording(how)));
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+        live.tap.lock().begin(order, move |how| told.lock().event(RigEvent::Recording(number, how)));
         live.control.request_key_frame();
     }
 

@@ -50,8 +50,9 @@ pub enum RigEvent {
     SourceClosed,
     /// On air, another size or encoder could not be had: the stream goes on with these, and why.
     QualityStays(Preset, Option<String>, Notice),
-    /// How the recording on this computer goes; holds whatever runs now.
-    Recording(Told),
+    /// How a recording on this computer goes; holds whatever runs now. Later ones have higher numbers: an old one still
+    /// writes what waits when the next one has begun.
+    Recording(u64, Told),
     /// What was asked for runs.
     Runs(Mode),
     /// What was asked for does not run.

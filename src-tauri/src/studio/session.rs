@@ -115,6 +115,7 @@ impl Studio {
             outbox: outbox.clone(),
             pressed: 0,
             mode: Mode::Off,
+            recording: 0,
             preview: false,
             target: None,
             attempt: None,
@@ -320,6 +321,8 @@ struct Session {
     /// The last press of "leave" that came in here.
     pressed: u64,
     mode: Mode,
+    /// The latest recording's number.
+    recording: u64,
     preview: bool,
     target: Option<Arc<Target>>,
     attempt: Option<Attempt>,
@@ -345,7 +348,7 @@ impl Session {
                     None => return,
                 },
                 Some((generation, event)) = rig.recv() => {
-                    if self.rig.is_current(generation) || matches!(event, RigEvent::Recording(_)) {
+                    if self.rig.is_current(generation) || matches!(event, RigEvent::Recording(..)) {
                         self.rig_event(event);
                     }
                 }
@@ -491,11 +494,14 @@ impl Session {
             }
             RigEvent::Ended => self.input(Input::End),
             RigEvent::SourceClosed => self.turn(Turn::Closed),
-            RigEvent::Recording(Told::Runs(recording)) => {
+            RigEvent::Recording(number, _) if number < self.recording => {}
+            RigEvent::Recording(number, Told::Runs(recording)) => {
+                self.recording = number;
                 self.state.recording = Some(recording);
                 self.tell();
             }
-            RigEvent::Recording(Told::Failed(problem)) => {
+            RigEvent::Recording(number, Told::Failed(problem)) => {
+                self.recording = number;
                 self.notice_over(NoticeCode::RecordingFailed);
                 if let Some(recording) = &mut self.state.recording {
                     recording.running = false;

@@ -801,7 +801,7 @@ export const zh = {
     "数据文件夹 {path} 正被另一个服务器使用。请停掉它，或用 --data 换一个文件夹启动幕间。",
   problem_folder_unknown: "不知道把幕间的数据放在哪里。请设置 HOME，或用 --data 指定一个文件夹。",
   problem_already_open: "幕间已经打开了。请用那个窗口，或用 --data 给这一个另外的数据文件夹。",
-  problem_disk_full: "{path} 所在的磁盘满了。请腾出一些空间再试；没有丢失任何东西。",
+  problem_disk_full: "{path} 所在的磁盘满了。请腾出一些空间再试；之前写好的都还在。",
   problem_recording_refused: "录像写不进 {path}（{reason}）。请换一个文件夹。",
   problem_recording_slow: "{path} 所在的磁盘太慢，跟不上直播。请换一个磁盘上的文件夹，或者选小一点的画面。",
   problem_server_disk_full: "服务器的磁盘满了，什么都没有改动。需要站长腾出一些空间。",
