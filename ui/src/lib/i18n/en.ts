@@ -851,7 +851,8 @@ export const en: Catalogue = {
   problem_folder_unknown: "No place for Mujian's data is known. Set HOME, or name a folder with --data.",
   problem_already_open:
     "Mujian is open already. Use its window, or give this one a data folder of its own with --data.",
-  problem_disk_full: "The disk that holds {path} is full. Free some space, then try again; what was written before is kept.",
+  problem_disk_full:
+    "The disk that holds {path} is full. Free some space, then try again; what was written before is kept.",
   problem_recording_refused: "Recordings cannot be written to {path} ({reason}). Choose another folder.",
   problem_recording_slow:
     "The disk that holds {path} is slower than the stream. Choose a folder on another disk, or a smaller picture.",
