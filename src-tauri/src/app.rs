@@ -340,7 +340,6 @@ impl App {
         if let Some(intent) = intended {
             self.store_intent(Some(&Intent { settings: settings.clone(), ..intent }));
         }
-        self.keep_quality();
         let words = |s: &StudioSettings| (s.title.clone(), s.category.clone(), s.tags.clone());
         if is_on_air(&before.broadcast)
             && words(&settings) != words(&before.settings)
@@ -410,28 +409,19 @@ impl App {
     }
 
     /// A size or encoder that was refused on air is not what the next broadcast, or this one after a crash, begins with.
-    fn keep_quality(&self) {
-        let state = self.studio.state();
-        let holds = (state.settings.preset, state.settings.encoder.clone());
-        if !state.notices.iter().any(|n| n.code == NoticeCode::QualityRefused) {
+    fn keep_quality(&self, now: &StudioState) {
+        let of = |s: &StudioSettings| (s.preset, s.encoder.clone());
+        let holds = of(&now.settings);
+        let intended = self.intended.lock().clone();
+        let Some(mut intent) = intended.filter(|intent| of(&intent.settings) != holds) else { return };
+        if !now.notices.iter().any(|n| n.code == NoticeCode::QualityRefused) {
             return;
         }
-        let of = |s: &StudioSettings| (s.preset, s.encoder.clone());
-        let kept = self.cache.settings().and_then(|mut settings| {
-            if of(&settings) == holds {
-                return Ok(());
-            }
-            (settings.preset, settings.encoder) = holds.clone();
-            self.cache.set_settings(&settings)
-        });
-        if let Err(error) = kept {
+        (intent.settings.preset, intent.settings.encoder) = holds;
+        if let Err(error) = self.cache.set_settings(&intent.settings) {
             tracing::warn!(%error, "the settings are not stored");
         }
-        let intended = self.intended.lock().clone();
-        if let Some(mut intent) = intended.filter(|intent| of(&intent.settings) != holds) {
-            (intent.settings.preset, intent.settings.encoder) = holds;
-            self.store_intent(Some(&intent));
-        }
+        self.store_intent(Some(&intent));
     }
 
     /// A broadcast that was gone on with named its encoder; the next one chooses as the streamer said.
@@ -613,7 +603,7 @@ async fn watch_broadcast(app: std::sync::Weak<App>, mut state: tokio::sync::watc
             app.forget_encoder().await;
             continue;
         }
-        app.keep_quality();
+        app.keep_quality(&now);
         let Some(intent) = app.intended.lock().clone() else { continue };
         let encoder = encoder.or(intent.encoder.clone());
         let away = now.away.as_ref().map(absence::fact);

@@ -8,12 +8,13 @@ use mujian_tests::flv::{HOLE, SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::hands::{ENTER, Hands};
 use mujian_tests::measure::lipsync;
 use mujian_tests::process::{Program, ours};
+use mujian_tests::webdriver::Window;
 use mujian_tests::{ffmpeg, picture, tone, wait};
 use serde_json::Value;
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
-const STAGE: &str = "//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']";
+pub(crate) const STAGE: &str = "//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']";
 pub(crate) const HALL: &str = "//a[contains(., 'Hall')] | //button[contains(., 'Hall')]";
 pub(crate) const GO_LIVE: &str = "//button[contains(., 'Go live')]";
 
@@ -33,20 +34,39 @@ pub(crate) async fn wait_stage(server: &str, stage: &str) -> Result<Value> {
     .await
 }
 
+/// The app's window on air with one click, the server that it hosts, its room, and a viewer who has seen two seconds.
+pub(crate) struct OnAir {
+    pub(crate) app: Window,
+    pub(crate) viewer: Viewer,
+    pub(crate) server: String,
+    pub(crate) id: String,
+    /// After all that is on it.
+    pub(crate) desk: Desk,
+}
+
+impl OnAir {
+    pub(crate) async fn begin() -> Result<Self> {
+        let desk = Desk::new().await?;
+        let app = desk.open_app().await?;
+        // It opens at the studio, with the picture that would go out.
+        app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
+        app.click(GO_LIVE).await?;
+        let server = desk.hosted().await?;
+        let room = wait_stage(&server, "live").await?;
+        let id = room["id"].as_str().context("no id")?.to_owned();
+        let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
+        viewer.more_pictures(60, SOON).await?;
+        Ok(Self { app, viewer, server, id, desk })
+    }
+}
+
 #[tokio::test]
 async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
-    let desk = Desk::new().await?;
-    let app = desk.open_app().await?;
-    // It opens at the studio, with the picture that would go out.
-    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
-    app.click(GO_LIVE).await?;
-    let server = desk.hosted().await?;
-    let room = wait_stage(&server, "live").await?;
-    let id = room["id"].as_str().context("no id")?.to_owned();
+    let on_air = OnAir::begin().await?;
+    let OnAir { app, viewer, server, id, .. } = &on_air;
 
     // What goes out is the test card, picture and sound in step.
-    let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
-    viewer.more_pictures(180, SOON).await?;
+    viewer.more_pictures(120, SOON).await?;
     viewer.check_timeline(HOLE, SOUND_HOLE)?;
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(file.path())?;
@@ -79,7 +99,7 @@ async fn one_click_goes_live_and_the_app_watches_itself() -> Result<()> {
     app.click(STAGE).await?;
     app.click("//button[normalize-space(.) = 'End']").await?;
     app.click("//dialog//button[normalize-space(.) = 'End']").await?;
-    wait_stage(&server, "off").await?;
+    wait_stage(server, "off").await?;
     Ok(())
 }
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use mujian_tests::desk::Desk;
 use mujian_tests::flv::{SLATE_HOLE, SOUND_HOLE, Viewer};
 use mujian_tests::measure::lipsync;
 use mujian_tests::server::Server;
 use mujian_tests::webdriver::Window;
 use mujian_tests::{live, wait};
-use serde_json::Value;
+
+use crate::app::{OnAir, STAGE, wait_stage};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -57,61 +57,20 @@ async fn a_signal_leaves_and_another_comes_back_and_nothing_captured_between_is_
     Ok(())
 }
 
-async fn first_room(server: &str) -> Result<Value> {
-    let rooms: Value = reqwest::get(format!("{server}/api/v1/rooms")).await?.json().await?;
-    let list = rooms.as_array().or_else(|| rooms["rooms"].as_array()).context("no list")?;
-    list.first().cloned().context("no room")
-}
-
-async fn wait_stage(server: &str, stage: &str) -> Result<Value> {
-    wait::until(&format!("the stage {stage}"), SOON, || async {
-        let room = first_room(server).await?;
-        anyhow::ensure!(room["stage"] == stage, "the stage is {}", room["stage"]);
-        Ok(Some(room))
-    })
-    .await
-}
-
-/// The app's window on air, its server and room, and a viewer who has seen something.
-struct OnAir {
-    desk: Desk,
-    app: Window,
-    server: String,
-    id: String,
-    viewer: Viewer,
-}
-
-const STAGE: &str = "//a[normalize-space(.) = 'Stage'] | //nav//button[normalize-space(.) = 'Stage']";
 const LEAVE: &str = "//button[contains(., 'Leave for a while')]";
 
-impl OnAir {
-    async fn begin() -> Result<Self> {
-        let desk = Desk::new().await?;
-        let app = desk.open_app().await?;
-        app.click(STAGE).await?;
-        app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
-        app.click("//button[contains(., 'Go live')]").await?;
-        let server = desk.hosted().await?;
-        let room = wait_stage(&server, "live").await?;
-        let id = room["id"].as_str().context("no id")?.to_owned();
-        let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
-        viewer.more_pictures(60, SOON).await?;
-        Ok(Self { desk, app, server, id, viewer })
-    }
-
-    /// Presses "leave"; gives a moment after the press.
-    async fn leave(&self) -> Result<f64> {
-        self.app.click(LEAVE).await?;
-        self.app.wait("document.body.innerText.includes(\"I'm back\")", SOON).await?;
-        Ok(wall_ms())
-    }
+/// Presses "leave"; gives a moment after the press.
+async fn leave(app: &Window) -> Result<f64> {
+    app.click(LEAVE).await?;
+    app.wait("document.body.innerText.includes(\"I'm back\")", SOON).await?;
+    Ok(wall_ms())
 }
 
 #[tokio::test]
 async fn the_control_in_the_window_leaves_and_comes_back() -> Result<()> {
     let on_air = OnAir::begin().await?;
-    let left = on_air.leave().await?;
     let OnAir { app, server, viewer, .. } = on_air;
+    let left = leave(&app).await?;
     // The whole window says so, on whichever screen.
     app.wait("document.querySelector('.app').classList.contains('away')", SOON).await?;
     app.wait("document.title.includes('Away')", SOON).await?;
@@ -140,8 +99,8 @@ async fn the_control_in_the_window_leaves_and_comes_back() -> Result<()> {
 #[tokio::test]
 async fn a_window_that_is_killed_while_away_is_away_again() -> Result<()> {
     let on_air = OnAir::begin().await?;
-    let left = on_air.leave().await?;
     let OnAir { desk, app, server, viewer, .. } = on_air;
+    let left = leave(&app).await?;
 
     // The window's process is the one that publishes; the server that it hosts lives on.
     let window =
@@ -169,8 +128,8 @@ async fn a_window_that_is_killed_while_away_is_away_again() -> Result<()> {
 #[tokio::test]
 async fn a_hosted_server_that_is_killed_while_away_comes_back_with_the_picture_off() -> Result<()> {
     let on_air = OnAir::begin().await?;
-    let left = on_air.leave().await?;
     let OnAir { app, server, id, viewer: before, .. } = on_air;
+    let left = leave(&app).await?;
     wait_stage(&server, "away").await?;
     before.more_pictures(45, SOON).await?;
 

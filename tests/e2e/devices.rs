@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use mujian_tests::desk::Desk;
 use mujian_tests::flv::{HOLE, SOUND_HOLE, Viewer};
+use mujian_tests::hands::Hands;
 use mujian_tests::process::Program;
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server};
@@ -124,20 +125,26 @@ async fn a_screen_that_is_lost_stays_with_its_last_picture_and_comes_back_by_its
     Ok(())
 }
 
-/// Of the pictures of a file, as `r, g, b` of 32 x 18 places: how many have a place that is plainly of that colour.
-async fn with_colour(file: &Path, is: impl Fn(&[u8]) -> bool) -> Result<(usize, usize)> {
+/// The pictures of a file as `r, g, b` of 32 x 18 places.
+async fn colours(file: &Path) -> Result<Vec<Vec<u8>>> {
     let file = file.to_string_lossy();
     let filter = "scale=32:18:flags=area";
     let args = ["-v", "error", "-i", &file, "-an", "-vf", filter, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"];
     let out = mujian_tests::process::run("ffmpeg", args, Duration::from_secs(60)).await?;
-    let pictures = out.chunks_exact(32 * 18 * 3);
-    Ok((pictures.clone().filter(|p| p.chunks_exact(3).any(&is)).count(), pictures.len()))
+    Ok(out.chunks_exact(32 * 18 * 3).map(<[u8]>::to_vec).collect())
+}
+
+/// How many pictures of a file have a place that is plainly of that colour, and how many there are.
+async fn with_colour(file: &Path, is: impl Fn(&[u8]) -> bool) -> Result<(usize, usize)> {
+    let pictures = colours(file).await?;
+    Ok((pictures.iter().filter(|p| p.chunks_exact(3).any(&is)).count(), pictures.len()))
 }
 
 #[tokio::test]
 async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_was_closed() -> Result<()> {
     let screen = Screen::start(1280, 720).await?;
-    const GAME: &str = "color=0x00a000:size=640x360:rate=30";
+    // The one half is green and the other is blue.
+    const GAME: &str = "color=0x00a000:size=640x360:rate=30,drawbox=x=320:w=320:h=360:color=0x0000c0:t=fill";
     let red = |p: &[u8]| p[0] > 140 && p[1] < 90;
     let green = |p: &[u8]| p[1] > 110 && p[0] < 70;
     let game = screen.window("A game", GAME, (40, 40))?;
@@ -153,6 +160,15 @@ async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_wa
     let program = live::begin(&server, &room, &mut command).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
     viewer.more_pictures(60, SOON).await?;
+    // It is made larger, and so is what is seen of it: a bit right of the middle it is blue, as before.
+    let hands = Hands::at(&screen.display)?;
+    hands.resize("A game", 800, 450)?;
+    viewer.more_pictures(60, SOON).await?;
+    let larger = tempfile::Builder::new().suffix(".flv").tempfile()?;
+    viewer.save(larger.path())?;
+    let last = colours(larger.path()).await?.pop().context("no picture")?;
+    let place = &last[(9 * 32 + 18) * 3..][..3];
+    assert!(place[2] > 120 && place[1] < 80, "right of the middle: {place:?}");
     // Somebody's letter comes to lie over half of it.
     let letter = screen.window("A letter", "color=0xd00000:size=400x300:rate=30", (60, 60))?;
     wait::until("the letter on the screen", SOON, || async {
@@ -172,6 +188,12 @@ async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_wa
     let _again = screen.window("A game", "color=0x00a000:size=480x300:rate=30", (300, 40))?;
     on_air.says("notice_over", "window_lost", 1).await?;
     on_air.viewer.more_pictures(60, SOON).await?;
+    // What a window manager says counts, where there is one.
+    hands.manage("A letter")?;
+    let list = live::devices(&screen.display).await?;
+    let names: Vec<&str> =
+        list["windows"].as_array().context("no list")?.iter().filter_map(|w| w["name"].as_str()).collect();
+    assert_eq!(names, ["A letter"]);
     drop(letter);
 
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;

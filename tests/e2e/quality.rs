@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use mujian_tests::desk::Desk;
 use mujian_tests::ffmpeg;
 use mujian_tests::flv::{SOUND_HOLE, Viewer};
 use mujian_tests::measure::{leave, lipsync};
 
-use crate::app::{GO_LIVE, wait_stage};
+use crate::app::{OnAir, wait_stage};
 
 const SOON: Duration = Duration::from_secs(30);
 /// The source is opened anew in the other size; its last picture is repeated meanwhile.
@@ -28,27 +27,20 @@ fn choose(value: &str) -> String {
 
 #[tokio::test]
 async fn another_size_is_chosen_on_air_and_viewers_play_on() -> Result<()> {
-    let desk = Desk::new().await?;
-    let app = desk.open_app().await?;
-    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
-    app.click(GO_LIVE).await?;
-    let server = desk.hosted().await?;
-    let room = wait_stage(&server, "live").await?;
-    let id = room["id"].as_str().context("no id")?.to_owned();
-    let viewer = Viewer::open(&format!("{server}/live/{id}.flv")).await?;
-    viewer.more_pictures(60, SOON).await?;
+    let on_air = OnAir::begin().await?;
+    let OnAir { app, viewer, server, .. } = &on_air;
     let heights = async |viewer: &Viewer| -> Result<Vec<i64>> {
         let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
         viewer.save(file.path())?;
         ffmpeg::heights(file.path()).await
     };
-    let first = *heights(&viewer).await?.last().context("no picture")?;
+    let first = *heights(viewer).await?.last().context("no picture")?;
 
     app.click("//label[normalize-space(.) = 'Set-up']").await?;
     for (size, height) in [("540p30", 540), ("1080p30", 1080), ("540p30", 540)] {
         assert_eq!(app.eval(&choose(size)).await?, true, "it can be chosen on air");
         mujian_tests::wait::until(&format!("pictures of {height} lines"), SOON, || async {
-            let now = heights(&viewer).await?;
+            let now = heights(viewer).await?;
             Ok((now.last() == Some(&height)).then_some(()))
         })
         .await?;
@@ -56,8 +48,8 @@ async fn another_size_is_chosen_on_air_and_viewers_play_on() -> Result<()> {
     }
     ensure!(viewer.ended().is_none(), "the viewer's stream ended");
     viewer.check_timeline(HOLE, SOUND_HOLE)?;
-    wait_stage(&server, "live").await?;
-    let seen = heights(&viewer).await?;
+    wait_stage(server, "live").await?;
+    let seen = heights(viewer).await?;
     let mut sizes = seen.clone();
     sizes.dedup();
     let mut wanted = vec![first, 540, 1080, 540];

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mujian_tests::browser::Browser;
-use mujian_tests::desk::Desk;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::measure::leave::call;
 use mujian_tests::server::Server;
 use mujian_tests::webdriver::Window;
 use serde_json::{Value, json};
 
-use crate::app::{GO_LIVE, HALL, wait_stage};
+use crate::app::{HALL, OnAir, wait_stage};
 use crate::web::page_of;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -99,13 +98,8 @@ async fn plays_on(app: &Window) -> Result<()> {
 
 #[tokio::test]
 async fn the_room_in_the_apps_window_plays_through_both_switches() -> Result<()> {
-    let desk = Desk::new().await?;
-    let app = desk.open_app().await?;
-    app.wait("document.querySelector('canvas.seen') !== null", SOON).await.context("no preview")?;
-    app.click(GO_LIVE).await?;
-    let server = desk.hosted().await?;
-    let room = wait_stage(&server, "live").await?;
-    let id = room["id"].as_str().context("no id")?.to_owned();
+    let on_air = OnAir::begin().await?;
+    let OnAir { app, server, id, .. } = &on_air;
     app.click(HALL).await?;
     app.click(&format!("a[href$='{id}']")).await?;
     app.wait(PLAYS, SOON).await?;
@@ -116,8 +110,8 @@ async fn the_room_in_the_apps_window_plays_through_both_switches() -> Result<()>
             "(dispatchEvent(new KeyboardEvent('keydown', {key: 'L', ctrlKey: true, shiftKey: true, cancelable: true})), true)",
         )
         .await?;
-        wait_stage(&server, stage).await?;
-        plays_on(&app).await?;
+        wait_stage(server, stage).await?;
+        plays_on(app).await?;
     }
     judge(&app.eval(FOUND).await?, SWITCHES.len())
 }

@@ -4,8 +4,8 @@
 use anyhow::{Context, Result};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt as _, EventMask, GrabMode, InputFocus, KEY_PRESS_EVENT,
-    KEY_RELEASE_EVENT, Keycode, Keysym, ModMask, Window,
+    AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, GrabMode, InputFocus,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, Keycode, Keysym, ModMask, PropMode, Window,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -102,15 +102,39 @@ impl Hands {
         Ok(())
     }
 
+    fn called(&self, title: &str) -> Result<Window> {
+        let window = self.find(|w| w.name.starts_with(title))?;
+        Ok(window.with_context(|| format!("no window is called {title}"))?.id)
+    }
+
+    /// Gives the window whose title begins so another size.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn resize(&self, title: &str, width: u32, height: u32) -> Result<()> {
+        let size = ConfigureWindowAux::new().width(width).height(height);
+        Ok(self.x.configure_window(self.called(title)?, &size)?.check()?)
+    }
+
+    /// Says what a window manager says of those that it manages (EWMH, `_NET_CLIENT_LIST`): the one whose title begins so.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn manage(&self, title: &str) -> Result<()> {
+        let list = self.atom("_NET_CLIENT_LIST")?;
+        let windows = [self.called(title)?];
+        Ok(self.x.change_property32(PropMode::REPLACE, self.root, list, AtomEnum::WINDOW, &windows)?.check()?)
+    }
+
     /// Gives the keyboard to the window whose title begins so.
     ///
     /// # Errors
     ///
     /// There is none, or it is not seen yet.
     pub fn turn_to(&self, title: &str) -> Result<()> {
-        let window = self.find(|w| w.name.starts_with(title))?;
-        let window = window.with_context(|| format!("no window is called {title}"))?.id;
-        Ok(self.x.set_input_focus(InputFocus::PARENT, window, CURRENT_TIME)?.check()?)
+        Ok(self.x.set_input_focus(InputFocus::PARENT, self.called(title)?, CURRENT_TIME)?.check()?)
     }
 
     /// Presses a key and lets it go.

@@ -188,17 +188,28 @@ impl Closing {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.stop();
-        if let Some(thread) = self.thread.take() {
-            let deadline = Instant::now() + Duration::from_millis(500);
-            // The device must be closed before another opens it; a driver that hangs keeps its thread.
-            while !thread.is_finished() && Instant::now() < deadline {
-                std::thread::park_timeout(Duration::from_millis(2));
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            } else {
-                tracing::warn!(source = %self.label, "the device does not close in time");
-            }
+        // The device must be closed before another opens it; a driver that hangs keeps its thread.
+        if let Some(thread) = self.thread.take()
+            && still_runs(thread, CLOSING).is_some()
+        {
+            tracing::warn!(source = %self.label, "the device does not close in time");
         }
     }
+}
+
+/// How long the end of a thread that was asked to stop is waited for.
+pub(super) const CLOSING: Duration = Duration::from_millis(500);
+
+/// Waits for a thread's end, but no longer than this: the thread, if it still runs then.
+pub(super) fn still_runs(thread: JoinHandle<()>, limit: Duration) -> Option<JoinHandle<()>> {
+    let deadline = Instant::now() + limit;
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return Some(thread);
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    // One that crashed has ended as well.
+    let _ = thread.join();
+    None
 }

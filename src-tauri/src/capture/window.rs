@@ -81,17 +81,20 @@ struct Seen {
 struct Desktop {
     x: RustConnection,
     root: Window,
+    /// `_NET_CLIENT_LIST`, `_NET_WM_NAME` and `_NET_WM_PID`; none where nobody on this display has spoken of it.
+    client_list: Option<u32>,
+    name: Option<u32>,
+    pid: Option<u32>,
 }
 
 impl Desktop {
     fn connect(display: &str) -> Option<Self> {
         let (x, screen) = RustConnection::connect(Some(display)).ok()?;
         let root = x.setup().roots.get(screen)?.root;
-        Some(Self { x, root })
-    }
-
-    fn atom(&self, name: &str) -> Option<u32> {
-        self.x.intern_atom(true, name.as_bytes()).ok()?.reply().ok().map(|r| r.atom).filter(|a| *a != 0)
+        let atom = |name: &str| x.intern_atom(true, name.as_bytes()).ok()?.reply().ok().map(|r| r.atom);
+        let known = |name: &str| atom(name).filter(|atom| *atom != 0);
+        let (client_list, name, pid) = (known("_NET_CLIENT_LIST"), known("_NET_WM_NAME"), known("_NET_WM_PID"));
+        Some(Self { x, root, client_list, name, pid })
     }
 
     fn property(&self, window: Window, name: u32, length: u32) -> Option<Vec<u8>> {
@@ -112,7 +115,7 @@ impl Desktop {
             bytes.chunks_exact(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect()
         };
         let most = u32::try_from(MOST * 4).unwrap_or(u32::MAX);
-        let managed = self.atom("_NET_CLIENT_LIST").and_then(|atom| self.property(self.root, atom, most)).map(numbers);
+        let managed = self.client_list.and_then(|atom| self.property(self.root, atom, most)).map(numbers);
         let children = || self.x.query_tree(self.root).ok().and_then(|c| c.reply().ok()).map(|tree| tree.children);
         let all = managed.or_else(children).unwrap_or_default();
         all.into_iter().take(MOST).filter_map(|window| self.look(window)).collect()
@@ -126,13 +129,13 @@ impl Desktop {
         if !shown || size.0 < LEAST || size.1 < LEAST {
             return None;
         }
-        let own = self.atom("_NET_WM_NAME").and_then(|atom| self.text(window, atom));
+        let own = self.name.and_then(|atom| self.text(window, atom));
         let title = own.or_else(|| self.text(window, AtomEnum::WM_NAME.into()))?;
         // Two words, each with a zero at its end: what this window is, and what the program is.
         let class = self.property(window, AtomEnum::WM_CLASS.into(), TITLE).unwrap_or_default();
         let class = class.split(|b| *b == 0).rfind(|word| !word.is_empty()).unwrap_or_default();
         let class = String::from_utf8_lossy(class).chars().filter(|c| !c.is_control()).collect();
-        let process = self.atom("_NET_WM_PID").and_then(|atom| self.property(window, atom, 4));
+        let process = self.pid.and_then(|atom| self.property(window, atom, 4));
         let process = process.and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
         Some(Seen { window, class, title, process, size })
     }

@@ -140,8 +140,8 @@ impl Outbox {
         if state.queue.is_away() {
             state.queue.rename(id);
         } else {
-            let now = self.inner.clock.now();
-            self.inner.gate.close(now.saturating_sub(MediaTime::from_duration(PRESS_AGO)), keep_sound);
+            let long_ago = self.inner.clock.now().saturating_sub(MediaTime::from_duration(PRESS_AGO));
+            self.inner.gate.close(long_ago, keep_sound);
             self.close_gate(&mut state, id, keep_sound, Duration::ZERO);
         }
         self.inner.arrived.notify_one();

@@ -1,27 +1,13 @@
 import { expect, test } from "vitest";
 import type { NoticeCode, StudioState, Uplink } from "./generated/protocol";
 import { rows, worst } from "./health";
+import { SETTINGS } from "./testing";
 
 const uplink: Uplink = { level: "good", why: null, video_kbps: 2500, carries_kbps: null, behind_ms: 8 };
 const state: StudioState = {
   revision: 1,
   room: "a",
-  settings: {
-    source: { kind: "test_card" },
-    microphone: null,
-    gain_db: 0,
-    noise_gate_db: null,
-    muted: false,
-    preset: "720p30",
-    encoder: null,
-    title: "",
-    category: "",
-    tags: [],
-    keep_sound: false,
-    self_view: false,
-    record: false,
-    record_folder: null,
-  },
+  settings: SETTINGS,
   broadcast: { phase: "live", since: 0 },
   away: null,
   stats: { bitrate_kbps: 2500, fps: 30, dropped_frames: 0, sent_frames: 9, queue_ms: 1, uplink },

@@ -1,23 +1,8 @@
 import { expect, test } from "vitest";
 import type { Devices, Notice, StudioSettings } from "./generated/protocol";
 import { Losses, others } from "./lost";
+import { SETTINGS as settings } from "./testing";
 
-const settings: StudioSettings = {
-  source: { kind: "camera", device: "/dev/video0" },
-  microphone: "yeti",
-  gain_db: 0,
-  noise_gate_db: null,
-  muted: false,
-  preset: "720p30",
-  encoder: null,
-  title: "",
-  category: "",
-  tags: [],
-  keep_sound: false,
-  self_view: false,
-  record: false,
-  record_folder: null,
-};
 const device = (id: string) => ({ id, name: `The ${id}`, is_default: false });
 const devices: Devices = {
   cameras: ["/dev/video0", "/dev/video2", "/dev/video4", "/dev/video6"].map(device),

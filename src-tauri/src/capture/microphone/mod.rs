@@ -17,6 +17,7 @@ use mujian_av::sound::{Aligner, SilenceWatch};
 pub use stream::list;
 use stream::{FIRST, Hung, Message, Stream, name, refused};
 
+use super::running::{CLOSING, still_runs};
 use super::watchman::{Do, Input, Watchman};
 use super::{CaptureError, Clock, SoundTrack, Stop};
 use crate::clock::now;
@@ -90,13 +91,7 @@ impl Drop for Microphone {
     fn drop(&mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take() {
-            let deadline = Instant::now() + Duration::from_millis(500);
-            while !thread.is_finished() && Instant::now() < deadline {
-                std::thread::park_timeout(Duration::from_millis(2));
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
+            let _ = still_runs(thread, CLOSING);
         }
     }
 }

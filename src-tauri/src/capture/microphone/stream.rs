@@ -6,7 +6,7 @@
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamConfig};
@@ -16,6 +16,7 @@ use mujian_media::time::MediaTime;
 use mujian_protocol::studio::Device;
 
 use super::{DEFAULT, NONE_SET_UP};
+use crate::capture::running::still_runs;
 use crate::capture::{CaptureError, Clock};
 
 /// Longest time from opening to the first samples.
@@ -111,18 +112,10 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         drop(self.open.take());
-        let Some(thread) = self.thread.take() else { return };
-        let deadline = Instant::now() + CLOSING;
-        while !thread.is_finished() {
-            if Instant::now() >= deadline {
-                tracing::warn!("the system's sound library hangs; its thread is left behind");
-                self.hung.0.lock().push(thread);
-                return;
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
+        if let Some(thread) = self.thread.take().and_then(|thread| still_runs(thread, CLOSING)) {
+            tracing::warn!("the system's sound library hangs; its thread is left behind");
+            self.hung.0.lock().push(thread);
         }
-        // One that crashed has let go of its device as well.
-        let _ = thread.join();
     }
 }
 
@@ -292,6 +285,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
