@@ -45,17 +45,17 @@ async fn live_pictures(server: &Server, room: &Room, count: usize) -> Result<(us
     Ok((seen.len(), seen.iter().filter(|s| s.captured.is_some()).count()))
 }
 
-/// Leaves and comes back, twenty times at moments that differ: the placeholder comes at the viewers, nothing that is
-/// captured meanwhile does, at no exit, and the picture comes back at a key frame. What 300 ms are for is measured by
-/// `make bench`, on a machine that does nothing else.
-async fn twenty_times(server: &Server, room: &Room, mut program: Program, by_app: bool) -> Result<()> {
+/// Leaves and comes back, ten times at moments that differ, of the twenty of `make test`: the placeholder comes at the
+/// viewers, nothing that is captured meanwhile does, at no exit, and the picture comes back at a key frame. What 300 ms are
+/// for is measured by `make bench`, on a machine that does nothing else.
+async fn ten_times(server: &Server, room: &Room, mut program: Program, by_app: bool) -> Result<()> {
     let exits = Exits::open(server, room).await?;
     let mut cycles = Vec::new();
-    for n in 0..20u64 {
+    for n in 0..10u64 {
         // Anywhere between two key frames, and between two pictures.
-        tokio::time::sleep(Duration::from_millis(n * 37 % 230)).await;
+        tokio::time::sleep(Duration::from_millis(n * 74 % 230)).await;
         let mut press = if by_app { Press::App(&mut program) } else { Press::Api };
-        let stay = Duration::from_millis(250 + n * 53 % 300);
+        let stay = Duration::from_millis(250 + n * 106 % 300);
         cycles.push(leave::cycle(server, room, &mut press, stay).await.with_context(|| format!("cycle {n}"))?);
         exits.settle().await?;
     }
@@ -75,13 +75,13 @@ async fn twenty_times(server: &Server, room: &Room, mut program: Program, by_app
     let lost = leave::in_recordings(server, room, "lost")?;
     for (what, shown) in [("recording", &whole), ("replay", &cut)] {
         let captured: Vec<f64> = shown.iter().copied().flatten().collect();
-        ensure!(captured.len() > 200, "{what}: {} of {} pictures are the publisher's", captured.len(), shown.len());
+        ensure!(captured.len() > 100, "{what}: {} of {} pictures are the publisher's", captured.len(), shown.len());
         let leaks = leave::leaks(captured.into_iter(), &cycles, watched.slack);
         ensure!(leaks.is_empty(), "{what}: captured so long after it held: {leaks:?} ms");
     }
     let slates = |shown: &[Option<f64>]| shown.iter().filter(|captured| captured.is_none()).count();
     let away = leave::in_recordings(server, room, "away")?;
-    ensure!(away > 5.0, "the recording was away for {away} s");
+    ensure!(away > 2.5, "the recording was away for {away} s");
     // A busy machine may not have drawn the placeholder in the stream's size yet; a file to download has one size only.
     let own = away - leave::in_other_sizes(server, room).await?;
     let shown = slates(&whole);
@@ -97,7 +97,7 @@ async fn viewers_see_the_placeholder_and_never_what_was_captured_meanwhile() -> 
     let server = Setup::default().config("[recordings]\ncut_from_minutes = 0\n").start().await?;
     let room = server.room("owner", "A room").await?;
     let program = live::start(&server, &room, &CARD).await?;
-    twenty_times(&server, &room, program, false).await
+    ten_times(&server, &room, program, false).await
 }
 
 /// The same by the press in the app, whose own marks in its stream decide to the picture.
@@ -108,7 +108,7 @@ async fn nothing_that_was_captured_after_a_press_in_the_app_is_seen() -> Result<
     let roads = Roads::to(&server).await?;
     let mut command = live::command_of_owner(&roads, &server, &room, &CARD)?;
     let program = live::begin(&server, &room, &mut command).await?;
-    twenty_times(&server, &room, program, true).await
+    ten_times(&server, &room, program, true).await
 }
 
 #[tokio::test]

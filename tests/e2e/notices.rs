@@ -16,14 +16,17 @@ use zbus::{Connection, connection, interface};
 
 use crate::app::HALL;
 
-/// It is looked every 20 s.
 const SOON: Duration = Duration::from_secs(60);
 const SHOWN: &str = "shownNotices.map(({ title, body }) => [title, body].join(': ')).join('|')";
+
+/// It is looked every 20 s, and at once where the network is there again.
+const LOOK: &str = "window.dispatchEvent(new Event('online'))";
 
 /// Until the page has asked once more what is live, and looked at the answer.
 async fn looked(browser: &mut Browser, page: Page) -> Result<()> {
     let at = "JSON.parse(localStorage.getItem('mujian.known_streams') ?? '{\"at\":0}').at";
     let before = browser.eval(page, at).await?;
+    browser.eval(page, LOOK).await?;
     browser.wait(page, &format!("{at} > {before}"), SOON).await.map(|_| ())
 }
 
@@ -56,6 +59,7 @@ async fn a_browser_tells_of_each_stream_once_and_only_when_it_was_asked_to() -> 
 
     let publisher = Publish::default().start(&server.publish_url(&room))?;
     server.wait_stage(&room, "live", SOON).await?;
+    browser.eval(page, LOOK).await?;
     browser.wait(page, &format!("{SHOWN} === '岚山 is live: 深夜手冲'"), SOON).await?;
     // Away and back it is the same stream, also for a page that is loaded again.
     for word in ["leave", "back"] {
@@ -173,6 +177,8 @@ async fn the_app_tells_by_the_desktop_and_a_press_leads_to_the_room() -> Result<
     );
     let _publisher = Publish::default().start(&address)?;
     let shown = || desktop.shown.lock().unwrap().clone();
+    app.wait(&format!("document.querySelector(\"article a[href$='{id}']\") !== null"), SOON).await?;
+    app.eval(LOOK).await?;
     wait::until("a notice", SOON, || async { Ok((!shown().is_empty()).then_some(())) }).await?;
     // The title is plain text, the body is read as markup.
     assert_eq!(shown(), [("岚山 is live".to_owned(), "R&amp;B &lt;b&gt;".to_owned())]);
@@ -184,6 +190,7 @@ async fn the_app_tells_by_the_desktop_and_a_press_leads_to_the_room() -> Result<
     app.wait(&format!("location.pathname === '/watch/{id}'"), SOON).await?;
     let at = "JSON.parse(localStorage.getItem('mujian.known_streams')).at";
     let before = app.eval(at).await?;
+    app.eval(LOOK).await?;
     app.wait(&format!("{at} > {before}"), SOON).await?;
     assert_eq!(shown().len(), 1, "once for a stream");
     Ok(())

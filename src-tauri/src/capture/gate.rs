@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use mujian_av::sound::{Sample, index_of, time_of};
 use mujian_media::time::MediaTime;
+use parking_lot::Mutex;
+
+use super::Stop;
 
 /// Sound fades out over so many samples before the press: 5 ms.
 const FADE: i64 = 240;
@@ -24,6 +27,7 @@ struct Inner {
     picture: Door,
     sound: Door,
     closings: AtomicU64,
+    devices: Mutex<Vec<Stop>>,
 }
 
 /// What was captured from `opened` to `closed` passes.
@@ -69,6 +73,22 @@ impl Gate {
             self.inner.sound.close(press);
         }
         self.inner.closings.fetch_add(1, Ordering::SeqCst);
+        for device in std::mem::take(&mut *self.inner.devices.lock()) {
+            device.stop();
+        }
+    }
+
+    /// A device that is open, or about to be: the next closing stops it, whatever whoever opens it is busy with. Where the
+    /// gate was closed since `closings` ([`Self::closings`]) were all that was known of, that is now; while it is closed with
+    /// nothing new, a device may be opened (for the view of oneself before coming back).
+    pub fn stops(&self, device: &Stop, closings: u64) {
+        let mut devices = self.inner.devices.lock();
+        if self.closings() != closings && !self.is_open() {
+            device.stop();
+        } else {
+            devices.retain(Stop::is_held_elsewhere);
+            devices.push(device.clone());
+        }
     }
 
     /// Opens it for what is captured from `from` on.
@@ -183,6 +203,28 @@ mod tests {
         let mut back = loud();
         gate.silence(index_of(ms(3990)), &mut back);
         assert!(back[..480].iter().all(|s| *s == [0.0; 2]) && back[480 + 240..].iter().all(|s| *s == [1.0; 2]));
+    }
+
+    #[test]
+    fn a_closing_stops_the_devices_that_are_open_and_those_that_are_about_to_be() {
+        let gate = Gate::default();
+        let (open, late, next) = (Stop::default(), Stop::default(), Stop::default());
+        let known = gate.closings();
+        gate.stops(&open, known);
+        gate.close(ms(10), true);
+        assert!(open.is_stopped());
+        gate.stops(&late, known);
+        assert!(late.is_stopped(), "whoever opens it has not heard of the press");
+        // The view of oneself: the gate is closed still, and everybody knows.
+        gate.stops(&next, gate.closings());
+        assert!(!next.is_stopped());
+        gate.close(ms(20), true);
+        assert!(next.is_stopped());
+        // A broadcast that begins opens it, whatever was pressed before.
+        gate.open(ms(30));
+        let anew = Stop::default();
+        gate.stops(&anew, known);
+        assert!(!anew.is_stopped());
     }
 
     proptest! {

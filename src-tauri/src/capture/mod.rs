@@ -13,6 +13,7 @@ mod live;
 pub mod microphone;
 mod outlet;
 mod running;
+mod stop;
 mod testcard;
 pub mod watchman;
 #[cfg(target_os = "linux")]
@@ -24,8 +25,9 @@ pub use error::CaptureError;
 pub use file::FileSource;
 pub use gate::Gate;
 pub use live::{Device, LiveSource, Opened, camera, screen};
-pub use outlet::{Hold, Next, Outlet, Pictures, Program, SoundTrack, Stop};
+pub use outlet::{Hold, Next, Outlet, Pictures, Program, SoundTrack};
 pub use running::{Closing, End, Running, Source, SourceEvent, Voice};
+pub use stop::Stop;
 pub use testcard::TestCardSource;
 
 use mujian_protocol::studio::VideoSource;

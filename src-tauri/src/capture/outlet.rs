@@ -12,36 +12,6 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Gate;
 
-/// A request to stop that a thread can wait on.
-#[derive(Clone, Default)]
-pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
-
-impl Stop {
-    /// Asks to stop.
-    pub fn stop(&self) {
-        *self.0.0.lock() = true;
-        self.0.1.notify_all();
-    }
-
-    /// It was asked.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        *self.0.0.lock()
-    }
-
-    /// Waits until a moment, or until it is asked. `true`: it was asked.
-    #[must_use]
-    pub fn wait_until(&self, moment: Instant) -> bool {
-        let mut stopped = self.0.0.lock();
-        while !*stopped {
-            if self.0.1.wait_until(&mut stopped, moment).timed_out() {
-                break;
-            }
-        }
-        *stopped
-    }
-}
-
 /// Keeps a source at its beginning until it is released.
 #[derive(Clone, Default)]
 pub struct Hold(Arc<AtomicBool>);

@@ -93,8 +93,8 @@ enum Report {
 }
 
 impl Running {
-    /// Starts a source and waits for its first picture or sound. `event` is called when it is lost,
-    /// comes back, or ends by itself after that.
+    /// Starts a source and waits for its first picture or sound, unless `stop` says otherwise meanwhile. `event` is called
+    /// when it is lost, comes back, or ends by itself after that.
     ///
     /// # Errors
     /// What the source said, or [`CaptureError::NothingCame`].
@@ -102,10 +102,13 @@ impl Running {
         mut source: Box<dyn Source>,
         clock: Clock,
         outlet: Outlet,
+        stop: Stop,
         event: impl Fn(SourceEvent) + Send + 'static,
     ) -> Result<Self, CaptureError> {
-        let stop = Stop::default();
         let label = source.label();
+        if stop.is_stopped() {
+            return Err(CaptureError::Stopped(label));
+        }
         let limit = source.first_limit();
         let (reports, answers) = mpsc::channel();
         let theirs = stop.clone();
@@ -159,6 +162,12 @@ impl Running {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// It was asked to stop: by the gate, since whoever has it has not asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
     }
 
     /// Asks it to stop, without waiting.

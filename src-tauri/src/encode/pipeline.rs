@@ -344,6 +344,8 @@ pub struct Pipeline {
     level: watch::Sender<MicLevel>,
     preview: watch::Sender<Bytes>,
     turn: Arc<AtomicU64>,
+    /// See [`Pipeline::knows`].
+    closings: AtomicU64,
 }
 
 impl Pipeline {
@@ -379,6 +381,7 @@ impl Pipeline {
             level: watch::Sender::new(silence),
             preview: watch::Sender::new(Bytes::new()),
             turn: Arc::default(),
+            closings: AtomicU64::new(gate.closings()),
         };
         let mixer =
             Mixer { clock, program: this.program.clone(), controls: this.controls.clone(), level: this.level.clone() };
@@ -476,7 +479,12 @@ impl Pipeline {
                 }
             }
         };
-        match Running::start(source, self.clock, self.program.outlet(), event) {
+        let stop = Stop::default();
+        // These go on, or end, when the rig hears of the press; no device hangs on them.
+        if !matches!(choice, Some(VideoSource::File { .. } | VideoSource::TestCard)) {
+            self.controls.gate.stops(&stop, self.closings.load(Ordering::SeqCst));
+        }
+        match Running::start(source, self.clock, self.program.outlet(), stop, event) {
             Ok(running) => {
                 air.choice = choice.cloned();
                 self.status.send_modify(|s| {
@@ -524,7 +532,13 @@ impl Pipeline {
     #[must_use]
     pub fn reopen_source(&self) -> bool {
         self.program.hold(false);
-        self.air.lock().running.is_some()
+        self.air.lock().running.as_ref().is_some_and(|running| !running.is_stopped())
+    }
+
+    /// Whoever chooses sources knows of so many closings of the gate ([`Gate::closings`]): after another one, no device is
+    /// opened until that is heard of as well.
+    pub fn knows(&self, closings: u64) {
+        self.closings.store(closings, Ordering::SeqCst);
     }
 
     /// What is lost is opened again now, without waiting for the next attempt. A source that is closed stays closed.

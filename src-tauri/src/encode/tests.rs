@@ -161,6 +161,7 @@ struct Pluggable {
     plug: parking_lot::Mutex<Plug>,
     changed: parking_lot::Condvar,
     opened: std::sync::atomic::AtomicU32,
+    closed: std::sync::atomic::AtomicU32,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -179,6 +180,15 @@ impl Pluggable {
 
     fn opened(&self) -> u32 {
         self.opened.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Waits until it was closed so often.
+    fn closed(&self, times: u32) {
+        let mut plug = self.plug.lock();
+        while self.closed.load(std::sync::atomic::Ordering::SeqCst) < times {
+            let waited = self.changed.wait_for(&mut plug, Duration::from_secs(20));
+            assert!(!waited.timed_out(), "the camera stays open");
+        }
     }
 
     fn source(self: &Arc<Self>) -> Box<dyn Source> {
@@ -207,6 +217,14 @@ impl Opened for Plugged {
             self.0.changed.wait(&mut plug);
         }
         if *plug == Plug::Out { Err(gone()) } else { Ok(mujian_av::dark(320, 240).at(clock.now())) }
+    }
+}
+
+impl Drop for Plugged {
+    fn drop(&mut self) {
+        let _plug = self.0.plug.lock();
+        self.0.closed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.0.changed.notify_all();
     }
 }
 
@@ -338,6 +356,36 @@ fn while_away_a_lost_camera_stays_free() {
     pipeline.retake();
     // Nobody holds it any more, so nobody can open it.
     assert_eq!((Arc::strong_count(&camera), camera.opened()), (1, 1));
+}
+
+#[test]
+fn a_press_closes_the_camera_while_another_source_is_still_opening() {
+    let _alone = REAL_TIME.lock();
+    let gate = Gate::default();
+    let pipeline = Pipeline::start(&PipelineSettings::default(), &gate).unwrap();
+    let (camera, slow) = (Arc::new(Pluggable::default()), Arc::new(Pluggable::default()));
+    slow.set(Plug::Hangs);
+    pipeline.set_custom_source(camera.source()).unwrap();
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| pipeline.set_custom_source(slow.source()));
+        while slow.opened() == 0 {
+            std::thread::yield_now();
+        }
+        gate.close(MediaTime::ZERO, true);
+        camera.closed(1);
+        assert!(!opening.is_finished(), "the other one was not waited for");
+        slow.set(Plug::In);
+        slow.closed(1);
+        assert!(opening.join().unwrap().is_err());
+    });
+    assert!(!pipeline.reopen_source(), "what was closed must be chosen again");
+    // Whoever chooses does not know yet that the gate was closed: nothing is opened.
+    assert!(pipeline.set_custom_source(camera.source()).is_err());
+    assert_eq!(camera.opened(), 1);
+    pipeline.knows(gate.closings());
+    pipeline.close_source(true).wait();
+    pipeline.set_custom_source(camera.source()).unwrap();
+    assert!(pipeline.reopen_source());
 }
 
 #[test]

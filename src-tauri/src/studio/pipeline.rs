@@ -183,6 +183,7 @@ impl PipelineRig {
                 open
             }
         };
+        open.pipeline.knows(sink.closings());
         open.set_preview(sink.preview_wanted(), &self.runtime);
         let live = away.is_some() || mode == Mode::Live;
         let begins = live && open.live.is_none();

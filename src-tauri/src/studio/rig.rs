@@ -92,6 +92,7 @@ pub trait Rig: Send + 'static {
 #[derive(Clone, Debug)]
 pub struct Sink {
     generation: u64,
+    closings: u64,
     outbox: Outbox,
     events: mpsc::UnboundedSender<(u64, RigEvent)>,
     preview: watch::Sender<Bytes>,
@@ -120,6 +121,12 @@ impl Sink {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         self.outbox.gate()
+    }
+
+    /// How often the gate was closed, as far as whoever asked knew ([`Gate::closings`]).
+    #[must_use]
+    pub const fn closings(&self) -> u64 {
+        self.closings
     }
 
     /// Something to tell.
@@ -157,6 +164,7 @@ pub struct RigThread {
     events: mpsc::UnboundedSender<(u64, RigEvent)>,
     preview: watch::Sender<Bytes>,
     generation: u64,
+    closings: u64,
 }
 
 impl RigThread {
@@ -180,7 +188,8 @@ impl RigThread {
             }
         });
         let preview = watch::Sender::new(Bytes::new());
-        (Self { calls, outbox, events, preview, generation: 0 }, heard)
+        let closings = outbox.gate().closings();
+        (Self { calls, outbox, events, preview, generation: 0, closings }, heard)
     }
 
     /// Makes a mode run. Events of what ran before are old from now on.
@@ -188,11 +197,17 @@ impl RigThread {
         self.generation += 1;
         let sink = Sink {
             generation: self.generation,
+            closings: self.closings,
             outbox: self.outbox.clone(),
             events: self.events.clone(),
             preview: self.preview.clone(),
         };
         self.call(Call::Run(mode, Box::new(settings.clone()), sink));
+    }
+
+    /// The session has heard of every press until now: what it asks for next, it asks for knowing of them.
+    pub fn heard_of_presses(&mut self) {
+        self.closings = self.outbox.gate().closings();
     }
 
     /// See [`Rig::published`].

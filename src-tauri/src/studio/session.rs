@@ -581,12 +581,16 @@ impl Session {
             fresh: LeaveId::new(),
             self_view: self.state.settings.self_view,
         };
+        if matches!(turn, Turn::Leave { .. }) {
+            self.rig.heard_of_presses();
+        }
         for todo in self.machine.turn(turn, &moment) {
             tracing::info!(?todo, "leaving and coming back");
             match todo {
                 Do::Leave { id, keep_sound } => {
                     self.notice_over(BACK_FAILED);
                     self.outbox.leave(&id, keep_sound);
+                    self.rig.heard_of_presses();
                 }
                 Do::Capture => self.run_mode(self.wanted()),
                 Do::Return(_) => {

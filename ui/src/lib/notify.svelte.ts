@@ -66,11 +66,15 @@ class Notices {
         // It is looked again in a moment.
       }
     };
-    void look();
-    const timer = setInterval(() => void look(), EVERY);
+    // A computer that wakes up, or that has its network again, does not wait for the next round.
+    const now = (): void => void look();
+    now();
+    const timer = setInterval(now, EVERY);
+    window.addEventListener("online", now);
     return () => {
       over = true;
       clearInterval(timer);
+      window.removeEventListener("online", now);
     };
   }
 
