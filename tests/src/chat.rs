@@ -5,12 +5,27 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::server::{Room, Server};
 
 /// All of them are answered by then.
 const SOON: Duration = Duration::from_secs(30);
+
+type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// Joins the room with a session.
+async fn join(server: &Server, room: &Room, token: &str) -> Result<Socket> {
+    let url = format!("ws://{}/api/v1/rooms/{}/socket", server.http, room.id);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
+    let hello = json!({"type": "hello", "version": mujian_protocol::room::ROOM_PROTOCOL, "token": token});
+    socket.send(Message::text(hello.to_string())).await?;
+    Ok(socket)
+}
 
 /// Joins the room with a session, writes these comments in their order, and leaves when all of them are accepted.
 ///
@@ -18,10 +33,7 @@ const SOON: Duration = Duration::from_secs(30);
 ///
 /// The server refused one of them, or did not answer.
 pub async fn say(server: &Server, room: &Room, token: &str, texts: &[&str]) -> Result<()> {
-    let url = format!("ws://{}/api/v1/rooms/{}/socket", server.http, room.id);
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
-    let hello = json!({"type": "hello", "version": mujian_protocol::room::ROOM_PROTOCOL, "token": token});
-    socket.send(Message::text(hello.to_string())).await?;
+    let mut socket = join(server, room, token).await?;
     let visit = uuid::Uuid::new_v4();
     let talk = async {
         for (number, text) in texts.iter().enumerate() {
@@ -44,4 +56,59 @@ pub async fn say(server: &Server, room: &Room, token: &str, texts: &[&str]) -> R
         Ok(())
     };
     tokio::time::timeout(SOON, talk).await.context("no answer")?
+}
+
+/// People who write all the time, with one voice.
+pub struct Crowd {
+    stop: CancellationToken,
+    talk: JoinHandle<Result<u64>>,
+}
+
+impl Crowd {
+    /// Writes so many danmaku a second, evenly, until [`Crowd::end`]. The server's limits must allow it.
+    ///
+    /// # Errors
+    ///
+    /// The room's socket does not open.
+    pub async fn begin(server: &Server, room: &Room, token: &str, a_second: u32) -> Result<Self> {
+        let mut socket = join(server, room, token).await?;
+        let visit = uuid::Uuid::new_v4();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let talk = tokio::spawn(async move {
+            let mut beat = tokio::time::interval(Duration::from_secs(1) / a_second);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let words = ["晚上好", "哈哈哈哈哈", "what a voice", "这一段太好听了", "again, please", "听雨听雨听雨"];
+            let (mut number, mut taken) = (0_usize, 0);
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => return Ok(taken),
+                    _ = beat.tick() => {
+                        number += 1;
+                        let text = format!("{} {number}", words[number % words.len()]);
+                        let order = json!({"type": "danmaku", "client_ref": format!("{visit}.{number}"), "text": text});
+                        socket.send(Message::text(order.to_string())).await?;
+                    }
+                    answer = socket.next() => {
+                        let Message::Text(answer) = answer.context("the socket was closed")?? else { continue };
+                        if answer.contains("\"type\":\"refused\"") {
+                            bail!("refused: {answer}");
+                        }
+                        taken += u64::from(answer.contains("\"type\":\"accepted\""));
+                    }
+                }
+            }
+        });
+        Ok(Self { stop, talk })
+    }
+
+    /// Falls silent: how many danmaku the room took.
+    ///
+    /// # Errors
+    ///
+    /// One was refused, or the connection broke.
+    pub async fn end(self) -> Result<u64> {
+        self.stop.cancel();
+        self.talk.await?
+    }
 }

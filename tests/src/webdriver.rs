@@ -52,6 +52,12 @@ impl Window {
         Ok(window)
     }
 
+    /// The driver's process, whose descendants are the app and what it started.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.driver.pid()
+    }
+
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         let url = if self.session.is_empty() {
             format!("{}/session", self.base)

@@ -10,7 +10,7 @@ use mujian_tests::browser::{Browser, Look};
 use mujian_tests::hand_out::HandOut;
 use mujian_tests::measure::figures::{median, percentile};
 use mujian_tests::measure::table::{HEAD, Row, write};
-use mujian_tests::measure::{cpu, fanout, glass, join, leave, lipsync, uplink, votes};
+use mujian_tests::measure::{cpu, fanout, glass, join, leave, light, lipsync, uplink, votes};
 use mujian_tests::process::{Program, source_root};
 use mujian_tests::screen::Screen;
 use mujian_tests::server::{Room, Server, Setup};
@@ -21,7 +21,8 @@ use tokio::process::Command;
 /// Which rows to measure; all of them if none is named.
 #[derive(Parser)]
 struct Arguments {
-    /// `fanout`, `join`, `picture`, `glass`, `leave`, `votes`, `uplink`, `broadcaster`, `lipsync`, `lips` (in the browser).
+    /// `fanout`, `join`, `picture`, `glass`, `leave`, `votes`, `uplink`, `broadcaster`, `idle`, `preview`,
+    /// `danmaku`, `lipsync`, `lips` (in the browser).
     rows: Vec<String>,
     /// How long the lip sync is measured, in seconds.
     #[arg(long, env = "LIPSYNC_SECONDS", default_value_t = 600)]
@@ -68,6 +69,9 @@ async fn main() -> Result<()> {
     measure!("votes", voting());
     measure!("uplink", narrow_line());
     measure!("broadcaster", broadcaster());
+    measure!("idle", idle_app());
+    measure!("preview", preview());
+    measure!("danmaku", danmaku());
     measure!("lipsync", lip_sync(arguments.lipsync_seconds));
     measure!("lips", lip_sync_in_browser());
     if arguments.rows.is_empty() {
@@ -292,6 +296,32 @@ async fn broadcaster() -> Result<Vec<Row>> {
     let (value, reference) = (median(&ours).context("no figures")?, median(&theirs).context("no figures")?);
     let what = "broadcaster CPU, screen 720p30 to libx264 veryfast to RTMP";
     Ok(vec![Row::times(what, "% of a core", value, reference, 1.2, ours)])
+}
+
+async fn idle_app() -> Result<Vec<Row>> {
+    let runs: Vec<f64> = light::idle().await?.iter().map(|cores| cores * 100.0).collect();
+    let value = median(&runs).context("no figures")?;
+    let what = "the app's window at the hall, its web processes and its server, nothing on air";
+    Ok(vec![Row::fixed(what, "% of a core", value, 3.0, "at most 3 %", runs)])
+}
+
+async fn preview() -> Result<Vec<Row>> {
+    let (with, without) = light::preview().await?;
+    let runs: Vec<f64> = with.iter().zip(&without).map(|(with, without)| (with - without) * 100.0).collect();
+    let value = median(&runs).context("no figures")?;
+    let all = median(&with).context("no figures")? * 100.0;
+    let what = format!("the studio's page with its preview on air, beyond the same with the hall in its place (of {all:.0} %)");
+    Ok(vec![Row::fixed(&what, "% of a core", value, 25.0, "at most 25 %", runs)])
+}
+
+async fn danmaku() -> Result<Vec<Row>> {
+    let [quiet, full] = light::danmaku(100).await?;
+    let what = format!(
+        "100 danmaku a second in Chromium, {:.0} over the picture: frames of 60 a second not drawn; reference without any",
+        full.flying
+    );
+    let runs = vec![full.missed * 100.0];
+    Ok(vec![Row::plus(&what, "%", full.missed * 100.0, quiet.missed * 100.0, 1.0, runs)])
 }
 
 /// Cores that a program keeps busy over 30 s, from 4 s on.

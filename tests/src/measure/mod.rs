@@ -7,6 +7,7 @@ pub mod glass;
 pub mod heard;
 pub mod join;
 pub mod leave;
+pub mod light;
 pub mod lipsync;
 pub mod table;
 pub mod uplink;
