@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use tokio_util::sync::CancellationToken;
 
 use crate::server::{Room, Server};
 
@@ -60,7 +60,7 @@ pub async fn say(server: &Server, room: &Room, token: &str, texts: &[&str]) -> R
 
 /// People who write all the time, with one voice.
 pub struct Crowd {
-    stop: CancellationToken,
+    stop: oneshot::Sender<()>,
     talk: JoinHandle<Result<u64>>,
 }
 
@@ -73,8 +73,7 @@ impl Crowd {
     pub async fn begin(server: &Server, room: &Room, token: &str, a_second: u32) -> Result<Self> {
         let mut socket = join(server, room, token).await?;
         let visit = uuid::Uuid::new_v4();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (stop, mut stopped) = oneshot::channel();
         let talk = tokio::spawn(async move {
             let mut beat = tokio::time::interval(Duration::from_secs(1) / a_second);
             beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -82,7 +81,7 @@ impl Crowd {
             let (mut number, mut taken) = (0_usize, 0);
             loop {
                 tokio::select! {
-                    () = stopped.cancelled() => return Ok(taken),
+                    _ = &mut stopped => return Ok(taken),
                     _ = beat.tick() => {
                         number += 1;
                         let text = format!("{} {number}", words[number % words.len()]);
@@ -108,7 +107,8 @@ impl Crowd {
     ///
     /// One was refused, or the connection broke.
     pub async fn end(self) -> Result<u64> {
-        self.stop.cancel();
+        // One that has ended by itself says why.
+        let _ = self.stop.send(());
         self.talk.await?
     }
 }
