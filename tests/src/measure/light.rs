@@ -22,7 +22,7 @@ const MEASURE: Duration = Duration::from_secs(20);
 /// As often, one after the other.
 const RUNS: usize = 3;
 const HALL: &str = "//a[contains(., 'Hall')]";
-const STUDIO: &str = "//a[contains(., 'Studio')]";
+const STUDIO: &str = "//a[contains(., 'Stage')]";
 const PREVIEW: &str = "document.querySelector('canvas.seen') !== null";
 
 /// Cores that the window, its web processes and the server that it hosts keep busy.
