@@ -83,8 +83,8 @@ impl Fanout {
                 empty
             }
         };
-        let (head, stop) = (self.programme.watch(), self.stop.clone());
-        self.tasks.spawn(Shard::new().run(head, newcomers, stop, close));
+        let shard = Shard::new(Arc::clone(&self.programme));
+        self.tasks.spawn(shard.run(newcomers, self.stop.clone(), close));
     }
 
     /// The least busy of as many tasks as there are viewers for.

@@ -14,6 +14,30 @@ pub(super) struct Figures {
     pub(super) skipped: Counter,
 }
 
+/// Bytes that went to viewers and are not in the figures yet: counted once for many writes.
+#[derive(Default)]
+pub(super) struct Tally {
+    flv: u64,
+    mp4: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, wire: &Wire, bytes: usize) {
+        match wire {
+            Wire::Flv => self.flv += bytes as u64,
+            Wire::WebSocket { .. } => self.mp4 += bytes as u64,
+        }
+    }
+
+    pub(super) fn count(self) {
+        for (figures, bytes) in [(Figures::flv(), self.flv), (Figures::mp4(), self.mp4)] {
+            if bytes > 0 {
+                figures.bytes.increment(bytes);
+            }
+        }
+    }
+}
+
 impl Figures {
     fn new(protocol: &'static str) -> Self {
         metrics::describe_gauge!("mujian_viewers", "Readers of programmes, by protocol.");
@@ -33,11 +57,15 @@ impl Figures {
         &FLV
     }
 
-    pub(super) fn of(wire: &Wire) -> &'static Self {
+    fn mp4() -> &'static Self {
         static MP4: LazyLock<Figures> = LazyLock::new(|| Figures::new("ws_mp4"));
+        &MP4
+    }
+
+    pub(super) fn of(wire: &Wire) -> &'static Self {
         match wire {
             Wire::Flv => Self::flv(),
-            Wire::WebSocket { .. } => &MP4,
+            Wire::WebSocket { .. } => Self::mp4(),
         }
     }
 }

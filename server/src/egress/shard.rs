@@ -11,11 +11,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::figures::Tally;
 use super::viewer::{Leaving, Viewer};
+use crate::stage::programme::Programme;
 
 /// How often viewers are looked at that nothing happens to.
 const ROUND: Duration = Duration::from_secs(1);
@@ -63,22 +65,23 @@ pub(super) struct Shard {
     seats: Vec<Option<Seat>>,
     free: Vec<usize>,
     woken: Arc<Woken>,
+    programme: Arc<Programme>,
 }
 
 impl Shard {
-    pub(super) fn new() -> Self {
-        Self { seats: Vec::new(), free: Vec::new(), woken: Arc::default() }
+    pub(super) fn new(programme: Arc<Programme>) -> Self {
+        Self { seats: Vec::new(), free: Vec::new(), woken: Arc::default(), programme }
     }
 
     /// Runs until there is no viewer left and `close` says that no more will come, or until `stop`.
     pub(super) async fn run(
         mut self,
-        mut head: watch::Receiver<u64>,
         mut newcomers: mpsc::UnboundedReceiver<Viewer>,
         stop: CancellationToken,
         close: impl Fn(&mut mpsc::UnboundedReceiver<Viewer>) -> bool,
     ) {
         let woken = Arc::clone(&self.woken);
+        let mut head = self.programme.watch();
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -87,7 +90,7 @@ impl Shard {
                 () = stop.cancelled() => return self.dismiss(&mut newcomers),
                 changed = head.changed() => match changed {
                     Ok(()) => self.write_all().await,
-                    // The programme is held by every viewer; it cannot go before them.
+                    // The programme is held here; it cannot go before.
                     Err(_) => return self.dismiss(&mut newcomers),
                 },
                 newcomer = newcomers.recv() => match newcomer {
@@ -121,14 +124,18 @@ impl Shard {
     /// A chunk came: everybody gets it whose socket is not full.
     async fn write_all(&mut self) {
         let now = Instant::now();
+        let (head, mut tally) = (self.programme.head(), Tally::default());
         for place in 0..self.seats.len() {
-            if self.seats[place].as_ref().is_some_and(|seat| !seat.full) {
+            if let Some(seat) = self.seats[place].as_mut().filter(|seat| !seat.full)
+                && !head.as_ref().is_some_and(|head| seat.viewer.write_head(head, now, &mut tally))
+            {
                 self.write(place, now);
             }
             if place % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
         }
+        tally.count();
     }
 
     /// A viewer's socket has something to say: it is read, and written to if that is possible again.

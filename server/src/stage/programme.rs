@@ -267,6 +267,14 @@ impl Programme {
         self.head.subscribe()
     }
 
+    /// The newest chunk with its stream, for a task that serves many readers.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        let ring = self.ring.lock();
+        let chunk = ring.chunks.back().filter(|_| !ring.ended)?;
+        Some(Head { stream: ring.stream, chunk: Arc::clone(chunk) })
+    }
+
     /// The newest chunk, while a stream runs.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Chunk>> {
@@ -282,6 +290,13 @@ impl Programme {
         let at = ring.newest_key.filter(|_| !ring.ended)?.checked_sub(front)?;
         ring.chunks.get(usize::try_from(at).ok()?).cloned()
     }
+}
+
+/// The newest chunk of a stream.
+pub struct Head {
+    stream: u64,
+    /// The chunk.
+    pub chunk: Arc<Chunk>,
 }
 
 /// One viewer's place in a programme. Dropping it is leaving.
@@ -366,6 +381,18 @@ impl Reader {
         Some(ReadItem::Chunk(Arc::clone(chunk)))
     }
 
+    /// This chunk is what [`Self::try_next`] would give: most readers wait for the newest chunk and nothing else, and need
+    /// no look into the ring for it.
+    #[must_use]
+    pub fn is_at(&self, head: &Head) -> bool {
+        self.stream == Some(head.stream) && self.next == Some(head.chunk.number)
+    }
+
+    /// The chunk that the reader [is at](Self::is_at) was read.
+    pub fn pass(&mut self, head: &Head) {
+        self.next = Some(head.chunk.number + 1);
+    }
+
     /// How far this reader is behind the newest chunk.
     #[must_use]
     pub fn lag(&self) -> Duration {
@@ -407,6 +434,36 @@ mod tests {
             Some(ReadItem::Chunk(c)) => c.number,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn who_waits_for_the_newest_chunk_alone_is_told_from_others() {
+        let (p, c) = (Arc::new(Programme::new(1, RING_BYTES, READER_AGE)), config());
+        assert!(p.head().is_none());
+        push(&p, &c, 0, true, 100);
+        let mut reader = p.reader();
+        let first = p.head().unwrap();
+        assert!(!reader.is_at(&first), "it has not begun");
+        assert_eq!(chunk(reader.try_next()), 1);
+        assert!(!reader.is_at(&first), "it has it");
+        push(&p, &c, 33, false, 100);
+        let second = p.head().unwrap();
+        assert!(reader.is_at(&second));
+        push(&p, &c, 66, false, 100);
+        let third = p.head().unwrap();
+        assert!(!reader.is_at(&third), "it is behind");
+        // The one that was the newest is the right one still.
+        assert!(reader.is_at(&second));
+        reader.pass(&second);
+        assert!(reader.is_at(&third));
+        reader.pass(&third);
+        assert!(reader.try_next().is_none());
+        p.end();
+        assert!(p.head().is_none());
+        assert!(matches!(reader.try_next(), Some(ReadItem::End)));
+        // The numbers go on in another stream, which is not this one's.
+        push(&p, &c, 0, true, 100);
+        assert!(!reader.is_at(&p.head().unwrap()));
     }
 
     #[test]
