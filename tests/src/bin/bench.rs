@@ -310,7 +310,9 @@ async fn preview() -> Result<Vec<Row>> {
     let runs: Vec<f64> = with.iter().zip(&without).map(|(with, without)| (with - without) * 100.0).collect();
     let value = median(&runs).context("no figures")?;
     let all = median(&with).context("no figures")? * 100.0;
-    let what = format!("the studio's page with its preview on air, beyond the same with the hall in its place (of {all:.0} %)");
+    let what = format!(
+        "the studio's page with its preview on air, beyond the same with the hall in its place (of {all:.0} %)"
+    );
     Ok(vec![Row::fixed(&what, "% of a core", value, 25.0, "at most 25 %", runs)])
 }
 
