@@ -53,7 +53,7 @@ async fn ten_times(server: &Server, room: &Room, mut program: Program, by_app: b
     let mut cycles = Vec::new();
     for n in 0..10u64 {
         // Anywhere between two key frames, and between two pictures.
-        tokio::time::sleep(Duration::from_millis(n * 74 % 230)).await;
+        tokio::time::sleep(Duration::from_millis(n * 97 % 230)).await;
         let mut press = if by_app { Press::App(&mut program) } else { Press::Api };
         let stay = Duration::from_millis(250 + n * 106 % 300);
         cycles.push(leave::cycle(server, room, &mut press, stay).await.with_context(|| format!("cycle {n}"))?);

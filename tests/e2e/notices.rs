@@ -190,7 +190,7 @@ async fn the_app_tells_by_the_desktop_and_a_press_leads_to_the_room() -> Result<
     app.wait(&format!("location.pathname === '/watch/{id}'"), SOON).await?;
     let at = "JSON.parse(localStorage.getItem('mujian.known_streams')).at";
     let before = app.eval(at).await?;
-    app.eval(LOOK).await?;
+    // By itself, every 20 s.
     app.wait(&format!("{at} > {before}"), SOON).await?;
     assert_eq!(shown().len(), 1, "once for a stream");
     Ok(())

@@ -47,6 +47,15 @@ pub struct Wanted {
     pub bitrate: Option<u32>,
 }
 
+/// A press of "leave".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pressed {
+    /// Its number, for [`Outbox::back`].
+    pub number: u64,
+    /// How often the gate was closed with it ([`Gate::closings`]).
+    pub closings: u64,
+}
+
 /// The queue with its figures. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
@@ -124,20 +133,21 @@ impl Outbox {
     }
 
     /// The streamer pressed "leave", so long ago: from here on no picture captured after that goes out.
-    /// This is all that privacy needs, and it takes effect before anything else is told. The answer is
-    /// the press's number, for [`Self::back`].
-    pub fn press(&self, id: &LeaveId, keep_sound: bool, ago: Duration) -> u64 {
+    /// This is all that privacy needs, and it takes effect before anything else is told.
+    pub fn press(&self, id: &LeaveId, keep_sound: bool, ago: Duration) -> Pressed {
         let mut state = self.inner.state.lock();
         self.close_gate(&mut state, id, keep_sound, ago);
         state.presses += 1;
-        state.presses
+        Pressed { number: state.presses, closings: self.inner.gate.closings() }
     }
 
     /// The streamer left elsewhere, or before this process; see [`Self::press`]. When that was is not known here, so what was
-    /// captured in the last moments is taken for later; the server has kept it from viewers.
-    pub fn leave(&self, id: &LeaveId, keep_sound: bool) {
+    /// captured in the last moments is taken for later; the server has kept it from viewers. The answer: how often the gate
+    /// was closed with that; none if it was closed already.
+    pub fn leave(&self, id: &LeaveId, keep_sound: bool) -> Option<u64> {
         let mut state = self.inner.state.lock();
-        if state.queue.is_away() {
+        let away = state.queue.is_away();
+        if away {
             state.queue.rename(id);
         } else {
             let long_ago = self.inner.clock.now().saturating_sub(MediaTime::from_duration(PRESS_AGO));
@@ -145,6 +155,7 @@ impl Outbox {
             self.close_gate(&mut state, id, keep_sound, Duration::ZERO);
         }
         self.inner.arrived.notify_one();
+        (!away).then(|| self.inner.gate.closings())
     }
 
     fn close_gate(&self, state: &mut State, id: &LeaveId, keep_sound: bool, ago: Duration) {
@@ -281,11 +292,11 @@ mod tests {
         let id = LeaveId::new();
         let first = outbox.press(&id, true, Duration::ZERO);
         let second = outbox.press(&LeaveId::new(), true, Duration::ZERO);
-        outbox.back(first);
+        outbox.back(first.number);
         assert!(!outbox.gate().is_open(), "pressed once more, meanwhile");
         outbox.push(picture(Clock::new().now()));
         assert_eq!(pictures(&outbox), 0);
-        outbox.back(second);
+        outbox.back(second.number);
         assert!(outbox.gate().is_open());
         outbox.push(picture(Clock::new().now()));
         assert_eq!(pictures(&outbox), 1);

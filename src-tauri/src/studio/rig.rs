@@ -205,9 +205,16 @@ impl RigThread {
         self.call(Call::Run(mode, Box::new(settings.clone()), sink));
     }
 
-    /// The session has heard of every press until now: what it asks for next, it asks for knowing of them.
-    pub fn heard_of_presses(&mut self) {
-        self.closings = self.outbox.gate().closings();
+    /// The session has heard of so many closings of the gate: what it asks for next, it asks for knowing of them.
+    pub fn heard_of(&mut self, closings: u64) {
+        self.closings = self.closings.max(closings);
+    }
+
+    /// There was a press that the session has not heard of.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        let gate = self.outbox.gate();
+        gate.closings() != self.closings && !gate.is_open()
     }
 
     /// See [`Rig::published`].
@@ -254,5 +261,51 @@ impl RigThread {
             // The session may be gone as well.
             let _ = self.events.send((self.generation, RigEvent::Failed(error)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mujian_protocol::LeaveId;
+
+    use super::*;
+
+    struct Idle;
+
+    impl Rig for Idle {
+        fn run(&mut self, _: Mode, _: &StudioSettings, _: &Sink) -> Result<(), ApiError> {
+            Ok(())
+        }
+
+        fn set_sound(&mut self, _: Voicing) {}
+
+        fn set_preview(&mut self, _: bool) {}
+    }
+
+    /// What a press closes fails, and that must not be taken for a failure.
+    #[tokio::test]
+    async fn a_press_overtakes_until_it_is_heard_of() {
+        let outbox = Outbox::default();
+        let (mut rig, mut events) = RigThread::start(Box::new(Idle), outbox.clone());
+        assert!(!rig.is_overtaken());
+        let pressed = outbox.press(&LeaveId::new(), false, Duration::ZERO);
+        assert!(rig.is_overtaken());
+        // A later one is not heard of with it.
+        let again = outbox.press(&LeaveId::new(), false, Duration::ZERO);
+        rig.heard_of(pressed.closings);
+        assert!(rig.is_overtaken());
+        rig.heard_of(again.closings);
+        assert!(!rig.is_overtaken());
+        // The view of oneself: the gate is closed, and what is asked for is asked for knowing of it.
+        rig.run(Mode::Live, &StudioSettings::default());
+        assert_eq!(events.recv().await, Some((1, RigEvent::Runs(Mode::Live))));
+        assert!(!rig.is_overtaken());
+        outbox.back(again.number);
+        let next = outbox.leave(&LeaveId::new(), false).expect("it was open");
+        assert!(rig.is_overtaken());
+        rig.heard_of(next);
+        assert!(!rig.is_overtaken());
     }
 }

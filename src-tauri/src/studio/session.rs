@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::absence::{self, Do, Moment, SourceWanted, Statement, Turn};
 use super::machine::{Action, Input, Machine};
-use super::outbox::{Outbox, Sent};
+use super::outbox::{Outbox, Pressed, Sent};
 use super::publisher;
 use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::target::Target;
@@ -44,8 +44,8 @@ const STATS: Duration = Duration::from_secs(1);
 enum Order {
     Set(Box<StudioSettings>, oneshot::Sender<Result<(), ApiError>>),
     GoLive(Box<Target>, Start, oneshot::Sender<Result<(), ApiError>>),
-    /// Pressed here; the number is the press's at the outbox.
-    Leave(Away, u64),
+    /// Pressed here.
+    Leave(Away, Pressed),
     Turn(Turn),
     End,
     Preview(bool),
@@ -218,9 +218,9 @@ impl Studio {
                 .about(Problem::NotOnAir));
         }
         let leave_id = LeaveId::new();
-        let number = self.outbox.press(&leave_id, keep_sound, ago);
+        let pressed = self.outbox.press(&leave_id, keep_sound, ago);
         let away = Away { since: WallTime::now(), leave_id, keep_sound, back_at: None };
-        self.order(Order::Leave(away.clone(), number));
+        self.order(Order::Leave(away.clone(), pressed));
         Ok(match &state.away {
             Some(a) => absence::fact(a),
             None => away,
@@ -390,9 +390,14 @@ impl Session {
                 let busy = || on_air("You are on air already. End the broadcast first.");
                 let _ = reply.send(if free { Ok(()) } else { Err(busy()) });
             }
-            Order::Leave(away, number) => {
-                self.pressed = number;
+            Order::Leave(away, pressed) => {
+                self.pressed = pressed.number;
+                self.rig.heard_of(pressed.closings);
                 self.turn(Turn::Leave { id: away.leave_id, keep_sound: away.keep_sound, resumed: None });
+                // The broadcast has ended meanwhile, and the press has closed the preview's camera.
+                if self.mode == Mode::Preview {
+                    self.rig.run(self.mode, &self.state.settings);
+                }
             }
             Order::Turn(turn) => self.turn(turn),
             Order::End => self.input(Input::End),
@@ -475,6 +480,9 @@ impl Session {
 
     fn rig_event(&mut self, event: RigEvent) {
         match event {
+            // The press has closed what was being opened, and will be heard of next: it makes something else run.
+            RigEvent::NotRun(_) | RigEvent::Notice(Notice { code: NoticeCode::SourceFailed, .. })
+                if self.rig.is_overtaken() => {}
             RigEvent::Opened(encoder) => {
                 self.state.encoder = Some(encoder);
                 self.input(Input::Opened);
@@ -581,16 +589,14 @@ impl Session {
             fresh: LeaveId::new(),
             self_view: self.state.settings.self_view,
         };
-        if matches!(turn, Turn::Leave { .. }) {
-            self.rig.heard_of_presses();
-        }
         for todo in self.machine.turn(turn, &moment) {
             tracing::info!(?todo, "leaving and coming back");
             match todo {
                 Do::Leave { id, keep_sound } => {
                     self.notice_over(BACK_FAILED);
-                    self.outbox.leave(&id, keep_sound);
-                    self.rig.heard_of_presses();
+                    if let Some(closings) = self.outbox.leave(&id, keep_sound) {
+                        self.rig.heard_of(closings);
+                    }
                 }
                 Do::Capture => self.run_mode(self.wanted()),
                 Do::Return(_) => {
@@ -602,7 +608,7 @@ impl Session {
                 Do::Alarm(on) => {
                     self.notice_over(NOT_CLOSING);
                     if on {
-                        let message = "The camera has not closed yet. Nothing of it is sent, but its light may be on. If it stays so, unplug it or cover it.";
+                        let message = "It is not known yet that the camera has closed. Nothing of it is sent. If its light stays on, unplug it or cover it.";
                         self.state.notices.push(Notice::new(NOT_CLOSING, message));
                     }
                 }

@@ -54,10 +54,15 @@ class Notices {
   watch(): () => void {
     const account = session.account?.id ?? "";
     let over = false;
+    let asked = 0;
+    let taken = 0;
     const look = async (): Promise<void> => {
+      const mine = ++asked;
       try {
         const live = await backend.request<RoomView[]>("GET", "/me/followed?live=true");
-        if (over || account !== session.account?.id) return;
+        // An older answer may come after a newer one, and knows of less.
+        if (over || account !== session.account?.id || mine < taken) return;
+        taken = mine;
         // Read only now: another tab may have told it meanwhile.
         const { known, told } = news(readKnown(stored(KNOWN)), account, live, Date.now());
         store(KNOWN, JSON.stringify(known));

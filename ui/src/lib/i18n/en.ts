@@ -675,7 +675,7 @@ export const en: Catalogue = {
   tray_live: "Mujian: live",
   tray_away: "Mujian: away, the picture has stopped",
   notice_camera_not_closing:
-    "The camera has not closed yet. Nothing of it is sent, but its light may be on; if it stays so, unplug it or cover it.",
+    "It is not known yet that the camera has closed. Nothing of it is sent. If its light stays on, unplug it or cover it.",
   notice_back_failed:
     "You could not come back: the picture does not open. The audience still does not see you.",
   notice_resumed_away:

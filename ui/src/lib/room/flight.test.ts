@@ -11,9 +11,9 @@ describe("a comment over the picture", () => {
   });
 
   it("has room only beside so many others", () => {
-    expect(AREAS.map((area) => rateOf(area, 1))).toEqual([8, 15, 23, 30]);
-    expect(rateOf("whole", 1.5)).toBe(20);
-    expect(rateOf("whole", 0.6)).toBe(30);
+    expect(AREAS.map((area) => rateOf(area, 1))).toEqual([30, 60, 90, 120]);
+    expect(rateOf("whole", 1.5)).toBe(80);
+    expect(rateOf("whole", 0.6)).toBe(120);
   });
 
   it("is drawn in a colour, whatever the colour says", () => {
