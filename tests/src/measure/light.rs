@@ -35,6 +35,21 @@ async fn cores(app: &Window) -> Result<f64> {
     Ok(cpu::read(pid)?.cores_since(&before))
 }
 
+/// The first start draws the slates once, at the lowest priority, and keeps them; it is over when no worker was seen for
+/// five seconds.
+async fn prepared(app: &Window) -> Result<()> {
+    let mut quiet = std::time::Instant::now();
+    wait::until("the slates", Duration::from_secs(300), || {
+        let workers = app.processes(|words| words.get(1).is_some_and(|word| word == "worker"));
+        if workers.as_ref().is_ok_and(|workers| !workers.is_empty()) {
+            quiet = std::time::Instant::now();
+        }
+        let over = quiet.elapsed() > Duration::from_secs(5);
+        async move { workers.map(|_| over.then_some(())) }
+    })
+    .await
+}
+
 /// Shares of a core while the hall is open and nothing is on air.
 ///
 /// # Errors
@@ -46,6 +61,7 @@ pub async fn idle() -> Result<Vec<f64>> {
     app.wait(PREVIEW, SOON).await?;
     app.click(HALL).await?;
     app.wait("document.querySelector('canvas.seen') === null", SOON).await?;
+    prepared(&app).await?;
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         runs.push(cores(&app).await?);
@@ -71,6 +87,7 @@ pub async fn preview() -> Result<(Vec<f64>, Vec<f64>)> {
         Ok(rooms.as_array().is_some_and(|rooms| rooms.iter().any(|room| room["stage"] == "live")).then_some(()))
     })
     .await?;
+    prepared(&app).await?;
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         with.push(cores(&app).await?);

@@ -1,11 +1,14 @@
 import Danmaku from "danmaku/dist/esm/danmaku.canvas.js";
 import { expect, it, vi } from "vitest";
-import { type Given, KEPT_MAX, letGo } from "./flown";
+import { type Given, isEmpty, KEPT_MAX, letGo } from "./flown";
 
 vi.stubGlobal("window", { performance });
 
 it("lets go of comments that have set out, and of no other", () => {
-  const given: Given & { media?: { currentTime: number } } = { comments: [], _: { position: 0 } };
+  const given: Given & { media?: { currentTime: number } } = {
+    comments: [],
+    _: { position: 0, runningList: [] },
+  };
   const emit = (text: string): unknown => Danmaku.prototype.emit.call(given as unknown as Danmaku, { text });
   for (let i = 0; i <= KEPT_MAX; i++) emit(String(i));
   given._.position = KEPT_MAX - 1;
@@ -20,4 +23,14 @@ it("lets go of comments that have set out, and of no other", () => {
   given.media = { currentTime: 5 };
   emit("next");
   expect(given.comments).toMatchObject([{ text: String(KEPT_MAX) }, { text: "next" }]);
+});
+
+it("is empty when nothing flies and nothing is about to", () => {
+  const given = (position: number, flying: number): Given => ({
+    comments: [{}, {}],
+    _: { position, runningList: Array.from({ length: flying }) },
+  });
+  expect(isEmpty(given(2, 0))).toBe(true);
+  expect(isEmpty(given(2, 1))).toBe(false);
+  expect(isEmpty(given(1, 0))).toBe(false);
 });

@@ -6,11 +6,18 @@ export interface Given {
   readonly _: {
     /** So many have set out. */
     position: number;
+    /** Those that fly. */
+    readonly runningList: readonly unknown[];
   };
 }
 
 /** So many may be kept that have set out. */
 export const KEPT_MAX = 500;
+
+/** Nothing flies, and nothing is about to. */
+export function isEmpty(given: Given): boolean {
+  return given._.runningList.length === 0 && given._.position >= given.comments.length;
+}
 
 /** Lets go of those that have set out; what flies is listed elsewhere. Between two pictures only. */
 export function letGo(given: Given): void {
