@@ -648,8 +648,7 @@ export const zh = {
   tray_idle: "幕间：未开播",
   tray_live: "幕间：直播中",
   tray_away: "幕间：已离开，画面已停",
-  notice_camera_not_closing:
-    "还没有确认摄像头已经关上。画面没有发出去；如果它的灯一直亮着，请拔掉或遮住它。",
+  notice_camera_not_closing: "还没有确认摄像头已经关上。画面没有发出去；如果它的灯一直亮着，请拔掉或遮住它。",
   notice_back_failed: "没能回来：画面打不开，观众仍然看不到你。",
   notice_resumed_away: "刚才程序意外退出了。直播已经接着继续，你仍是离开的状态，摄像头没有打开。",
 
