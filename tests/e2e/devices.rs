@@ -125,18 +125,9 @@ async fn a_screen_that_is_lost_stays_with_its_last_picture_and_comes_back_by_its
     Ok(())
 }
 
-/// The pictures of a file as `r, g, b` of 32 x 18 places.
-async fn colours(file: &Path) -> Result<Vec<Vec<u8>>> {
-    let file = file.to_string_lossy();
-    let filter = "scale=32:18:flags=area";
-    let args = ["-v", "error", "-i", &file, "-an", "-vf", filter, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"];
-    let out = mujian_tests::process::run("ffmpeg", args, Duration::from_secs(60)).await?;
-    Ok(out.chunks_exact(32 * 18 * 3).map(<[u8]>::to_vec).collect())
-}
-
 /// How many pictures of a file have a place that is plainly of that colour, and how many there are.
 async fn with_colour(file: &Path, is: impl Fn(&[u8]) -> bool) -> Result<(usize, usize)> {
-    let pictures = colours(file).await?;
+    let pictures = picture::colours(file).await?;
     Ok((pictures.iter().filter(|p| p.chunks_exact(3).any(&is)).count(), pictures.len()))
 }
 
@@ -166,7 +157,7 @@ async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_wa
     viewer.more_pictures(60, SOON).await?;
     let larger = tempfile::Builder::new().suffix(".flv").tempfile()?;
     viewer.save(larger.path())?;
-    let last = colours(larger.path()).await?.pop().context("no picture")?;
+    let last = picture::colours(larger.path()).await?.pop().context("no picture")?;
     let place = &last[(9 * 32 + 18) * 3..][..3];
     assert!(place[2] > 120 && place[1] < 80, "right of the middle: {place:?}");
     // Somebody's letter comes to lie over half of it.

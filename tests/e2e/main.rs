@@ -33,6 +33,7 @@ mod refusals;
 mod relay;
 mod replay;
 mod roads;
+mod scenes;
 mod secure;
 mod switches;
 mod unattended;

@@ -1,5 +1,10 @@
 //! Comparing pictures.
 
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
 /// Mean difference of two grey pictures of the same size, 0 (same) to 1.
 #[must_use]
 pub fn difference(a: &[u8], b: &[u8]) -> f32 {
@@ -27,6 +32,19 @@ pub fn empty(picture: &[u8]) -> f32 {
         return 0.0;
     }
     picture.chunks_exact(4).filter(|p| p[3] == 0).count() as f32 / pixels as f32
+}
+
+/// The pictures of a file as `r, g, b` of 32 x 18 places.
+///
+/// # Errors
+///
+/// ffmpeg cannot decode it.
+pub async fn colours(file: &Path) -> Result<Vec<Vec<u8>>> {
+    let file = file.to_string_lossy();
+    let filter = "scale=32:18:flags=area";
+    let args = ["-v", "error", "-i", &file, "-an", "-vf", filter, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"];
+    let out = crate::process::run("ffmpeg", args, Duration::from_secs(60)).await?;
+    Ok(out.chunks_exact(32 * 18 * 3).map(<[u8]>::to_vec).collect())
 }
 
 #[cfg(test)]

@@ -58,6 +58,13 @@ impl Picture {
         self.frame.height()
     }
 
+    /// Width by height, as it is shown: pixels may be wider than they are high.
+    #[must_use]
+    pub fn shape(&self) -> f32 {
+        let (across, down) = crate::scale::aspect(&self.frame);
+        (self.width().max(1) as f32 * across as f32) / (self.height().max(1) as f32 * down as f32)
+    }
+
     /// The bytes of a plane, rows [`Picture::stride`] apart.
     #[must_use]
     pub fn plane(&self, index: usize) -> &[u8] {

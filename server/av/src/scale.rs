@@ -202,7 +202,7 @@ fn scale_error(reason: &str) -> AvError {
     AvError::Ffmpeg { what: "scale a picture", reason: reason.into() }
 }
 
-fn aspect(frame: &frame::Video) -> (u32, u32) {
+pub(crate) fn aspect(frame: &frame::Video) -> (u32, u32) {
     let r = frame.aspect_ratio();
     match (u32::try_from(r.numerator()), u32::try_from(r.denominator())) {
         (Ok(n), Ok(d)) if n > 0 && d > 0 && n <= d.saturating_mul(16) && d <= n.saturating_mul(16) => (n, d),

@@ -41,6 +41,52 @@ pub enum VideoSource {
     },
 }
 
+/// A small picture over the large one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct Inset {
+    /// What it shows: anything but a file.
+    pub source: VideoSource,
+    /// Its width as a share of the large picture's, from 0.1 to 0.5.
+    pub width: f32,
+    /// How far to the right it lies, of the way that it has, from 0 to 1.
+    pub x: f32,
+    /// How far down it lies, of the way that it has, from 0 to 1.
+    pub y: f32,
+}
+
+impl Inset {
+    /// Bounds of [`Inset::width`].
+    pub const WIDTHS: std::ops::RangeInclusive<f32> = 0.1..=0.5;
+
+    /// Whether it can be shown.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let part = 0.0..=1.0;
+        !matches!(self.source, VideoSource::File { .. })
+            && Self::WIDTHS.contains(&self.width)
+            && part.contains(&self.x)
+            && part.contains(&self.y)
+    }
+}
+
+/// A picture that was put together and kept under a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+pub struct Scene {
+    /// What the streamer calls it; no two are called the same.
+    pub name: String,
+    /// The large picture.
+    pub source: VideoSource,
+    /// The small one over it, if there is one.
+    pub inset: Option<Inset>,
+}
+
+impl Scene {
+    /// Most that are kept.
+    pub const MOST: usize = 20;
+    /// Most characters of a name.
+    pub const NAME: usize = 40;
+}
+
 /// A device that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Device {
@@ -109,6 +155,12 @@ pub struct EncoderReport {
 pub struct StudioSettings {
     /// The picture.
     pub source: VideoSource,
+    /// A small picture over it.
+    #[serde(default)]
+    pub inset: Option<Inset>,
+    /// Pictures that are kept under names.
+    #[serde(default)]
+    pub scenes: Vec<Scene>,
     /// The microphone's id; `default` follows the system; none: no microphone.
     pub microphone: Option<String>,
     /// Gain of the microphone in decibels, -40 to 20.
@@ -147,6 +199,8 @@ impl Default for StudioSettings {
     fn default() -> Self {
         Self {
             source: VideoSource::TestCard,
+            inset: None,
+            scenes: Vec::new(),
             microphone: Some("default".into()),
             gain_db: 0.0,
             muted: false,
@@ -310,6 +364,10 @@ pub enum NoticeCode {
     FileEnded,
     /// The new source does not open; the one before stays.
     SourceFailed,
+    /// What the small picture shows is gone; its last picture stays, and it is taken back by itself.
+    InsetLost,
+    /// The small picture's source does not open; the large one is shown without it.
+    InsetFailed,
     /// The encoder failed; the processor encodes now.
     EncoderFallback,
     /// The broadcast goes on after a crash.
@@ -422,6 +480,8 @@ pub struct StudioState {
     pub viewers: u32,
     /// The encoder that runs.
     pub encoder: Option<EncoderReport>,
+    /// The small picture's width by its height, while there is one.
+    pub inset_shape: Option<f32>,
     /// The recording on this computer: the one that goes on, or the last one of this broadcast.
     pub recording: Option<LocalRecording>,
     /// Remarks.

@@ -103,6 +103,13 @@ impl Pictures {
         }
     }
 
+    /// The newest picture, which stays where it is: for who looks again and again, whatever came meanwhile.
+    #[must_use]
+    pub fn newest(&self) -> Option<Picture> {
+        let queue = self.shared.0.lock();
+        queue.pictures.back().filter(|picture| self.passes(picture)).cloned()
+    }
+
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

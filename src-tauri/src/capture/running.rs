@@ -174,23 +174,28 @@ impl Running {
     #[must_use]
     pub fn close(mut self) -> Closing {
         self.stop.stop();
-        Closing { thread: self.thread.take() }
+        Closing { threads: self.thread.take().into_iter().collect() }
     }
 }
 
-/// A source that was asked to stop.
+/// Sources that were asked to stop.
 #[derive(Default)]
 pub struct Closing {
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Closing {
-    /// Waits until its device is closed: for as long as the driver takes.
+    /// Waits until their devices are closed: for as long as the drivers take.
     pub fn wait(self) {
-        if let Some(thread) = self.thread {
+        for thread in self.threads {
             // One that crashed has let go of its device as well.
             let _ = thread.join();
         }
+    }
+
+    /// This one as well.
+    pub fn join(&mut self, other: Self) {
+        self.threads.extend(other.threads);
     }
 }
 

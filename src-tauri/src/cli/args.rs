@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use mujian_protocol::RoomId;
-use mujian_protocol::studio::{Preset, StudioSettings, VideoSource};
+use mujian_protocol::studio::{Inset, Preset, StudioSettings, VideoSource};
 use url::Url;
 
 // No line is longer than a terminal of 80 columns shows: what is broken by it cannot be read.
@@ -162,6 +162,15 @@ pub struct LiveArgs {
     /// What is shown.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// A small picture over the large one: camera, camera:ID, screen:ID, window:TITLE or test-card.
+    #[arg(long, value_name = "SOURCE", value_parser = inset)]
+    pub inset: Option<VideoSource>,
+    /// The corner that it lies in: top-left, top-right, bottom-left or bottom-right.
+    #[arg(long, value_name = "CORNER", default_value = "bottom-right", value_parser = corner, requires = "inset")]
+    pub inset_at: (f32, f32),
+    /// How wide it is, in percent of the large picture's width: 10 to 50.
+    #[arg(long, value_name = "PERCENT", default_value = "25", value_parser = inset_size, requires = "inset")]
+    pub inset_size: f32,
     /// Play the file over and over.
     #[arg(long = "loop", conflicts_with_all = ["test_card", "screen", "window", "camera"])]
     pub looped: bool,
@@ -254,6 +263,10 @@ impl LiveArgs {
         };
         StudioSettings {
             source,
+            inset: self.inset.clone().map(|source| {
+                let (x, y) = self.inset_at;
+                Inset { source, width: self.inset_size, x, y }
+            }),
             microphone,
             gain_db: self.gain,
             muted: false,
@@ -319,6 +332,39 @@ fn noise_gate(s: &str) -> Result<f32, String> {
     match s.parse::<f32>() {
         Ok(v) if mujian_av::sound::THRESHOLDS.contains(&v) => Ok(v),
         _ => Err("a number of decibels from -70 to -20".into()),
+    }
+}
+
+fn inset(s: &str) -> Result<VideoSource, String> {
+    let (kind, id) = s.split_once(':').unwrap_or((s, ""));
+    match (kind, id) {
+        ("camera", id) => Ok(VideoSource::Camera { device: id.to_owned() }),
+        ("screen", id) => Ok(VideoSource::Screen { device: id.to_owned() }),
+        ("window", title) if !title.is_empty() => {
+            Ok(VideoSource::Window { device: String::new(), name: title.to_owned() })
+        }
+        ("test-card", "") => Ok(VideoSource::TestCard),
+        _ => Err("one of camera, camera:ID, screen:ID, window:TITLE, test-card".into()),
+    }
+}
+
+/// A little off the edges.
+fn corner(s: &str) -> Result<(f32, f32), String> {
+    const NEAR: f32 = 0.03;
+    const FAR: f32 = 0.97;
+    match s {
+        "top-left" => Ok((NEAR, NEAR)),
+        "top-right" => Ok((FAR, NEAR)),
+        "bottom-left" => Ok((NEAR, FAR)),
+        "bottom-right" => Ok((FAR, FAR)),
+        _ => Err("one of top-left, top-right, bottom-left, bottom-right".into()),
+    }
+}
+
+fn inset_size(s: &str) -> Result<f32, String> {
+    match s.parse::<f32>() {
+        Ok(percent) if Inset::WIDTHS.contains(&(percent / 100.0)) => Ok(percent / 100.0),
+        _ => Err("a number of percent from 10 to 50".into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mujian_protocol::studio::{Broadcast, Device, StudioSettings, VideoSource};
+use mujian_protocol::studio::{Broadcast, Device, Devices, StudioSettings, VideoSource};
 use mujian_protocol::{ApiError, ErrorCode};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,7 +37,7 @@ async fn broadcast(args: &LiveArgs, report: &mut Report) -> Result<(), ApiError>
     report.starting(&args.room, &address(&args.server));
     let mut presses = Presses::new();
     let (found, settings) = tokio::select! {
-        opened = async { Ok::<_, ApiError>((target::find(args).await?, with_device(args.settings()).await?)) } => opened?,
+        opened = async { Ok::<_, ApiError>((target::find(args).await?, with_devices(args.settings()).await?)) } => opened?,
         () = &mut asked => return Ok(()),
     };
     let rig = studio::rig(&tokio::runtime::Handle::current(), paths::data_dir(None).ok().as_deref());
@@ -120,38 +120,45 @@ fn window<'a>(list: &'a [Device], wanted: &str) -> Result<&'a Device, ApiError> 
     Err(ApiError::new(ErrorCode::Device, sentence))
 }
 
-/// `--screen` and `--camera` without an id mean the default one; a window is named by its title.
-async fn with_device(mut settings: StudioSettings) -> Result<StudioSettings, ApiError> {
-    if let VideoSource::Window { name, .. } = &settings.source {
-        let devices = studio::devices().await?;
-        let Device { id, name, .. } = window(&devices.windows, name)?.clone();
-        settings.source = VideoSource::Window { device: id, name };
-        return Ok(settings);
+/// The settings, with devices in place of what was asked for.
+async fn with_devices(mut settings: StudioSettings) -> Result<StudioSettings, ApiError> {
+    settings.source = found(settings.source).await?;
+    if let Some(inset) = &mut settings.inset {
+        inset.source = found(inset.source.clone()).await?;
     }
-    let (VideoSource::Screen { device } | VideoSource::Camera { device }) = &settings.source else {
-        return Ok(settings);
-    };
-    if !device.is_empty() {
-        return Ok(settings);
+    Ok(settings)
+}
+
+/// A screen or a camera without an id means the default one; a window is named by its title.
+async fn found(source: VideoSource) -> Result<VideoSource, ApiError> {
+    match source {
+        VideoSource::Window { name, .. } => {
+            let devices = studio::devices().await?;
+            let Device { id, name, .. } = window(&devices.windows, &name)?.clone();
+            Ok(VideoSource::Window { device: id, name })
+        }
+        VideoSource::Camera { device } if device.is_empty() => {
+            let devices = studio::devices().await?;
+            Ok(VideoSource::Camera { device: default_of(&devices, &devices.cameras, "camera")? })
+        }
+        VideoSource::Screen { device } if device.is_empty() => {
+            let devices = studio::devices().await?;
+            Ok(VideoSource::Screen { device: default_of(&devices, &devices.screens, "screen")? })
+        }
+        other => Ok(other),
     }
-    let devices = studio::devices().await?;
-    let (list, what) = match settings.source {
-        VideoSource::Camera { .. } => (&devices.cameras, "camera"),
-        _ => (&devices.screens, "screen"),
-    };
-    let found = list.iter().find(|d| d.is_default).or(list.first()).map(|Device { id, .. }| id.clone());
-    let id = found.ok_or_else(|| {
+}
+
+/// The id of the default device of a list.
+fn default_of(devices: &Devices, list: &[Device], what: &str) -> Result<String, ApiError> {
+    let found = list.iter().find(|d| d.is_default).or(list.first()).map(|device| device.id.clone());
+    found.ok_or_else(|| {
         let why = devices.notes.iter().map(|note| note.message.as_str()).collect::<Vec<_>>().join(" ");
         ApiError::new(
             ErrorCode::Device,
             format!("No {what} was found. {why} `mujian devices` lists what there is.").replace("  ", " "),
         )
-    })?;
-    match &mut settings.source {
-        VideoSource::Camera { device } | VideoSource::Screen { device } => *device = id,
-        _ => {}
-    }
-    Ok(settings)
+    })
 }
 
 /// The server's address without whatever follows its host: nothing secret is printed by accident.

@@ -1,5 +1,6 @@
 //! From what is captured to what is sent: choosing an encoder, pacing, mixing, encoding.
 
+mod inset;
 mod memory;
 mod pacer;
 mod pipeline;

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mujian_av::encode::{VideoEncoder, VideoSettings};
+use mujian_av::inset::Place;
 use mujian_av::sound::Level;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::Problem;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, StudioSettings, VideoSource};
+use mujian_protocol::studio::{
+    EncoderReport, Inset, MicLevel, Notice, NoticeCode, Preset, StudioSettings, VideoSource,
+};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+use super::inset::Shown;
 use super::sound::{Controls, Mixer};
 use super::{EncodeError, Encoders, preset, preview, video};
 use crate::capture::microphone::{Microphone, MicrophoneEvent};
@@ -344,6 +348,10 @@ pub struct Pipeline {
     level: watch::Sender<MicLevel>,
     preview: watch::Sender<Bytes>,
     turn: Arc<AtomicU64>,
+    inset: Shown,
+    /// What gives the small picture.
+    small: Mutex<Option<(Running, VideoSource)>>,
+    inset_turn: Arc<AtomicU64>,
     /// See [`Pipeline::knows`].
     closings: AtomicU64,
 }
@@ -376,11 +384,14 @@ impl Pipeline {
             controls,
             microphone: Mutex::new(None),
             air: Mutex::new(Air { running: None, choice: None }),
+            inset: Shown::default(),
+            small: Mutex::default(),
             start: Arc::default(),
             status: watch::Sender::new(PipelineStatus::default()),
             level: watch::Sender::new(silence),
             preview: watch::Sender::new(Bytes::new()),
             turn: Arc::default(),
+            inset_turn: Arc::default(),
             closings: AtomicU64::new(gate.closings()),
         };
         let mixer =
@@ -392,10 +403,11 @@ impl Pipeline {
         })?;
         this.spawn("encoder", {
             let (stop, gate) = (stop.clone(), gate.clone());
-            move || video::run(clock, &pictures, &start, &gate, &stop)
+            let inset = this.inset.clone();
+            move || video::run(clock, &pictures, &inset, &start, &gate, &stop)
         })?;
-        let (pictures, out) = (this.sinks[1].clone(), this.preview.clone());
-        this.spawn("preview", move || preview::run(&pictures, &out, &stop))?;
+        let (pictures, inset, out) = (this.sinks[1].clone(), this.inset.clone(), this.preview.clone());
+        this.spawn("preview", move || preview::run(&pictures, &inset, &out, &stop))?;
         this.set_microphone(settings.microphone.as_deref());
         Ok(this)
     }
@@ -509,6 +521,7 @@ impl Pipeline {
     /// `keep_sound` says so; a test card likewise is closed or only heard.
     #[must_use]
     pub fn close_source(&self, keep_sound: bool) -> Closing {
+        let mut small = self.take_inset().map(Running::close).unwrap_or_default();
         let mut air = self.air.lock();
         self.program.hold(!keep_sound);
         let stays = match &air.choice {
@@ -516,7 +529,7 @@ impl Pipeline {
             Some(VideoSource::TestCard) => keep_sound,
             _ => false,
         };
-        let Some(running) = air.running.take_if(|_| !stays) else { return Closing::default() };
+        let Some(running) = air.running.take_if(|_| !stays) else { return small };
         // Events of the closed source are old.
         self.turn.fetch_add(1, Ordering::SeqCst);
         air.choice = None;
@@ -525,7 +538,76 @@ impl Pipeline {
             s.notices.retain(|n| !SOURCE_CODES.contains(&n.code));
             s.source_error.take().is_some() || s.notices.len() != before
         });
-        running.close()
+        small.join(running.close());
+        small
+    }
+
+    /// Shows a small picture over the large one, once its first picture is there; `None`: no longer. One that is shown
+    /// already goes to its new place at once. Blocks until the first picture (at most some 12 seconds).
+    ///
+    /// # Errors
+    /// Why the source gives no picture; none is shown then.
+    pub fn set_inset(&self, inset: Option<&Inset>, size: Preset) -> Result<(), CaptureError> {
+        let Some(Inset { source: choice, width, x, y }) = inset else {
+            self.hide_inset();
+            return Ok(());
+        };
+        let place = Place { width: *width, x: *x, y: *y };
+        if self.small.lock().as_ref().is_some_and(|(running, shown)| shown == choice && !running.is_stopped()) {
+            self.inset.place(place);
+            return Ok(());
+        }
+        // A device opens once only.
+        self.hide_inset();
+        let Wanted { width, height, fps } = preset(size).0;
+        let source = crate::capture::source(choice, Wanted { width: width / 2, height: height / 2, fps })?;
+        let turn = self.inset_turn.fetch_add(1, Ordering::SeqCst) + 1;
+        let event = {
+            let (status, turns, choice) = (self.status.clone(), Arc::clone(&self.inset_turn), choice.clone());
+            move |event| {
+                if turns.load(Ordering::SeqCst) == turn {
+                    inset_ended(&status, &choice, event);
+                }
+            }
+        };
+        let stop = Stop::default();
+        self.controls.gate.stops(&stop, self.closings.load(Ordering::SeqCst));
+        let pictures = Pictures::new(1);
+        let outlet = Program::new(vec![pictures.clone()]).outlet();
+        let running = Running::start(source, self.clock, outlet, stop, event)?;
+        self.inset.show(&pictures, place);
+        *self.small.lock() = Some((running, choice.clone()));
+        Ok(())
+    }
+
+    /// Shows no small picture any more, and closes its source.
+    pub fn hide_inset(&self) {
+        drop(self.take_inset());
+    }
+
+    /// Takes the small picture away; its source runs on until what is given back is dropped.
+    fn take_inset(&self) -> Option<Running> {
+        self.inset.hide();
+        // Its events are old.
+        self.inset_turn.fetch_add(1, Ordering::SeqCst);
+        self.status.send_if_modified(|s| {
+            let before = s.notices.len();
+            s.notices.retain(|n| n.code != NoticeCode::InsetLost);
+            s.notices.len() != before
+        });
+        self.small.lock().take().map(|(running, _)| running)
+    }
+
+    /// The small picture's width by its height, if there is one.
+    #[must_use]
+    pub fn inset_shape(&self) -> Option<f32> {
+        self.inset.shape()
+    }
+
+    /// What the small picture shows, if there is one.
+    #[must_use]
+    pub fn inset_source(&self) -> Option<VideoSource> {
+        self.small.lock().as_ref().map(|(_, source)| source.clone())
     }
 
     /// The streamer comes back: what stood still goes on. False: there is no source; choose it again.
@@ -674,6 +756,7 @@ fn video_settings(size: Preset) -> VideoSettings {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.air.lock().running = None;
+        *self.small.lock() = None;
         *self.microphone.lock() = None;
         self.stop.stop();
         self.sinks.iter().for_each(Pictures::close);
@@ -697,6 +780,8 @@ const SOURCE_CODES: [NoticeCode; 5] = [
 /// What becomes of the stream when its picture is lost.
 const PICTURE_STAYS: &str =
     "Viewers keep the last picture, and the sound goes on. It is taken back by itself when it is there again.";
+/// The same for the small one.
+const INSET_STAYS: &str = "Its last picture stays in the corner. It is taken back by itself when it is there again.";
 /// The same for the microphone.
 const SILENCE: &str = "The stream goes on without its sound. It is taken back by itself when it is there again.";
 
@@ -728,6 +813,16 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
             }
         };
         s.notices.push(notice);
+    });
+}
+
+fn inset_ended(status: &watch::Sender<PipelineStatus>, choice: &VideoSource, event: SourceEvent) {
+    status.send_modify(|s| {
+        s.notices.retain(|n| n.code != NoticeCode::InsetLost);
+        if let SourceEvent::Lost(e) = event {
+            let told = format!("{e} {INSET_STAYS}");
+            s.notices.push(Notice::new(NoticeCode::InsetLost, told).about(problem::of_source(choice, &e)));
+        }
     });
 }
 

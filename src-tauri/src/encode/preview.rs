@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mujian_av::encode::JpegEncoder;
 use tokio::sync::watch;
 
-use crate::capture::Next;
-use crate::capture::{Pictures, Stop};
+use super::inset::{Layer, Shown};
+use crate::capture::{Next, Pictures, Stop};
 
 /// Size of a preview in pixels, bars included.
 const SIZE: (u32, u32) = (480, 270);
@@ -15,8 +15,9 @@ const SIZE: (u32, u32) = (480, 270);
 const STEP: Duration = Duration::from_micros(66_000);
 
 /// Makes JPEG previews while somebody looks at them. Returns when asked to stop.
-pub(super) fn run(pictures: &Pictures, out: &watch::Sender<Bytes>, stop: &Stop) {
+pub(super) fn run(pictures: &Pictures, inset: &Shown, out: &watch::Sender<Bytes>, stop: &Stop) {
     let mut encoder = None;
+    let mut layer = Layer::new(inset);
     let mut next = Instant::now();
     while !stop.is_stopped() {
         match pictures.next(Instant::now() + Duration::from_millis(500)) {
@@ -32,7 +33,7 @@ pub(super) fn run(pictures: &Pictures, out: &watch::Sender<Bytes>, stop: &Stop) 
                         .ok();
                 }
                 let Some(jpeg) = &mut encoder else { return };
-                match jpeg.encode(&picture) {
+                match jpeg.fit(&picture).and_then(|picture| jpeg.encode(&layer.over(&picture, None))) {
                     Ok(bytes) => {
                         out.send_replace(bytes);
                     }

@@ -10,6 +10,7 @@ use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use parking_lot::Mutex;
 
+use super::inset::{Layer, Shown};
 use super::pacer::{Pace, Pacer};
 use super::pipeline::Outgoing;
 use crate::capture::{Clock, Gate, Next, Pictures, Stop};
@@ -35,17 +36,18 @@ struct Live {
     encoder: VideoEncoder,
     scaler: Scaler,
     pacer: Pacer,
-    /// The last picture as the encoder takes it, and as it was captured.
+    /// The last picture as the encoder takes it, without the small one over it, and as it was captured.
     last: Option<Picture>,
     captured: Option<Picture>,
     last_key: Option<MediaTime>,
     items: Vec<FeedItem>,
     gate: Gate,
     closings: u64,
+    layer: Layer,
 }
 
 impl Live {
-    fn new(start: Start, gate: &Gate) -> Self {
+    fn new(start: Start, gate: &Gate, inset: &Shown) -> Self {
         let Start { out, encoder, fall_back } = start;
         let closings = gate.closings();
         let settings = encoder.settings();
@@ -65,6 +67,7 @@ impl Live {
             items,
             gate,
             closings,
+            layer: Layer::new(inset),
         }
     }
 
@@ -188,7 +191,9 @@ impl Live {
         let due = self.last_key.is_some_and(|k| pts >= k.saturating_add(interval).saturating_sub(half));
         let key = out.take_key_request() || due;
         let began = Instant::now();
-        let done = self.encoder.encode(picture, pts, key, &mut self.items);
+        // Only now: while the large picture stands still, the small one goes on.
+        let whole = self.layer.over(picture, Some(&self.gate));
+        let done = self.encoder.encode(&whole, pts, key, &mut self.items);
         out.count_encoded(began.elapsed());
         for item in self.items.drain(..) {
             if let FeedItem::Video(v) = &item
@@ -226,7 +231,14 @@ impl Live {
 }
 
 /// Encodes what comes while live, until asked to stop.
-pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>, gate: &Gate, stop: &Stop) {
+pub(super) fn run(
+    clock: Clock,
+    pictures: &Pictures,
+    inset: &Shown,
+    next: &Mutex<Option<Start>>,
+    gate: &Gate,
+    stop: &Stop,
+) {
     let mut live: Option<Live> = None;
     while !stop.is_stopped() {
         if live.as_ref().is_some_and(|l| l.out.is_over()) {
@@ -234,7 +246,7 @@ pub(super) fn run(clock: Clock, pictures: &Pictures, next: &Mutex<Option<Start>>
         }
         if let Some(start) = next.lock().take() {
             finish(&mut live);
-            live = Some(Live::new(start, gate));
+            live = Some(Live::new(start, gate, inset));
         }
         if let Some(live) = &mut live {
             live.look_at_the_gate();
@@ -283,7 +295,7 @@ mod tests {
             VideoEncoder::open("libx264", settings)
         });
         let encoder = VideoEncoder::open("libx264", settings).unwrap();
-        (Live::new(Start { out, encoder, fall_back }, gate), items, said)
+        (Live::new(Start { out, encoder, fall_back }, gate, &Shown::default()), items, said)
     }
 
     fn at(ms: i64) -> MediaTime {

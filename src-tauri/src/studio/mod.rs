@@ -8,6 +8,7 @@ pub mod publisher;
 pub mod queue;
 pub mod rig;
 pub mod session;
+mod settings;
 pub mod target;
 pub mod transit;
 pub mod uplink;

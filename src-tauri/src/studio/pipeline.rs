@@ -117,6 +117,14 @@ impl Rig for PipelineRig {
         result
     }
 
+    fn complete(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) {
+        if matches!(mode, Mode::Preview | Mode::Live)
+            && let Some(open) = &self.open
+        {
+            open.show_inset(settings, sink);
+        }
+    }
+
     fn published(&mut self) {
         if let Some(hold) = self.open.as_mut().and_then(|open| open.hold.take()) {
             hold.release();
@@ -197,6 +205,7 @@ impl PipelineRig {
         }
         let settings = &if live { open.change_quality(settings, &encoders, sink) } else { settings.clone() };
         if away.is_none() {
+            open.make_room_for(&settings.source);
             open.show_source(settings, begins, sink)?;
         }
         open.tell_all(sink);
@@ -327,6 +336,26 @@ impl Open {
             Err(error) => return Err(capture_error(&settings.source, &error)),
         }
         Ok(())
+    }
+
+    /// What is to be the large picture is not the small one any more: a device opens once only.
+    fn make_room_for(&self, source: &VideoSource) {
+        if self.pipeline.inset_source().as_ref() == Some(source) {
+            self.pipeline.hide_inset();
+        }
+    }
+
+    /// Shows the small picture that the settings say, or none. The large one is shown without it where it does not open.
+    fn show_inset(&self, settings: &StudioSettings, sink: &Sink) {
+        match (self.pipeline.set_inset(settings.inset.as_ref(), settings.preset), &settings.inset) {
+            (Err(error), Some(inset)) => {
+                let message = format!("{error} The picture is shown without it.");
+                let problem = problem::of_source(&inset.source, &error);
+                sink.event(RigEvent::Notice(Notice::new(NoticeCode::InsetFailed, message).about(problem)));
+            }
+            _ => sink.event(RigEvent::NoticeOver(NoticeCode::InsetFailed)),
+        }
+        sink.event(RigEvent::Inset(self.pipeline.inset_shape()));
     }
 
     /// What is lost is opened again: by whoever watches over it, or here where nobody does, as with files.

@@ -50,6 +50,8 @@ pub enum RigEvent {
     SourceClosed,
     /// On air, another size or encoder could not be had: the stream goes on with these, and why.
     QualityStays(Preset, Option<String>, Notice),
+    /// The small picture's width by its height; none: there is none.
+    Inset(Option<f32>),
     /// How a recording on this computer goes; holds whatever runs now. Later ones have higher numbers: an old one still
     /// writes what waits when the next one has begun.
     Recording(u64, Told),
@@ -69,6 +71,11 @@ pub trait Rig: Send + 'static {
     /// # Errors
     /// A sentence for the streamer when a device, a file or an encoder cannot be used; nothing runs then.
     fn run(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError>;
+
+    /// What runs gets what nobody waits for: the small picture, whose camera may take its time.
+    fn complete(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) {
+        let _ = (mode, settings, sink);
+    }
 
     /// The server takes the stream: what waited for that begins.
     fn published(&mut self) {}
@@ -175,10 +182,13 @@ impl RigThread {
         std::thread::spawn(move || {
             while let Ok(call) = inbox.recv() {
                 match call {
-                    Call::Run(mode, settings, sink) => {
-                        let ran = rig.run(mode, &settings, &sink);
-                        sink.event(ran.map_or_else(RigEvent::NotRun, |()| RigEvent::Runs(mode)));
-                    }
+                    Call::Run(mode, settings, sink) => match rig.run(mode, &settings, &sink) {
+                        Ok(()) => {
+                            sink.event(RigEvent::Runs(mode));
+                            rig.complete(mode, &settings, &sink);
+                        }
+                        Err(error) => sink.event(RigEvent::NotRun(error)),
+                    },
                     Call::Published => rig.published(),
                     Call::Sound(voicing) => rig.set_sound(voicing),
                     Call::Preview(wanted) => rig.set_preview(wanted),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mujian_av::sound::THRESHOLDS;
 use mujian_media::rtmp::Secret;
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{
@@ -21,6 +20,7 @@ use super::machine::{Action, Input, Machine};
 use super::outbox::{Outbox, Pressed, Sent};
 use super::publisher;
 use super::rig::{Mode, Rig, RigEvent, RigThread};
+use super::settings;
 use super::target::Target;
 use crate::clock;
 use crate::encode::Voicing;
@@ -96,6 +96,7 @@ impl Studio {
             stats: BroadcastStats::default(),
             viewers: 0,
             encoder: None,
+            inset_shape: None,
             recording: None,
             notices: Vec::new(),
             share: mujian_protocol::studio::Share::default(),
@@ -419,16 +420,9 @@ impl Session {
         let old = &self.state.settings;
         let sound = Voicing::of(&settings) != Voicing::of(old);
         let encoding = (settings.preset, &settings.encoder) != (old.preset, &old.encoder);
-        let capture = encoding || (&settings.source, &settings.microphone) != (&old.source, &old.microphone);
-        if !(-40.0..=20.0).contains(&settings.gain_db) {
-            return Err(ApiError::new(ErrorCode::InvalidRequest, "The gain is a number of decibels from -40 to 20."));
-        }
-        if settings.noise_gate_db.is_some_and(|db| !THRESHOLDS.contains(&db)) {
-            return Err(ApiError::new(
-                ErrorCode::InvalidRequest,
-                "The noise gate's threshold is a number of decibels from -70 to -20.",
-            ));
-        }
+        let shown = |s: &StudioSettings| (s.source.clone(), s.inset.clone(), s.microphone.clone());
+        let capture = encoding || shown(&settings) != shown(old);
+        settings::check(&settings)?;
         let record = (settings.record, &settings.record_folder) != (old.record, &old.record_folder);
         self.state.settings = settings;
         if encoding {
@@ -481,7 +475,8 @@ impl Session {
     fn rig_event(&mut self, event: RigEvent) {
         match event {
             // The press has closed what was being opened, and will be heard of next: it makes something else run.
-            RigEvent::NotRun(_) | RigEvent::Notice(Notice { code: NoticeCode::SourceFailed, .. })
+            RigEvent::NotRun(_)
+            | RigEvent::Notice(Notice { code: NoticeCode::SourceFailed | NoticeCode::InsetFailed, .. })
                 if self.rig.is_overtaken() => {}
             RigEvent::Opened(encoder) => {
                 self.state.encoder = Some(encoder);
@@ -502,6 +497,12 @@ impl Session {
             }
             RigEvent::Ended => self.input(Input::End),
             RigEvent::SourceClosed => self.turn(Turn::Closed),
+            RigEvent::Inset(shape) => {
+                if self.state.inset_shape != shape {
+                    self.state.inset_shape = shape;
+                    self.tell();
+                }
+            }
             RigEvent::Recording(number, _) if number < self.recording => {}
             RigEvent::Recording(number, Told::Runs(recording)) => {
                 self.recording = number;

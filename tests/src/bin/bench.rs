@@ -136,6 +136,7 @@ async fn click_to_picture() -> Result<Vec<Row>> {
     let server = quick_server().await?;
     let room = server.room("bench", "Bench").await?;
     let _live = live::start(&server, &room, &["--test-card"]).await?;
+    cpu::prepared(server.program.pid().context("the server is gone")?).await?;
     let mut browser = Browser::start(true).await?;
     let (mut first, mut newest) = (Vec::new(), Vec::new());
     for _ in 0..24 {
@@ -320,7 +321,10 @@ async fn danmaku() -> Result<Vec<Row>> {
     for (of, Drawn { missed, longest, flying }) in
         std::iter::once(("without", &quiet)).chain(full.iter().map(|run| ("with", run)))
     {
-        println!("<!-- danmaku: {of}: {:.1} % missing, the longest {longest:.0} ms, {flying:.0} fly -->", missed * 100.0);
+        println!(
+            "<!-- danmaku: {of}: {:.1} % missing, the longest {longest:.0} ms, {flying:.0} fly -->",
+            missed * 100.0
+        );
     }
     let runs: Vec<f64> = full.iter().map(|run| run.missed * 100.0).collect();
     let value = median(&runs).context("no figures")?;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::wait;
+
 /// Processor time of a process and its living descendants, and of those it has waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
@@ -93,6 +95,30 @@ fn tree(root: u32) -> Result<Vec<u32>> {
         next += 1;
     }
     Ok(found)
+}
+
+/// Waits until a server has drawn its slates, which it does once for a data folder, at the lowest priority: until none of
+/// the processes under `root` was a worker for twenty seconds: the first ones wait for a moment of rest.
+///
+/// # Errors
+///
+/// The process is gone, or they are not done within five minutes.
+pub async fn prepared(root: u32) -> Result<()> {
+    let mut quiet = Instant::now();
+    wait::until("the slates", Duration::from_secs(300), || {
+        let workers = tree(root).map(|pids| pids.into_iter().filter(|pid| is_worker(*pid)).count());
+        if !matches!(workers, Ok(0)) {
+            quiet = Instant::now();
+        }
+        let over = quiet.elapsed() > Duration::from_secs(20);
+        async move { workers.map(|_| over.then_some(())) }
+    })
+    .await
+}
+
+fn is_worker(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|b| *b == 0).nth(1) == Some(b"worker")
 }
 
 /// The fields of `/proc/PID/stat` from the third on; the second, in brackets, may hold anything.

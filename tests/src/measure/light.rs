@@ -35,21 +35,6 @@ async fn cores(app: &Window) -> Result<f64> {
     Ok(cpu::read(pid)?.cores_since(&before))
 }
 
-/// The first start draws the slates once, at the lowest priority, and keeps them; it is over when no worker was seen for
-/// five seconds.
-async fn prepared(app: &Window) -> Result<()> {
-    let mut quiet = std::time::Instant::now();
-    wait::until("the slates", Duration::from_secs(300), || {
-        let workers = app.processes(|words| words.get(1).is_some_and(|word| word == "worker"));
-        if workers.as_ref().is_ok_and(|workers| !workers.is_empty()) {
-            quiet = std::time::Instant::now();
-        }
-        let over = quiet.elapsed() > Duration::from_secs(5);
-        async move { workers.map(|_| over.then_some(())) }
-    })
-    .await
-}
-
 /// Shares of a core while the hall is open and nothing is on air.
 ///
 /// # Errors
@@ -61,7 +46,7 @@ pub async fn idle() -> Result<Vec<f64>> {
     app.wait(PREVIEW, SOON).await?;
     app.click(HALL).await?;
     app.wait("document.querySelector('canvas.seen') === null", SOON).await?;
-    prepared(&app).await?;
+    cpu::prepared(app.pid().context("the driver is gone")?).await?;
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         runs.push(cores(&app).await?);
@@ -87,7 +72,7 @@ pub async fn preview() -> Result<(Vec<f64>, Vec<f64>)> {
         Ok(rooms.as_array().is_some_and(|rooms| rooms.iter().any(|room| room["stage"] == "live")).then_some(()))
     })
     .await?;
-    prepared(&app).await?;
+    cpu::prepared(app.pid().context("the driver is gone")?).await?;
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         with.push(cores(&app).await?);
@@ -141,7 +126,9 @@ pub async fn danmaku(a_second: u32) -> Result<(Drawn, Vec<Drawn>)> {
     let page = browser.page(&Look::default()).await?;
     browser.goto(page, &server.watch_url(&room)).await?;
     // Over the whole picture, where most of them have room.
-    browser.eval(page, "(localStorage.setItem('mujian.prefs', '{\"area\":\"whole\"}'), location.reload(), true)").await?;
+    browser
+        .eval(page, "(localStorage.setItem('mujian.prefs', '{\"area\":\"whole\"}'), location.reload(), true)")
+        .await?;
     browser.wait(page, "document.querySelector('video')?.currentTime > 5", SOON).await?;
     let script = format!("({FRAMES})(10)");
     let of = |value: Value| -> Result<Drawn> {

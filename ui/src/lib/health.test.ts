@@ -14,6 +14,7 @@ const state: StudioState = {
   viewers: 0,
   encoder: null,
   notices: [],
+  inset_shape: null,
   recording: null,
   share: { shared: false, links: [], rtmp: [], qr_svg: "" },
 };

@@ -26,6 +26,8 @@ const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   file_failed: ["picture", "bad"],
   file_ended: ["picture", "fair"],
   source_failed: ["picture", "fair"],
+  inset_lost: ["picture", "fair"],
+  inset_failed: ["picture", "fair"],
   microphone_lost: ["sound", "bad"],
   microphone_silent: ["sound", "fair"],
   encoder_fallback: ["encoder", "fair"],

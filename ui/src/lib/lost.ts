@@ -1,7 +1,10 @@
 /** Devices that are lost while they are used: what may take their place, and what is told when they are back. */
 import type { Devices, NoticeCode, StudioSettings, StudioState, VideoSource } from "./generated/protocol";
 
-export type LostCode = Extract<NoticeCode, "camera_lost" | "screen_lost" | "window_lost" | "microphone_lost">;
+export type LostCode = Extract<
+  NoticeCode,
+  "camera_lost" | "screen_lost" | "window_lost" | "inset_lost" | "microphone_lost"
+>;
 
 /** A device that can be taken with one press. */
 export interface Other {
@@ -15,14 +18,18 @@ const OFFERED = 2;
 
 export function isLost(code: NoticeCode): code is LostCode {
   return (
-    code === "camera_lost" || code === "screen_lost" || code === "window_lost" || code === "microphone_lost"
+    code === "camera_lost" ||
+    code === "screen_lost" ||
+    code === "window_lost" ||
+    code === "inset_lost" ||
+    code === "microphone_lost"
   );
 }
 
 /** Other devices of the same kind. A screen never takes a camera's place by one press, nor another window a window's: it may
  *  show what nobody should see. */
 export function others(code: LostCode, settings: StudioSettings, devices: Devices | undefined): Other[] {
-  if (!devices || code === "window_lost") return [];
+  if (!devices || code === "window_lost" || code === "inset_lost") return [];
   if (code === "microphone_lost") {
     return devices.microphones
       .filter((d) => d.id !== settings.microphone)
@@ -56,6 +63,7 @@ export class Losses {
   }
 }
 
-function used(code: LostCode, { source, microphone }: StudioSettings): string {
-  return code === "microphone_lost" ? (microphone ?? "") : JSON.stringify(source);
+function used(code: LostCode, { source, inset, microphone }: StudioSettings): string {
+  if (code === "microphone_lost") return microphone ?? "";
+  return JSON.stringify(code === "inset_lost" ? (inset?.source ?? null) : source);
 }

@@ -3,6 +3,8 @@ import type { StudioSettings } from "./generated/protocol";
 
 export const SETTINGS: StudioSettings = {
   source: { kind: "camera", device: "/dev/video0" },
+  inset: null,
+  scenes: [],
   microphone: "yeti",
   gain_db: 0,
   noise_gate_db: null,

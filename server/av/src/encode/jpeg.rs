@@ -44,6 +44,14 @@ impl JpegEncoder {
         Ok(Self { scaler, encoder, packet: Packet::empty(), number: 0 })
     }
 
+    /// The picture in the size of the JPEG files, its aspect kept: what is drawn on it, [`JpegEncoder::encode`] takes as it is.
+    ///
+    /// # Errors
+    /// [`AvError::Ffmpeg`].
+    pub fn fit(&mut self, picture: &Picture) -> Result<Picture, AvError> {
+        self.scaler.run(picture)
+    }
+
     /// The picture as a JPEG file, scaled with its aspect kept.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ import type {
   Devices,
   EncoderFault,
   EncoderReport,
+  Inset,
   Notice,
   Owed,
   PlaceholderView,
@@ -242,6 +243,13 @@ const QR = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 25 25"><rect wi
     `<rect x="${String(2 + ((i * 7) % 21))}" y="${String(2 + ((i * 13) % 21))}" width="1" height="1"/>`,
 ).join("")}</svg>`;
 
+const INSET: Inset = {
+  source: { kind: "camera", device: "/dev/video0" },
+  width: 0.28,
+  x: 0.97,
+  y: 0.97,
+};
+
 class FakeStudio implements StudioBackend {
   #listen: ((event: StudioEvent) => void) | undefined;
   #state: StudioState;
@@ -249,6 +257,14 @@ class FakeStudio implements StudioBackend {
   constructor(phase: string) {
     const settings: StudioSettings = {
       source: { kind: "test_card" },
+      inset: phase === "scenes" ? INSET : null,
+      scenes:
+        phase === "scenes"
+          ? [
+              { name: "手冲台", source: { kind: "test_card" }, inset: INSET },
+              { name: "Just talking", source: { kind: "camera", device: "/dev/video0" }, inset: null },
+            ]
+          : [],
       microphone: "default",
       gain_db: 0,
       noise_gate_db: null,
@@ -279,6 +295,7 @@ class FakeStudio implements StudioBackend {
       },
       viewers: 0,
       encoder: null,
+      inset_shape: phase === "scenes" ? 4 / 3 : null,
       recording: null,
       notices: [],
       share: { shared: false, links: [], rtmp: [], qr_svg: "" },

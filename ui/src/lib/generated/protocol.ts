@@ -1094,6 +1094,27 @@ announced: Array<AnnouncedProgramme>,
 ended: Array<EndedProgramme>, };
 
 /**
+ * A small picture over the large one.
+ */
+export type Inset = {
+/**
+ * What it shows: anything but a file.
+ */
+source: VideoSource,
+/**
+ * Its width as a share of the large picture's, from 0.1 to 0.5.
+ */
+width: number,
+/**
+ * How far to the right it lies, of the way that it has, from 0 to 1.
+ */
+x: number,
+/**
+ * How far down it lies, of the way that it has, from 0 to 1.
+ */
+y: number, };
+
+/**
  * What a streamer can owe.
  */
 export type Interaction = { "kind": "built_in",
@@ -1282,7 +1303,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "inset_lost" | "inset_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
@@ -2453,6 +2474,23 @@ away: Away | null,
 viewers: number, };
 
 /**
+ * A picture that was put together and kept under a name.
+ */
+export type Scene = {
+/**
+ * What the streamer calls it; no two are called the same.
+ */
+name: string,
+/**
+ * The large picture.
+ */
+source: VideoSource,
+/**
+ * The small one over it, if there is one.
+ */
+inset: Inset | null, };
+
+/**
  * `GET /server`.
  */
 export type ServerInfo = {
@@ -2712,6 +2750,14 @@ export type StudioSettings = {
  */
 source: VideoSource,
 /**
+ * A small picture over it.
+ */
+inset: Inset | null,
+/**
+ * Pictures that are kept under names.
+ */
+scenes: Array<Scene>,
+/**
  * The microphone's id; `default` follows the system; none: no microphone.
  */
 microphone: string | null,
@@ -2802,6 +2848,10 @@ viewers: number,
  * The encoder that runs.
  */
 encoder: EncoderReport | null,
+/**
+ * The small picture's width by its height, while there is one.
+ */
+inset_shape: number | null,
 /**
  * The recording on this computer: the one that goes on, or the last one of this broadcast.
  */
