@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ffmpeg_next::{format::Pixel, frame};
 
-use crate::picture::is_writable;
-use crate::scale::{Quality, Scaler, aspect, fit};
+use crate::frames::Frames;
+use crate::scale::{Fit, Quality, Scaler, aspect, fit, subsampling};
 use crate::{AvError, Picture};
 
 /// Where the small picture lies, as shares of the large one: so it holds for every size of that.
@@ -19,29 +19,16 @@ pub struct Place {
     pub y: f32,
 }
 
-/// A rectangle in pixels with even edges, since chroma is at half resolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spot {
-    /// Left edge.
-    pub x: u32,
-    /// Top edge.
-    pub y: u32,
-    /// Width, at least 2.
-    pub width: u32,
-    /// Height, at least 2.
-    pub height: u32,
-}
-
 impl Place {
     /// The rectangle inside a picture of the size `into` (even, at least 2) for a small one of the size `of`, whose pixels are
     /// `sar` times as wide as they are high. Its shape is kept; it is never higher than the large one.
     #[must_use]
-    pub fn spot(self, of: (u32, u32), sar: (u32, u32), into: (u32, u32)) -> Spot {
+    pub fn spot(self, of: (u32, u32), sar: (u32, u32), into: (u32, u32)) -> Fit {
         let share = |v: f32| if v.is_finite() { v.clamp(0.0, 1.0) } else { 0.0 };
         let most = (into.0 as f32 * share(self.width)) as u32;
         let fit = fit(of.0, of.1, sar, (most.clamp(2, into.0.max(2)), into.1.max(2)));
         let at = |way: u32, part: f32| ((way as f32 * share(part)) as u32) & !1;
-        Spot {
+        Fit {
             x: at(into.0.saturating_sub(fit.width), self.x),
             y: at(into.1.saturating_sub(fit.height), self.y),
             width: fit.width,
@@ -54,7 +41,9 @@ impl Place {
 #[derive(Default)]
 pub struct Insetter {
     scaler: Option<(Pixel, (u32, u32), Scaler)>,
-    pool: Vec<Arc<frame::Video>>,
+    /// Shape of the large one.
+    shape: Option<(Pixel, u32, u32)>,
+    frames: Frames,
 }
 
 impl Insetter {
@@ -82,14 +71,9 @@ impl Insetter {
         let mut shared = self.copy_of(over);
         let Some(frame) = Arc::get_mut(&mut shared) else { return Err(failed("frame in use")) };
         for plane in 0..frame.planes() {
-            // Bytes for each pixel of a row, and rows for each pixel of a column.
-            let (across, down) = match (plane, format) {
-                (0, _) => (1, 1),
-                (_, Pixel::NV12) => (1, 2),
-                _ => (2, 2),
-            };
-            let (x, width) = ((spot.x / across) as usize, (spot.width / across) as usize);
-            let (y, height) = ((spot.y / down) as usize, (spot.height / down) as usize);
+            let (across, down) = subsampling(plane, format);
+            let (x, width) = (spot.x as usize / across, spot.width as usize / across);
+            let (y, height) = (spot.y as usize / down, spot.height as usize / down);
             let (stride, from) = (frame.stride(plane), small.stride(plane));
             let (rows, source) = (frame.data_mut(plane), small.plane(plane));
             for row in 0..height {
@@ -97,19 +81,17 @@ impl Insetter {
                 rows[to..to + width].copy_from_slice(&source[row * from..row * from + width]);
             }
         }
-        if self.pool.len() < 8 {
-            self.pool.push(Arc::clone(&shared));
-        }
+        self.frames.keep(&shared);
         Ok(Picture::from_shared(shared, over.at))
     }
 
     /// A copy to draw on: in a frame of ours that nobody holds any more, or in a new one.
     fn copy_of(&mut self, picture: &Picture) -> Arc<frame::Video> {
-        let (format, width, height) = (picture.format(), picture.width(), picture.height());
-        self.pool.retain(|f| f.format() == format && (f.width(), f.height()) == (width, height));
-        let free = self.pool.iter().position(|f| Arc::strong_count(f) == 1 && is_writable(f));
-        let mut shared =
-            free.map_or_else(|| Arc::new(frame::Video::new(format, width, height)), |i| self.pool.swap_remove(i));
+        let shape = (picture.format(), picture.width(), picture.height());
+        if self.shape.replace(shape) != Some(shape) {
+            self.frames.clear();
+        }
+        let mut shared = self.frames.take(|| frame::Video::new(shape.0, shape.1, shape.2));
         if let Some(frame) = Arc::get_mut(&mut shared) {
             frame.set_color_range(picture.frame().color_range());
             frame.set_color_space(picture.frame().color_space());

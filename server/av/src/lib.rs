@@ -13,6 +13,7 @@ pub mod decode;
 pub mod device;
 pub mod encode;
 mod error;
+mod frames;
 pub mod inset;
 pub mod open;
 mod picture;

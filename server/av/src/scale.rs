@@ -4,6 +4,7 @@ use ffmpeg_next::software::scaling::Flags;
 use ffmpeg_next::{ffi, format::Pixel, frame};
 
 use crate::error::check;
+use crate::frames::Frames;
 use crate::{AvError, Picture};
 
 /// Where a picture of one shape lies inside one of another.
@@ -75,7 +76,7 @@ pub struct Scaler {
     height: u32,
     quality: Quality,
     current: Option<(Shape, Fit, Sws)>,
-    pool: Vec<std::sync::Arc<frame::Video>>,
+    frames: Frames,
 }
 
 impl Scaler {
@@ -83,7 +84,7 @@ impl Scaler {
     #[must_use]
     pub fn new(format: Pixel, width: u32, height: u32, quality: Quality) -> Self {
         crate::init();
-        Self { format, width, height, quality, current: None, pool: Vec::new() }
+        Self { format, width, height, quality, current: None, frames: Frames::default() }
     }
 
     /// The picture in the wanted shape; the same one if it already has it.
@@ -110,11 +111,12 @@ impl Scaler {
         };
         if self.current.as_ref().is_none_or(|(s, ..)| *s != shape) {
             self.current = None;
-            self.pool.clear();
+            self.frames.clear();
             let (fit, sws) = self.prepare(shape)?;
             self.current = Some((shape, fit, sws));
         }
-        let mut shared = self.take_frame();
+        let (format, width, height) = (self.format, self.width, self.height);
+        let mut shared = self.frames.take(|| barred(format, width, height));
         let Some((_, fit, sws)) = &self.current else { return Err(scale_error("no context")) };
         let Some(output) = std::sync::Arc::get_mut(&mut shared) else { return Err(scale_error("frame in use")) };
         let (data, lines) = planes_at(output, self.format, *fit);
@@ -133,22 +135,8 @@ impl Scaler {
             )
         };
         check(done).map_err(AvError::ffmpeg("scale a picture"))?;
-        if self.pool.len() < 8 {
-            self.pool.push(std::sync::Arc::clone(&shared));
-        }
+        self.frames.keep(&shared);
         Ok(Picture::from_shared(shared, picture.at))
-    }
-
-    /// A frame with black bars already in it: one of ours that nobody holds any more, or a new one.
-    fn take_frame(&mut self) -> std::sync::Arc<frame::Video> {
-        let free =
-            self.pool.iter().position(|f| std::sync::Arc::strong_count(f) == 1 && crate::picture::is_writable(f));
-        if let Some(i) = free {
-            return self.pool.swap_remove(i);
-        }
-        let mut fresh = frame::Video::new(self.format, self.width, self.height);
-        blacken(&mut fresh, self.format);
-        std::sync::Arc::new(fresh)
     }
 
     fn prepare(&self, shape: Shape) -> Result<(Fit, Sws), AvError> {
@@ -198,6 +186,13 @@ impl Scaler {
     }
 }
 
+/// A frame with its bars already in it.
+fn barred(format: Pixel, width: u32, height: u32) -> frame::Video {
+    let mut fresh = frame::Video::new(format, width, height);
+    blacken(&mut fresh, format);
+    fresh
+}
+
 fn scale_error(reason: &str) -> AvError {
     AvError::Ffmpeg { what: "scale a picture", reason: reason.into() }
 }
@@ -238,6 +233,16 @@ pub(crate) fn blacken(frame: &mut frame::Video, format: Pixel) {
     }
 }
 
+/// For each byte of a row of a 4:2:0 plane so many pixels, and for each row.
+pub(crate) fn subsampling(plane: usize, format: Pixel) -> (usize, usize) {
+    match (plane, format) {
+        (0, _) => (1, 1),
+        // Interleaved chroma: two bytes for two pixels.
+        (_, Pixel::NV12) => (1, 2),
+        _ => (2, 2),
+    }
+}
+
 /// Pointers to the planes of a 4:2:0 frame, moved to the corner of `fit`.
 fn planes_at(frame: &mut frame::Video, format: Pixel, fit: Fit) -> ([*mut u8; 4], [i32; 4]) {
     let mut data = [std::ptr::null_mut(); 4];
@@ -246,12 +251,8 @@ fn planes_at(frame: &mut frame::Video, format: Pixel, fit: Fit) -> ([*mut u8; 4]
     for plane in 0..frame.planes().min(4) {
         let stride = frame.stride(plane);
         lines[plane] = i32::try_from(stride).unwrap_or(i32::MAX);
-        let offset = match (plane, format) {
-            (0, _) => y * stride + x,
-            // Interleaved chroma: two bytes for two pixels.
-            (_, Pixel::NV12) => (y / 2) * stride + x,
-            _ => (y / 2) * stride + x / 2,
-        };
+        let (across, down) = subsampling(plane, format);
+        let offset = (y / down) * stride + x / across;
         data[plane] = frame.data_mut(plane)[offset..].as_mut_ptr();
     }
     (data, lines)

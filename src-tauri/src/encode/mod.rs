@@ -1,5 +1,6 @@
 //! From what is captured to what is sent: choosing an encoder, pacing, mixing, encoding.
 
+mod feed;
 mod inset;
 mod memory;
 mod pacer;
@@ -7,12 +8,15 @@ mod pipeline;
 mod preview;
 pub mod probe;
 mod sound;
+mod status;
 mod video;
 
+pub use feed::{Feed, FeedControl, FeedStats};
 pub use memory::Memory;
-pub use pipeline::{Feed, FeedControl, FeedStats, LiveSettings, Pipeline, PipelineSettings, PipelineStatus, Voicing};
+pub use pipeline::{LiveSettings, Pipeline, PipelineSettings, Voicing};
 pub use probe::{Encoders, ProbeCommand, run_probe};
 pub use sound::BITRATE as SOUND;
+pub use status::PipelineStatus;
 
 use mujian_protocol::EncoderFault;
 use mujian_protocol::studio::Preset;

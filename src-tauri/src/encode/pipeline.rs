@@ -1,25 +1,24 @@
 //! The studio's machinery as one thing: a source, a microphone, previews, and while live an encoder.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
 use mujian_av::encode::{VideoEncoder, VideoSettings};
 use mujian_av::inset::Place;
 use mujian_av::sound::Level;
-use mujian_media::frame::FeedItem;
-use mujian_media::time::MediaTime;
 use mujian_protocol::Problem;
 use mujian_protocol::studio::{
     EncoderReport, Inset, MicLevel, Notice, NoticeCode, Preset, StudioSettings, VideoSource,
 };
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::inset::Shown;
+use super::feed::{Feed, FeedControl, Outgoing};
+use super::inset::Small;
 use super::sound::{Controls, Mixer};
+use super::status::PipelineStatus;
 use super::{EncodeError, Encoders, preset, preview, video};
 use crate::capture::microphone::{Microphone, MicrophoneEvent};
 use crate::capture::{
@@ -27,9 +26,6 @@ use crate::capture::{
     Stop, Wanted,
 };
 use crate::problem;
-
-/// Frames and sounds that may wait for the one who sends them: some 5 seconds.
-const WAITING: usize = 400;
 
 /// What becomes of the microphone's sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -68,265 +64,6 @@ pub struct LiveSettings {
     pub encoder: Option<String>,
 }
 
-/// How the machinery fares.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PipelineStatus {
-    /// What a person calls the source on air; none before the first.
-    pub source: Option<String>,
-    /// A file that is not looped came to its end.
-    pub finished: bool,
-    /// The source failed and gives nothing; cameras and screens are opened again by themselves.
-    pub source_error: Option<CaptureError>,
-    /// The microphone failed; it is opened again by itself.
-    pub microphone_error: Option<CaptureError>,
-    /// The encoder that runs; none while not live.
-    pub encoder: Option<EncoderReport>,
-    /// Remarks that hold now: `camera_lost`, `screen_lost`, `window_lost`, `file_failed`, `file_ended`, `microphone_lost`,
-    /// `microphone_silent`, `encoder_fallback`.
-    pub notices: Vec<Notice>,
-}
-
-/// Counts of a stream since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FeedStats {
-    /// Pictures encoded, repeated ones included.
-    pub frames: u64,
-    /// Pictures that are missing: places left empty because the encoder was behind, and frames that
-    /// nobody took in time.
-    pub dropped: u64,
-    /// Pictures shown twice because the source was late.
-    pub repeated: u64,
-    /// Bytes of picture and sound.
-    pub bytes: u64,
-    /// Microseconds that encoding took, all together.
-    pub encode_micros: u64,
-}
-
-#[derive(Default)]
-struct OutState {
-    sender: Option<mpsc::Sender<FeedItem>>,
-    /// Configurations that found the queue full.
-    pending: Vec<FeedItem>,
-    /// Frames were lost: none goes out before the next key frame.
-    await_key: bool,
-    failed: Option<EncodeError>,
-    stats: FeedStats,
-}
-
-/// Between the encoders' threads and the one who sends.
-pub(super) struct Outgoing {
-    /// Clock time of the stream's zero.
-    pub(super) origin: MediaTime,
-    state: Mutex<OutState>,
-    key: AtomicBool,
-    bitrate: AtomicU32,
-    over: AtomicBool,
-    status: watch::Sender<PipelineStatus>,
-    reports: Mutex<Vec<EncoderReport>>,
-    /// One that is to go on from the next picture.
-    next: Mutex<Option<VideoEncoder>>,
-}
-
-impl Outgoing {
-    pub(super) fn new(
-        origin: MediaTime,
-        sender: mpsc::Sender<FeedItem>,
-        status: watch::Sender<PipelineStatus>,
-        reports: Vec<EncoderReport>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            origin,
-            state: Mutex::new(OutState { sender: Some(sender), ..OutState::default() }),
-            key: AtomicBool::new(false),
-            bitrate: AtomicU32::new(0),
-            over: AtomicBool::new(false),
-            status,
-            reports: Mutex::new(reports),
-            next: Mutex::default(),
-        })
-    }
-
-    /// Sends an item or, where the other side does not take any more, drops until the next key frame.
-    pub(super) fn send(&self, item: FeedItem) {
-        let mut state = self.state.lock();
-        let OutState { sender: Some(sender), .. } = &*state else { return };
-        let sender = sender.clone();
-        while let Some(config) = state.pending.first().cloned() {
-            if sender.try_send(config).is_err() {
-                break;
-            }
-            state.pending.remove(0);
-        }
-        let blocked = !state.pending.is_empty();
-        let size = match &item {
-            FeedItem::Video(v) if state.await_key && !v.key => {
-                state.stats.dropped += 1;
-                return;
-            }
-            FeedItem::Video(v) => v.data.len(),
-            FeedItem::Audio(a) => a.data.len(),
-            config => {
-                if blocked || sender.try_send(config.clone()).is_err() {
-                    state.pending.push(item);
-                }
-                return;
-            }
-        };
-        let is_video = matches!(item, FeedItem::Video(_));
-        match if blocked { Err(mpsc::error::TrySendError::Full(item)) } else { sender.try_send(item) } {
-            Ok(()) => {
-                state.stats.bytes += size as u64;
-                state.await_key &= !is_video;
-            }
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                if is_video {
-                    state.stats.dropped += 1;
-                    state.await_key = true;
-                    self.key.store(true, Ordering::Relaxed);
-                }
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => self.over.store(true, Ordering::Relaxed),
-        }
-    }
-
-    pub(super) fn fail(&self, error: EncodeError) {
-        tracing::error!(%error, "encoding ended");
-        let mut state = self.state.lock();
-        state.failed.get_or_insert(error);
-        state.sender = None;
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn stats(&self) -> FeedStats {
-        self.state.lock().stats
-    }
-
-    fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
-        self.state.lock().sender = None;
-        self.status.send_modify(|s| {
-            s.encoder = None;
-            s.notices.retain(|n| n.code != NoticeCode::EncoderFallback);
-        });
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn request_key_frame(&self) {
-        self.key.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_key_request(&self) -> bool {
-        self.key.swap(false, Ordering::Relaxed)
-    }
-
-    pub(super) fn take_bitrate(&self) -> Option<u32> {
-        Some(self.bitrate.swap(0, Ordering::Relaxed)).filter(|b| *b > 0)
-    }
-
-    pub(super) fn set_next_encoder(&self, encoder: VideoEncoder) {
-        *self.next.lock() = Some(encoder);
-    }
-
-    pub(super) fn take_encoder(&self) -> Option<VideoEncoder> {
-        self.next.lock().take()
-    }
-
-    pub(super) fn set_encoder(&self, name: &str) {
-        let report = self.reports.lock().iter().find(|r| r.name == name).cloned();
-        self.status.send_modify(|s| s.encoder = report);
-    }
-
-    pub(super) fn count_dropped(&self, count: u64) {
-        self.state.lock().stats.dropped += count;
-    }
-
-    pub(super) fn count_repeated(&self) {
-        self.state.lock().stats.repeated += 1;
-    }
-
-    pub(super) fn count_encoded(&self, took: Duration) {
-        let mut state = self.state.lock();
-        state.stats.frames += 1;
-        state.stats.encode_micros += u64::try_from(took.as_micros()).unwrap_or(0);
-    }
-}
-
-/// The encoded stream, for the one who sends it. Dropping it ends the encoding.
-pub struct Feed {
-    items: mpsc::Receiver<FeedItem>,
-    out: Arc<Outgoing>,
-}
-
-impl Feed {
-    /// The next item: configurations before what they describe; each track in order of its time.
-    /// Times begin near zero, at the moment of [`Pipeline::go_live`]. None: it ended.
-    pub async fn recv(&mut self) -> Option<FeedItem> {
-        self.items.recv().await
-    }
-
-    /// Why it ended, if nobody ended it on purpose.
-    #[must_use]
-    pub fn error(&self) -> Option<EncodeError> {
-        self.out.state.lock().failed.clone()
-    }
-
-    /// A handle to steer it with from elsewhere.
-    #[must_use]
-    pub fn control(&self) -> FeedControl {
-        FeedControl { out: Arc::clone(&self.out) }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.out.end();
-    }
-}
-
-/// Steers a running stream.
-#[derive(Clone)]
-pub struct FeedControl {
-    out: Arc<Outgoing>,
-}
-
-impl FeedControl {
-    /// The next picture becomes a key frame.
-    pub fn request_key_frame(&self) {
-        self.out.request_key_frame();
-    }
-
-    /// The capture clock's time of the stream's zero.
-    #[must_use]
-    pub fn origin(&self) -> MediaTime {
-        self.out.origin
-    }
-
-    /// Another bitrate of the picture, in bits a second, where the encoder can change it while it runs.
-    pub fn set_bitrate(&self, bits: u32) {
-        self.out.bitrate.store(bits, Ordering::Relaxed);
-    }
-
-    /// Counts since the start.
-    #[must_use]
-    pub fn stats(&self) -> FeedStats {
-        self.out.stats()
-    }
-
-    /// The time of the stream's own timeline now: what is captured later has a later one.
-    #[must_use]
-    pub fn now(&self, clock: &Clock) -> MediaTime {
-        clock.now().saturating_sub(self.out.origin)
-    }
-
-    /// Ends the stream; what is encoded already still comes out.
-    pub fn end(&self) {
-        self.out.end();
-    }
-}
-
 struct Air {
     running: Option<Running>,
     choice: Option<VideoSource>,
@@ -348,10 +85,7 @@ pub struct Pipeline {
     level: watch::Sender<MicLevel>,
     preview: watch::Sender<Bytes>,
     turn: Arc<AtomicU64>,
-    inset: Shown,
-    /// What gives the small picture.
-    small: Mutex<Option<(Running, VideoSource)>>,
-    inset_turn: Arc<AtomicU64>,
+    small: Small,
     /// See [`Pipeline::knows`].
     closings: AtomicU64,
 }
@@ -375,6 +109,7 @@ impl Pipeline {
             live: Arc::default(),
             gate: gate.clone(),
         };
+        let status = watch::Sender::new(PipelineStatus::default());
         let mut this = Self {
             clock,
             program,
@@ -384,14 +119,12 @@ impl Pipeline {
             controls,
             microphone: Mutex::new(None),
             air: Mutex::new(Air { running: None, choice: None }),
-            inset: Shown::default(),
-            small: Mutex::default(),
+            small: Small::new(&status),
             start: Arc::default(),
-            status: watch::Sender::new(PipelineStatus::default()),
+            status,
             level: watch::Sender::new(silence),
             preview: watch::Sender::new(Bytes::new()),
             turn: Arc::default(),
-            inset_turn: Arc::default(),
             closings: AtomicU64::new(gate.closings()),
         };
         let mixer =
@@ -403,10 +136,10 @@ impl Pipeline {
         })?;
         this.spawn("encoder", {
             let (stop, gate) = (stop.clone(), gate.clone());
-            let inset = this.inset.clone();
+            let inset = this.small.shown().clone();
             move || video::run(clock, &pictures, &inset, &start, &gate, &stop)
         })?;
-        let (pictures, inset, out) = (this.sinks[1].clone(), this.inset.clone(), this.preview.clone());
+        let (pictures, inset, out) = (this.sinks[1].clone(), this.small.shown().clone(), this.preview.clone());
         this.spawn("preview", move || preview::run(&pictures, &inset, &out, &stop))?;
         this.set_microphone(settings.microphone.as_deref());
         Ok(this)
@@ -521,7 +254,7 @@ impl Pipeline {
     /// `keep_sound` says so; a test card likewise is closed or only heard.
     #[must_use]
     pub fn close_source(&self, keep_sound: bool) -> Closing {
-        let mut small = self.take_inset().map(Running::close).unwrap_or_default();
+        let mut small = self.small.take().map(Running::close).unwrap_or_default();
         let mut air = self.air.lock();
         self.program.hold(!keep_sound);
         let stays = match &air.choice {
@@ -553,61 +286,40 @@ impl Pipeline {
             return Ok(());
         };
         let place = Place { width: *width, x: *x, y: *y };
-        if self.small.lock().as_ref().is_some_and(|(running, shown)| shown == choice && !running.is_stopped()) {
-            self.inset.place(place);
+        if self.small.place(choice, place) {
             return Ok(());
         }
-        // A device opens once only.
-        self.hide_inset();
         let Wanted { width, height, fps } = preset(size).0;
         let source = crate::capture::source(choice, Wanted { width: width / 2, height: height / 2, fps })?;
-        let turn = self.inset_turn.fetch_add(1, Ordering::SeqCst) + 1;
-        let event = {
-            let (status, turns, choice) = (self.status.clone(), Arc::clone(&self.inset_turn), choice.clone());
-            move |event| {
-                if turns.load(Ordering::SeqCst) == turn {
-                    inset_ended(&status, &choice, event);
-                }
-            }
-        };
+        self.open_inset(choice, source, place)
+    }
+
+    pub(super) fn open_inset(
+        &self,
+        choice: &VideoSource,
+        source: Box<dyn Source>,
+        place: Place,
+    ) -> Result<(), CaptureError> {
         let stop = Stop::default();
         self.controls.gate.stops(&stop, self.closings.load(Ordering::SeqCst));
-        let pictures = Pictures::new(1);
-        let outlet = Program::new(vec![pictures.clone()]).outlet();
-        let running = Running::start(source, self.clock, outlet, stop, event)?;
-        self.inset.show(&pictures, place);
-        *self.small.lock() = Some((running, choice.clone()));
-        Ok(())
+        self.small.open(choice, source, place, self.clock, stop)
     }
 
     /// Shows no small picture any more, and closes its source.
     pub fn hide_inset(&self) {
-        drop(self.take_inset());
-    }
-
-    /// Takes the small picture away; its source runs on until what is given back is dropped.
-    fn take_inset(&self) -> Option<Running> {
-        self.inset.hide();
-        // Its events are old.
-        self.inset_turn.fetch_add(1, Ordering::SeqCst);
-        self.status.send_if_modified(|s| {
-            let before = s.notices.len();
-            s.notices.retain(|n| n.code != NoticeCode::InsetLost);
-            s.notices.len() != before
-        });
-        self.small.lock().take().map(|(running, _)| running)
+        drop(self.small.take());
     }
 
     /// The small picture's width by its height, if there is one.
     #[must_use]
     pub fn inset_shape(&self) -> Option<f32> {
-        self.inset.shape()
+        self.small.shown().shape()
     }
 
     /// What the small picture shows, if there is one.
     #[must_use]
     pub fn inset_source(&self) -> Option<VideoSource> {
-        self.small.lock().as_ref().map(|(_, source)| source.clone())
+        self.small.source()
     }
 
     /// The streamer comes back: what stood still goes on. False: there is no source; choose it again.
@@ -667,8 +379,7 @@ impl Pipeline {
             return Err(EncodeError::AlreadyLive);
         }
         let (encoder, reports) = self.open_encoder(settings, encoders)?;
-        let (sender, items) = mpsc::channel(WAITING);
-        let out = Outgoing::new(self.clock.now(), sender, self.status.clone(), reports);
+        let (out, feed) = Outgoing::open(self.clock.now(), self.status.clone(), reports);
         let fall_back = {
             let (encoders, status, out) = (encoders.clone(), self.status.clone(), Arc::downgrade(&out));
             Box::new(move |settings: VideoSettings, error: &mujian_av::AvError| {
@@ -680,7 +391,7 @@ impl Pipeline {
                 let soft = encoders.software().ok_or_else(|| error.clone())?;
                 let encoder = VideoEncoder::open(&soft.name, settings)?;
                 if let Some(out) = out.upgrade() {
-                    out.reports.lock().push(soft);
+                    out.report([soft]);
                 }
                 note_fall_back(&status, &label, error);
                 Ok(encoder)
@@ -688,7 +399,7 @@ impl Pipeline {
         };
         *self.start.lock() = Some(video::Start { out: Arc::clone(&out), encoder, fall_back });
         *self.controls.live.lock() = Some(Arc::clone(&out));
-        Ok(Feed { items, out })
+        Ok(feed)
     }
 
     /// The encoder that is asked for, or the one that works where nobody asked for one by name; and what is known of those
@@ -739,11 +450,7 @@ impl Pipeline {
                 true
             });
         })?;
-        let mut reports = stream.out.reports.lock();
-        reports.retain(|r| found.iter().all(|f| f.name != r.name));
-        reports.extend(found);
-        drop(reports);
-        stream.out.set_next_encoder(encoder);
+        stream.continue_with(encoder, found);
         Ok(())
     }
 }
@@ -756,7 +463,7 @@ fn video_settings(size: Preset) -> VideoSettings {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.air.lock().running = None;
-        *self.small.lock() = None;
+        self.hide_inset();
         *self.microphone.lock() = None;
         self.stop.stop();
         self.sinks.iter().for_each(Pictures::close);
@@ -780,8 +487,6 @@ const SOURCE_CODES: [NoticeCode; 5] = [
 /// What becomes of the stream when its picture is lost.
 const PICTURE_STAYS: &str =
     "Viewers keep the last picture, and the sound goes on. It is taken back by itself when it is there again.";
-/// The same for the small one.
-const INSET_STAYS: &str = "Its last picture stays in the corner. It is taken back by itself when it is there again.";
 /// The same for the microphone.
 const SILENCE: &str = "The stream goes on without its sound. It is taken back by itself when it is there again.";
 
@@ -813,16 +518,6 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
             }
         };
         s.notices.push(notice);
-    });
-}
-
-fn inset_ended(status: &watch::Sender<PipelineStatus>, choice: &VideoSource, event: SourceEvent) {
-    status.send_modify(|s| {
-        s.notices.retain(|n| n.code != NoticeCode::InsetLost);
-        if let SourceEvent::Lost(e) = event {
-            let told = format!("{e} {INSET_STAYS}");
-            s.notices.push(Notice::new(NoticeCode::InsetLost, told).about(problem::of_source(choice, &e)));
-        }
     });
 }
 

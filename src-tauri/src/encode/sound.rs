@@ -11,7 +11,8 @@ use mujian_protocol::studio::MicLevel;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::pipeline::{Outgoing, Voicing};
+use super::feed::Outgoing;
+use super::pipeline::Voicing;
 use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 
 /// Longest that the mix waits for a microphone that is late.

@@ -10,9 +10,9 @@ use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use parking_lot::Mutex;
 
+use super::feed::Outgoing;
 use super::inset::{Layer, Shown};
 use super::pacer::{Pace, Pacer};
-use super::pipeline::Outgoing;
 use crate::capture::{Clock, Gate, Next, Pictures, Stop};
 
 /// An encoder is opened anew only for a bitrate that is lower than this share of the present one,
@@ -277,7 +277,7 @@ fn finish(live: &mut Option<Live>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::pipeline::PipelineStatus;
+    use crate::encode::status::PipelineStatus;
     use tokio::sync::{mpsc, watch};
 
     fn live(waiting: usize) -> (Live, mpsc::Receiver<FeedItem>, Arc<Mutex<Vec<String>>>) {

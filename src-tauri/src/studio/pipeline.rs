@@ -121,6 +121,7 @@ impl Rig for PipelineRig {
         if matches!(mode, Mode::Preview | Mode::Live)
             && let Some(open) = &self.open
         {
+            open.pipeline.knows(sink.closings());
             open.show_inset(settings, sink);
         }
     }

@@ -156,6 +156,7 @@ impl Sink {
 
 enum Call {
     Run(Mode, Box<StudioSettings>, Sink),
+    Complete(Mode, Box<StudioSettings>, Sink),
     Published,
     Sound(Voicing),
     Preview(bool),
@@ -189,6 +190,7 @@ impl RigThread {
                         }
                         Err(error) => sink.event(RigEvent::NotRun(error)),
                     },
+                    Call::Complete(mode, settings, sink) => rig.complete(mode, &settings, &sink),
                     Call::Published => rig.published(),
                     Call::Sound(voicing) => rig.set_sound(voicing),
                     Call::Preview(wanted) => rig.set_preview(wanted),
@@ -205,14 +207,22 @@ impl RigThread {
     /// Makes a mode run. Events of what ran before are old from now on.
     pub fn run(&mut self, mode: Mode, settings: &StudioSettings) {
         self.generation += 1;
-        let sink = Sink {
+        self.call(Call::Run(mode, Box::new(settings.clone()), self.sink()));
+    }
+
+    /// See [`Rig::complete`]: what runs goes on as it does, and only that is looked at again.
+    pub fn complete(&self, mode: Mode, settings: &StudioSettings) {
+        self.call(Call::Complete(mode, Box::new(settings.clone()), self.sink()));
+    }
+
+    fn sink(&self) -> Sink {
+        Sink {
             generation: self.generation,
             closings: self.closings,
             outbox: self.outbox.clone(),
             events: self.events.clone(),
             preview: self.preview.clone(),
-        };
-        self.call(Call::Run(mode, Box::new(settings.clone()), sink));
+        }
     }
 
     /// The session has heard of so many closings of the gate: what it asks for next, it asks for knowing of them.

@@ -420,8 +420,8 @@ impl Session {
         let old = &self.state.settings;
         let sound = Voicing::of(&settings) != Voicing::of(old);
         let encoding = (settings.preset, &settings.encoder) != (old.preset, &old.encoder);
-        let shown = |s: &StudioSettings| (s.source.clone(), s.inset.clone(), s.microphone.clone());
-        let capture = encoding || shown(&settings) != shown(old);
+        let capture = encoding || (&settings.source, &settings.microphone) != (&old.source, &old.microphone);
+        let inset = settings.inset != old.inset;
         settings::check(&settings)?;
         let record = (settings.record, &settings.record_folder) != (old.record, &old.record_folder);
         self.state.settings = settings;
@@ -441,6 +441,8 @@ impl Session {
                 )
             });
             self.rig.run(self.mode, &self.state.settings);
+        } else if inset {
+            self.rig.complete(self.mode, &self.state.settings);
         }
         if sound {
             self.rig.set_sound(Voicing::of(&self.state.settings));

@@ -1,10 +1,14 @@
 /** Devices that are lost while they are used: what may take their place, and what is told when they are back. */
 import type { Devices, NoticeCode, StudioSettings, StudioState, VideoSource } from "./generated/protocol";
 
-export type LostCode = Extract<
-  NoticeCode,
-  "camera_lost" | "screen_lost" | "window_lost" | "inset_lost" | "microphone_lost"
->;
+const CODES = [
+  "camera_lost",
+  "screen_lost",
+  "window_lost",
+  "inset_lost",
+  "microphone_lost",
+] as const satisfies readonly NoticeCode[];
+export type LostCode = (typeof CODES)[number];
 
 /** A device that can be taken with one press. */
 export interface Other {
@@ -17,13 +21,7 @@ export interface Other {
 const OFFERED = 2;
 
 export function isLost(code: NoticeCode): code is LostCode {
-  return (
-    code === "camera_lost" ||
-    code === "screen_lost" ||
-    code === "window_lost" ||
-    code === "inset_lost" ||
-    code === "microphone_lost"
-  );
+  return (CODES as readonly NoticeCode[]).includes(code);
 }
 
 /** Other devices of the same kind. A screen never takes a camera's place by one press, nor another window a window's: it may
