@@ -22,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "studio_pick_file",
     "studio_pick_folder",
     "studio_show_recordings",
+    "studio_measure_line",
     "studio_get",
     "studio_set",
     "studio_go_live",

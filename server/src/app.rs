@@ -74,6 +74,7 @@ pub struct Limits {
     pub(crate) danmaku: Limiter<AccountId>,
     pub(crate) votes: Limiter<AccountId>,
     pub(crate) relays: Limiter<AccountId>,
+    pub(crate) speed: Limiter<AccountId>,
     pub(crate) requests: Limiter<IpAddr>,
 }
 
@@ -92,6 +93,7 @@ impl App {
             danmaku: Limiter::new(l.danmaku),
             votes: Limiter::new(l.votes),
             relays: Limiter::new(l.relays),
+            speed: Limiter::new(l.speed),
             requests: Limiter::new(l.requests),
         };
         let clock = Clock::start();

@@ -96,6 +96,8 @@ pub struct Limits {
     pub votes: Rate,
     /// New addresses to restream to of one account, and changes of them.
     pub relays: Rate,
+    /// Measurements of one account's line.
+    pub speed: Rate,
     /// Any call from one address.
     pub requests: Rate,
     /// New RTMP connections from one address.
@@ -127,6 +129,7 @@ impl Default for Limits {
             danmaku: Rate { burst: 6, per_hour: 3600 },
             votes: Rate { burst: 10, per_hour: 1800 },
             relays: Rate { burst: 30, per_hour: 240 },
+            speed: Rate { burst: 6, per_hour: 60 },
             requests: Rate { burst: 600, per_hour: 180_000 },
             rtmp_connections: Rate { burst: 120, per_hour: 7200 },
             wrong_stream_keys: Rate { burst: 30, per_hour: 600 },

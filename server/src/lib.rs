@@ -33,6 +33,7 @@ pub mod stage;
 pub mod store;
 pub mod text;
 pub mod tls;
+pub mod tls_client;
 pub mod watch_token;
 pub mod worker;
 

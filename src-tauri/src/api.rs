@@ -1,14 +1,17 @@
 //! The server's calls under `/api/v1`, with the session of whoever is logged in.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use mujian_protocol::api::{AccountView, Credentials, SessionView};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use mujian_protocol::api::{AccountView, Credentials, SPEED_MAX, SessionView, SpeedView};
 use mujian_protocol::app::{ApiRequest, ApiResponse};
 use mujian_protocol::{ApiError, ErrorCode, Problem};
+use mujian_server::tls_client;
 use parking_lot::RwLock;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, StatusCode, redirect};
+use reqwest::{Body, Method, RequestBuilder, StatusCode, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +28,10 @@ const ANSWER_MAX: usize = 4 << 20;
 const PATH_MAX: usize = 8192;
 /// How long sending a file may take.
 const UPLOAD: Duration = Duration::from_secs(30 * 60);
+/// How long measuring the line may take, with what waits on it at the end.
+const MEASURED: Duration = Duration::from_secs(25);
+/// Bytes that are sent at once to measure it.
+const PIECE: usize = 16 << 10;
 /// Longest answer that is a picture or a film, in bytes.
 const MEDIA_MAX: usize = 32 << 20;
 
@@ -196,12 +203,7 @@ impl Api {
             request = request.header(CONTENT_TYPE, content_type);
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        let answer =
-            ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
-        match error_of(&answer) {
-            Some(error) => Err(error),
-            None => serde_json::from_value(answer.body).map_err(|e| not_understood(&e)),
-        }
+        read_answer(status, &bytes)
     }
 
     /// Fetches a file piece by piece; each is handed to `take`, which may refuse it.
@@ -239,6 +241,23 @@ impl Api {
             Some(error) => Err(error),
             None => Ok(bytes),
         }
+    }
+
+    /// Sends what only its arrival is measured of, for `time` and at most 16 MiB.
+    ///
+    /// # Errors
+    /// As the server says; as [`Self::call`].
+    pub async fn measure_line(&self, time: Duration) -> Result<SpeedView, ApiError> {
+        // By chance, so that nothing on the way makes it smaller.
+        let mut piece = vec![0; PIECE];
+        rand::fill(&mut piece[..]);
+        let (piece, end) = (Bytes::from(piece), Instant::now() + time);
+        let pieces = futures_util::stream::iter(0..SPEED_MAX / PIECE as u64)
+            .take_while(move |_| std::future::ready(Instant::now() < end))
+            .map(move |_| Ok::<_, std::convert::Infallible>(piece.clone()));
+        let request = self.request(Method::POST, "/speed")?.timeout(MEASURED).body(Body::wrap_stream(pieces));
+        let (status, bytes) = self.read(request, ANSWER_MAX).await?;
+        read_answer(status, &bytes)
     }
 
     async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
@@ -281,6 +300,9 @@ impl Api {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
+        if let Some(reason) = tls_client::distrust(error) {
+            return untrusted(self.base().host_str().unwrap_or_default(), reason);
+        }
         let why = if error.is_timeout() { "it does not answer in time" } else { "no connection" };
         let address = self.base().origin().ascii_serialization();
         ApiError::new(
@@ -291,6 +313,25 @@ impl Api {
             ),
         )
         .about(Problem::ServerUnreachable { address })
+    }
+}
+
+/// The error where `host` does not prove who it is.
+pub(crate) fn untrusted(host: &str, reason: String) -> ApiError {
+    ApiError::new(
+        ErrorCode::Unreachable,
+        format!(
+            "The certificate of {host} cannot be trusted ({reason}). Nothing was sent there. Check the address, or ask who runs the server."
+        ),
+    )
+    .about(Problem::ServerUntrusted { host: host.to_owned(), reason })
+}
+
+fn read_answer<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
+    let answer = ApiResponse { status: status.as_u16(), body: serde_json::from_slice(bytes).unwrap_or(Value::Null) };
+    match error_of(&answer) {
+        Some(error) => Err(error),
+        None => serde_json::from_value(answer.body).map_err(|e| not_understood(&e)),
     }
 }
 

@@ -8,7 +8,7 @@ use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppHome, AppInfo};
 use mujian_protocol::room::Away;
-use mujian_protocol::studio::{Broadcast, Notice, NoticeCode, Share, StudioSettings, StudioState};
+use mujian_protocol::studio::{Broadcast, LineSpeed, Notice, NoticeCode, Share, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
 use parking_lot::Mutex;
 use reqwest::Method;
@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::api::Api;
 use crate::cache::{Cache, Intent, StoredSession};
+use crate::encode;
 use crate::home;
 use crate::host::client::{HostOptions, Hosted};
 use crate::host::control::Request;
@@ -45,6 +46,9 @@ const PROGRAM: &str = "program_id";
 const HOTKEYS: &str = "hotkeys";
 /// The cache's name for the hosted server's addresses.
 const PORTS: &str = "host_ports";
+
+/// How long the line is measured: a connection needs a moment to get going.
+const MEASURE: Duration = Duration::from_secs(4);
 
 /// How the app is started.
 #[derive(Clone, Debug)]
@@ -487,6 +491,19 @@ impl App {
         Ok(Target { keys: Some(own_room::keys(&self.api)), ..target })
     }
 
+    /// What the line to the server carries, and the preset that fits.
+    ///
+    /// # Errors
+    /// `Conflict` on air: measuring would take what the stream needs; as [`Api::measure_line`].
+    pub async fn measure_line(&self) -> Result<LineSpeed, ApiError> {
+        if is_on_air(&self.studio.state().broadcast) {
+            return Err(on_air("The line is not measured while you are live: that would take what your stream needs."));
+        }
+        let found = self.api.measure_line(MEASURE).await?;
+        tracing::info!(bits_per_second = found.bits_per_second, "The line to the server was measured.");
+        Ok(LineSpeed { bits_per_second: found.bits_per_second, preset: encode::fits(found.bits_per_second) })
+    }
+
     /// Lets others reach the hosted server, or no longer.
     ///
     /// # Errors
@@ -525,7 +542,8 @@ impl App {
     }
 }
 
-/// Where a room of a server is published to: the server's host, at the port that it says.
+/// Where a room of a server is published to: the server's host, at the port that it says; by RTMPS where it takes that and its
+/// address is one of HTTPS, so that its name is one that a certificate can be for.
 ///
 /// # Errors
 /// `InvalidRequest` when the address names no host.
@@ -536,10 +554,14 @@ pub fn target(
     key: Secret,
     program: String,
 ) -> Result<Target, ApiError> {
-    let mut url = Url::parse("rtmp://host/live").map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+    let (address, port) = match info.rtmps_port.filter(|_| base.scheme() == "https") {
+        Some(port) => ("rtmps://host/live", port),
+        None => ("rtmp://host/live", info.rtmp_port),
+    };
+    let mut url = Url::parse(address).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
     let no_host = || ApiError::new(ErrorCode::InvalidRequest, "The server's address names no host.");
     url.set_host(base.host_str()).map_err(|_| no_host())?;
-    url.set_port(Some(info.rtmp_port)).map_err(|()| no_host())?;
+    url.set_port(Some(port)).map_err(|()| no_host())?;
     Target::from_url(&url, room, key, program)
 }
 
@@ -704,10 +726,21 @@ mod tests {
 
     #[test]
     fn the_target_is_at_the_servers_host() {
-        let info =
-            ServerInfo { version: String::new(), registration_open: true, setup_needed: false, rtmp_port: 19350 };
-        let base = "https://live.example.org:8443/".parse().unwrap();
-        let target = target(&base, &info, "demo".parse().unwrap(), Secret::new("k"), "p".into()).unwrap();
-        assert_eq!(target.tc_url(), "rtmp://live.example.org:19350/live");
+        let mut info = ServerInfo {
+            version: String::new(),
+            registration_open: true,
+            setup_needed: false,
+            rtmp_port: 19350,
+            rtmps_port: None,
+        };
+        let safe = "https://live.example.org:8443/";
+        let of = |base: &str, info: &ServerInfo| {
+            let base = base.parse().unwrap();
+            target(&base, info, "demo".parse().unwrap(), Secret::new("k"), "p".into()).unwrap().tc_url()
+        };
+        assert_eq!(of(safe, &info), "rtmp://live.example.org:19350/live");
+        info.rtmps_port = Some(443);
+        assert_eq!(of(safe, &info), "rtmps://live.example.org:443/live");
+        assert_eq!(of("http://10.0.0.1:8080/", &info), "rtmp://10.0.0.1:19350/live");
     }
 }

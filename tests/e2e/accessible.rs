@@ -8,6 +8,9 @@ use mujian_tests::browser::{Browser, Look, Page};
 use mujian_tests::chat::say;
 use mujian_tests::ffmpeg::Publish;
 use mujian_tests::server::{Room, Server};
+use mujian_tests::webdriver::Window;
+
+use crate::app::{OnAir, wait_stage};
 
 const SOON: Duration = Duration::from_secs(20);
 /// A key, or what a person clicks.
@@ -193,6 +196,79 @@ async fn axe_finds_nothing_in_the_pages() -> Result<()> {
     ] {
         let mut seen = Findings { look: Look { width, height, locale, dark, ..Look::default() }, found: Vec::new() };
         walk(&mut browser, &server, &room, &me, &mut seen).await?;
+        found.extend(seen.found);
+    }
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    Ok(())
+}
+
+/// The studio's window at one moment.
+struct Seen<'a> {
+    app: &'a Window,
+    look: &'static str,
+    found: Vec<String>,
+}
+
+impl Seen<'_> {
+    async fn take(&mut self, screen: &str) -> Result<()> {
+        self.app.eval(STILL).await?;
+        let found = self.app.axe().await.with_context(|| format!("{screen}, {}", self.look))?;
+        self.found.extend(found.into_iter().map(|what| format!("the studio, {screen}, {}: {what}", self.look)));
+        Ok(())
+    }
+
+    /// Looks at a dialog that a press opens, and closes it.
+    async fn dialog(&mut self, opener: &str, screen: &str) -> Result<()> {
+        self.app.click(opener).await?;
+        self.app.wait("document.querySelector('dialog[open] .content') !== null", SOON).await?;
+        self.take(screen).await?;
+        self.app.click("dialog[open] header button").await?;
+        self.app.wait("document.querySelector('dialog[open]') === null", SOON).await.map(drop)
+    }
+
+    async fn key(&self, key: &str) -> Result<()> {
+        let event =
+            format!("new KeyboardEvent('keydown', {{key: '{key}', ctrlKey: true, shiftKey: true, cancelable: true}})");
+        self.app.eval(&format!("(dispatchEvent({event}), true)")).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_the_studios_window() -> Result<()> {
+    let on_air = OnAir::begin().await?;
+    let OnAir { app, server, .. } = &on_air;
+    let mut found = Vec::new();
+    for (look, language, theme, set_up, shelf) in
+        [("zh, light", "zh-CN", "light", "准备", "打开架子"), ("en, dark", "en", "dark", "Set-up", "Open the shelf")]
+    {
+        let prefs = format!("localStorage.setItem('mujian.prefs', JSON.stringify({{theme: '{theme}'}}))");
+        let language = format!("localStorage.setItem('mujian.language', '{language}')");
+        app.eval(&format!("(window.before = true, {prefs}, {language}, location.reload(), true)")).await?;
+        app.wait("window.before === undefined && document.querySelector('button.health') !== null", SOON).await?;
+        let theme = format!("document.documentElement.dataset.theme === '{theme}'");
+        app.wait(&theme, SOON).await?;
+        let mut seen = Seen { app, look, found: Vec::new() };
+        seen.take("on air").await?;
+        seen.dialog("button.health", "its health").await?;
+        seen.dialog(".bar button.chip", "sharing").await?;
+        seen.dialog(".bar button.chip ~ button.chip", "restreaming").await?;
+        app.click(&format!("//aside//label[normalize-space(.) = '{set_up}']")).await?;
+        app.wait("document.querySelector('aside .setup') !== null", SOON).await?;
+        seen.take("the set-up").await?;
+        seen.dialog(&format!("//button[contains(., '{shelf}')]"), "the shelf").await?;
+        seen.key("E").await?;
+        app.wait("document.querySelector('dialog[open]') !== null", SOON).await?;
+        seen.take("ending").await?;
+        app.click("dialog[open] header button").await?;
+        app.wait("document.querySelector('dialog[open]') === null", SOON).await?;
+        seen.key("L").await?;
+        wait_stage(server, "away").await?;
+        app.wait("document.querySelector('.app').classList.contains('away')", SOON).await?;
+        app.wait("document.querySelector('video')?.currentTime > 0", SOON).await?;
+        seen.take("away").await?;
+        seen.key("L").await?;
+        wait_stage(server, "live").await?;
+        app.wait("!document.querySelector('.app').classList.contains('away')", SOON).await?;
         found.extend(seen.found);
     }
     ensure!(found.is_empty(), "{}", found.join("\n"));

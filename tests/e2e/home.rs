@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mujian_tests::desk::Desk;
+use mujian_tests::link::{Road, Roads};
 use mujian_tests::server::Server;
 use mujian_tests::wait;
+use mujian_tests::webdriver::Window;
 
 use crate::app::{GO_LIVE, wait_stage};
 
@@ -44,6 +46,7 @@ async fn the_first_start_asks_for_a_name_and_keeps_nobody_from_going_live() -> R
 #[tokio::test]
 async fn the_app_joins_a_server_that_others_run() -> Result<()> {
     let server = Server::start().await?;
+    let roads = Roads::to(&server).await?;
     let desk = Desk::new().await?;
     let app = desk.open_watched_app().await?;
     app.wait(&format!("{WELCOME} !== null"), SOON).await.context("nobody is welcomed")?;
@@ -57,7 +60,7 @@ async fn the_app_joins_a_server_that_others_run() -> Result<()> {
         app.wait(&format!("{WELCOME}.innerText.includes({said:?})"), SOON).await.context(typed.to_owned())?;
     }
     let windows = app.processes(|words| words.get(1).is_some_and(|w| w == "window"))?;
-    app.fill(address, &server.http.to_string()).await?;
+    app.fill(address, &roads.control.at.to_string()).await?;
     app.click_to_close("//button[normalize-space(.) = 'Use this server']").await?;
     // The window ends and another is opened; nothing is hosted any more.
     wait::until("another window", SOON, || async {
@@ -82,8 +85,29 @@ async fn the_app_joins_a_server_that_others_run() -> Result<()> {
     app.wait("document.querySelector('h1')?.innerText === 'guest'", SOON).await?;
     app.click("//nav//a[contains(., 'Stage')]").await?;
     app.wait("document.querySelector('canvas.seen') !== null", SOON).await?;
+    the_line_is_measured(&app, &roads).await?;
     app.click(GO_LIVE).await?;
     let room = wait_stage(&server.url(), "live").await?;
     ensure!(room["owner"]["name"] == "guest", "{room}");
+    // What the stream needs is not taken from it.
+    app.click("//label[normalize-space(.) = 'Set-up']").await?;
+    app.wait("document.querySelector('aside .setup') !== null", SOON).await?;
+    ensure!(app.eval("!document.body.innerText.includes('Measure the line')").await? == true, "measured on air");
+    Ok(())
+}
+
+/// The road is narrow: what it carries is told about right, and the size that fits is taken with one press.
+async fn the_line_is_measured(app: &Window, roads: &Roads) -> Result<()> {
+    const CARRIES: f64 = 3.2;
+    roads.are(Road::Narrow((CARRIES * 1_000_000.0 / 8.0) as u32));
+    app.click("//button[normalize-space(.) = 'Measure the line to the server']").await?;
+    app.wait("document.body.innerText.includes('Mbit/s get through')", SOON).await?;
+    roads.are(Road::Clear);
+    let said = app.eval("document.body.innerText.match(/About ([0-9.]+) Mbit/)[1]").await?;
+    let told: f64 = said.as_str().context("no figure")?.parse()?;
+    ensure!((CARRIES * 0.8..CARRIES * 1.2).contains(&told), "{told} Mbit/s of {CARRIES}");
+    app.click("//button[normalize-space(.) = 'Use that']").await?;
+    let chosen = "[...document.querySelectorAll('aside select')].some((s) => s.value === '540p30')";
+    app.wait(chosen, SOON).await?;
     Ok(())
 }

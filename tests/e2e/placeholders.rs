@@ -89,7 +89,7 @@ async fn a_picture_of_the_shelf_is_seen_while_away_and_viewers_are_told_the_time
         browser.wait(page, &format!("!({BLUE})"), SOON).await.context("it is still the first one")?;
     }
 
-    browser.click(owner, "role=button[name='Tell viewers that you are back in 15 minutes']").await?;
+    browser.click(owner, "role=button[name='Tell viewers that you are back in 15 min']").await?;
     browser.visible(english, "text=/^Back at \\d{2}:\\d{2}/", SOON).await?;
     browser.visible(chinese, "text=/^\\d{2}:\\d{2} 回来$/", SOON).await?;
     browser.click(owner, "role=button[name='Tell viewers no time any more']").await?;
@@ -97,7 +97,7 @@ async fn a_picture_of_the_shelf_is_seen_while_away_and_viewers_are_told_the_time
         browser.wait(page, "document.querySelector('.player .back-at') === null", SOON).await?;
     }
 
-    browser.click(owner, "role=button[name='Tell viewers that you are back in 5 minutes']").await?;
+    browser.click(owner, "role=button[name='Tell viewers that you are back in 5 min']").await?;
     browser.visible(english, "text=/^Back at \\d{2}:\\d{2}/", SOON).await?;
     browser.click(owner, "role=button[name=/^I'm back/]").await?;
     server.wait_stage(&room, "live", SOON).await?;
@@ -144,7 +144,7 @@ async fn what_is_dropped_on_the_shelf_in_the_window_is_seen_while_away() -> Resu
 
     app.click("//button[contains(., 'Leave for a while')]").await?;
     app.wait(&format!("document.querySelector('video')?.currentTime > 1 && {BLUE}"), SOON).await?;
-    app.click("//button[@aria-label='Tell viewers that you are back in 10 minutes']").await?;
+    app.click("//button[@aria-label='Tell viewers that you are back in 10 min']").await?;
     app.wait("document.querySelector('.picture .back-at')?.textContent.startsWith('Back at')", SOON).await?;
     app.click("//button[@aria-label='Show it to viewers now: Music']").await?;
     app.wait(&format!("!({BLUE})"), SOON).await.context("it is still the first one")?;

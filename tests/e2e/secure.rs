@@ -1,12 +1,16 @@
 //! A server with a certificate of its own (issue 4): programs publish by RTMPS, pages come by HTTPS.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mujian_tests::browser::{Browser, Look};
 use mujian_tests::ffmpeg::Publish;
-use mujian_tests::server::{Room, Setup};
+use mujian_tests::flv::Viewer;
+use mujian_tests::live;
+use mujian_tests::server::{Room, Server, Setup};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,27 +18,83 @@ use crate::web::pictures;
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// A server that speaks TLS for `localhost`, with a certificate of its own making.
+struct Safe {
+    server: Server,
+    https: u16,
+    rtmps: u16,
+    rtmp: u16,
+    certificate: PathBuf,
+    _folder: TempDir,
+}
+
+impl Safe {
+    async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem())?;
+        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let config = format!(
+            "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nhttps = \"127.0.0.1:0\"\nrtmps = \"127.0.0.1:0\"\n"
+        );
+        let server = Setup::default().config(&config).start().await?;
+        let words = server.program.words();
+        let words = words.lines().find(|l| l.starts_with("ready ")).context("it is not ready")?;
+        let port = |name: &str| -> Result<u16> {
+            let at = words.split_whitespace().find_map(|w| w.strip_prefix(name)).with_context(|| words.to_owned())?;
+            Ok(at.rsplit(':').next().context("no port")?.parse()?)
+        };
+        let (https, rtmps, rtmp) = (port("https=")?, port("rtmps=")?, port("rtmp=")?);
+        Ok(Self { server, https, rtmps, rtmp, certificate, _folder: folder })
+    }
+}
+
+/// Whether somebody on this computer is connected to a port of its own.
+fn is_connected(port: u16) -> Result<bool> {
+    let table = std::fs::read_to_string("/proc/net/tcp")? + &std::fs::read_to_string("/proc/net/tcp6")?;
+    let to = format!(":{port:04X}");
+    // Columns: number, local address, remote address, state; 01 is an open connection.
+    Ok(table
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>())
+        .any(|columns| columns.get(2).is_some_and(|remote| remote.ends_with(&to)) && columns.get(3) == Some(&"01")))
+}
+
+#[tokio::test]
+async fn the_app_publishes_by_rtmps_to_a_server_that_it_knows_by_https() -> Result<()> {
+    let safe = Safe::start().await?;
+    let Safe { server, https, rtmps, rtmp, certificate, .. } = &safe;
+    let room = server.room("owner", "Safe").await?;
+    let source = ["--test-card", "--preset", "540p30", "--encoder", "libx264", "--mic", "none"];
+    // By the server's own address, and by the one that OBS would use.
+    for address in [format!("https://localhost:{https}"), format!("rtmps://localhost:{rtmps}/live")] {
+        let mut command = live::command_at(&address, server, &room, &source)?;
+        command.env("SSL_CERT_FILE", certificate);
+        let mut program = live::begin(server, &room, &mut command).await?;
+        ensure!(is_connected(*rtmps)?, "nobody publishes by RTMPS to {address}");
+        ensure!(!is_connected(*rtmp)?, "somebody publishes in the clear to {address}");
+        let viewer = Viewer::open(&server.flv_url(&room)).await?;
+        viewer.more_pictures(60, SOON).await?;
+        ensure!(program.stop(SOON).await?.success(), "{}", program.words());
+        server.wait_stage(&room, "off", SOON).await?;
+
+        // Nothing is said to a server that does not prove who it is.
+        let output = live::command_at(&address, server, &room, &source)?.kill_on_drop(true).output();
+        let output = tokio::time::timeout(SOON, output).await??;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.code() == Some(5), "{:?}: {said}", output.status);
+        ensure!(said.contains("The certificate of localhost cannot be trusted"), "{said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_certificate_from_files_brings_https_and_rtmps() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem())?;
-    std::fs::write(&key, made.signing_key.serialize_pem())?;
-    let config = format!(
-        "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nhttps = \"127.0.0.1:0\"\nrtmps = \"127.0.0.1:0\"\n"
-    );
-    let server = Setup::default().config(&config).start().await?;
-    let words = server.program.words();
-    let words = words.lines().find(|l| l.starts_with("ready ")).context("it is not ready")?;
-    let port = |name: &str| -> Result<u16> {
-        let at = words.split_whitespace().find_map(|w| w.strip_prefix(name)).with_context(|| words.to_owned())?;
-        Ok(at.rsplit(':').next().context("no port")?.parse()?)
-    };
-    let (https, rtmps) = (port("https=")?, port("rtmps=")?);
+    let Safe { server, https, rtmps, certificate, _folder, .. } = Safe::start().await?;
 
     // Who trusts the certificate gets in by its name alone, and is told where to publish as safely.
-    let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes())?;
+    let trusted = reqwest::Certificate::from_pem(&std::fs::read(&certificate)?)?;
     let client = reqwest::Client::builder().tls_certs_only([trusted]).build()?;
     let base = format!("https://localhost:{https}");
     let token = server.account("owner").await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -60,9 +60,12 @@ pub async fn say(server: &Server, room: &Room, token: &str, texts: &[&str]) -> R
 
 /// People who write all the time, with one voice.
 pub struct Crowd {
-    stop: oneshot::Sender<()>,
-    talk: JoinHandle<Result<u64>>,
+    stop: watch::Sender<bool>,
+    people: Vec<JoinHandle<Result<u64>>>,
 }
+
+/// As many share a crowd's writing: what one of them may have unanswered is bounded.
+const PEOPLE: u32 = 10;
 
 impl Crowd {
     /// Writes so many danmaku a second, evenly, until [`Crowd::end`]. The server's limits must allow it.
@@ -71,34 +74,16 @@ impl Crowd {
     ///
     /// The room's socket does not open.
     pub async fn begin(server: &Server, room: &Room, token: &str, a_second: u32) -> Result<Self> {
-        let mut socket = join(server, room, token).await?;
-        let visit = uuid::Uuid::new_v4();
-        let (stop, mut stopped) = oneshot::channel();
-        let talk = tokio::spawn(async move {
-            let mut beat = tokio::time::interval(Duration::from_secs(1) / a_second);
-            beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            let words = ["晚上好", "哈哈哈哈哈", "what a voice", "这一段太好听了", "again, please", "听雨听雨听雨"];
-            let (mut number, mut taken) = (0_usize, 0);
-            loop {
-                tokio::select! {
-                    _ = &mut stopped => return Ok(taken),
-                    _ = beat.tick() => {
-                        number += 1;
-                        let text = format!("{} {number}", words[number % words.len()]);
-                        let order = json!({"type": "danmaku", "client_ref": format!("{visit}.{number}"), "text": text});
-                        socket.send(Message::text(order.to_string())).await?;
-                    }
-                    answer = socket.next() => {
-                        let Message::Text(answer) = answer.context("the socket was closed")?? else { continue };
-                        if answer.contains("\"type\":\"refused\"") {
-                            bail!("refused: {answer}");
-                        }
-                        taken += u64::from(answer.contains("\"type\":\"accepted\""));
-                    }
-                }
-            }
-        });
-        Ok(Self { stop, talk })
+        let stop = watch::Sender::new(false);
+        let mut people = Vec::new();
+        for person in 0..PEOPLE {
+            let socket = join(server, room, token).await?;
+            let every = Duration::from_secs(1) * PEOPLE / a_second;
+            // One after the other, not all at once.
+            let beat = tokio::time::interval_at(Instant::now() + every * person / PEOPLE, every);
+            people.push(tokio::spawn(write(socket, beat, stop.subscribe())));
+        }
+        Ok(Self { stop, people })
     }
 
     /// Falls silent: how many danmaku the room took.
@@ -107,8 +92,37 @@ impl Crowd {
     ///
     /// One was refused, or the connection broke.
     pub async fn end(self) -> Result<u64> {
-        // One that has ended by itself says why.
-        let _ = self.stop.send(());
-        self.talk.await?
+        self.stop.send_replace(true);
+        let mut taken = 0;
+        for person in self.people {
+            taken += person.await??;
+        }
+        Ok(taken)
+    }
+}
+
+/// Writes at each beat until it is stopped: how many were accepted.
+async fn write(mut socket: Socket, mut beat: Interval, mut stop: watch::Receiver<bool>) -> Result<u64> {
+    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let visit = uuid::Uuid::new_v4();
+    let words = ["晚上好", "哈哈哈哈哈", "what a voice", "这一段太好听了", "again, please", "听雨听雨听雨"];
+    let (mut number, mut taken) = (0_usize, 0);
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(taken),
+            _ = beat.tick() => {
+                number += 1;
+                let text = format!("{} {number}", words[number % words.len()]);
+                let order = json!({"type": "danmaku", "client_ref": format!("{visit}.{number}"), "text": text});
+                socket.send(Message::text(order.to_string())).await?;
+            }
+            answer = socket.next() => {
+                let Message::Text(answer) = answer.context("the socket was closed")?? else { continue };
+                if answer.contains("\"type\":\"refused\"") {
+                    bail!("refused: {answer}");
+                }
+                taken += u64::from(answer.contains("\"type\":\"accepted\""));
+            }
+        }
     }
 }

@@ -17,7 +17,16 @@ use crate::server::{Room, Server};
 ///
 /// The program was not built.
 pub fn command(server: &Server, room: &Room, args: &[&str]) -> Result<Command> {
-    let mut command = base(server, &server.url(), room, args)?;
+    command_at(&server.url(), server, room, args)
+}
+
+/// The same at another address of the server.
+///
+/// # Errors
+///
+/// The program was not built.
+pub fn command_at(address: &str, server: &Server, room: &Room, args: &[&str]) -> Result<Command> {
+    let mut command = base(server, address, room, args)?;
     command.env("MUJIAN_STREAM_KEY", &room.key);
     Ok(command)
 }
@@ -28,9 +37,7 @@ pub fn command(server: &Server, room: &Room, args: &[&str]) -> Result<Command> {
 ///
 /// The program was not built.
 pub fn command_over(roads: &Roads, server: &Server, room: &Room, args: &[&str]) -> Result<Command> {
-    let mut command = base(server, &roads.url(), room, args)?;
-    command.env("MUJIAN_STREAM_KEY", &room.key);
-    Ok(command)
+    command_at(&roads.url(), server, room, args)
 }
 
 /// As the room's owner, who is listened to: what is pressed in the program is told to the server by both roads.

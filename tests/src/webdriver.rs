@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::process::Program;
+use crate::process::{Program, source_root};
 use crate::wait;
 
 /// The name under which WebDriver hands out elements (W3C WebDriver, 11.1).
@@ -96,6 +96,21 @@ impl Window {
             Some(error) => bail!("{expression}: {error}"),
             None => Ok(answer["v"].clone()),
         }
+    }
+
+    /// What axe finds wrong with what the window shows, as [`crate::browser::Browser::axe`].
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run.
+    pub async fn axe(&self) -> Result<Vec<String>> {
+        let folder = source_root().join("tests");
+        let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js"))
+            .context("axe is not installed: run `make test` once")?;
+        self.call("POST", "/execute/sync", Some(json!({"script": axe, "args": []}))).await?;
+        let run = std::fs::read_to_string(folder.join("browser/axe.js"))?;
+        // A comment that ends with its line would take the closing bracket with it.
+        Ok(serde_json::from_value(self.eval(&format!("\n{run}\n")).await?)?)
     }
 
     /// Waits until an expression is true in the page; gives its value.

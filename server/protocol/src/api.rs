@@ -325,6 +325,20 @@ pub struct Followers {
     pub followers: u32,
 }
 
+/// Most bytes that `POST /speed` reads.
+pub const SPEED_MAX: u64 = 16 << 20;
+
+/// What `POST /speed` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+pub struct SpeedView {
+    /// Bytes that came.
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// Bits a second that came once the connection had got going; 0 where too little came to tell.
+    #[ts(type = "number")]
+    pub bits_per_second: u64,
+}
+
 /// `GET /server`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ServerInfo {
@@ -336,4 +350,8 @@ pub struct ServerInfo {
     pub setup_needed: bool,
     /// The port that takes RTMP.
     pub rtmp_port: u16,
+    /// The port that takes RTMPS; none: it is not served. Who asks by HTTPS publishes there, also through a proxy that ends
+    /// HTTPS: the certificate is for the same name.
+    #[serde(default)]
+    pub rtmps_port: Option<u16>,
 }

@@ -556,6 +556,13 @@ pub enum Problem {
         /// The system's words.
         reason: String,
     },
+    /// The server does not prove by its certificate who it is.
+    ServerUntrusted {
+        /// The name.
+        host: String,
+        /// What is wrong, in English.
+        reason: String,
+    },
     /// The address to restream to does not prove by its certificate who it is.
     RelayUntrusted {
         /// The name.

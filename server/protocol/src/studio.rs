@@ -446,6 +446,16 @@ pub struct Note {
     pub problem: Problem,
 }
 
+/// What the line to the server carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct LineSpeed {
+    /// Bits a second that came through.
+    #[ts(type = "number")]
+    pub bits_per_second: u64,
+    /// The largest preset that it carries with something to spare; none: not even the smallest at its full bitrate.
+    pub preset: Option<Preset>,
+}
+
 /// Whether others can reach the hosted server, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Share {

@@ -72,6 +72,7 @@ pub fn declarations() -> String {
     all.add::<relay::RelayPatch>();
     all.add::<relay::RelayView>();
     all.add::<api::ServerInfo>();
+    all.add::<studio::LineSpeed>();
     all.add::<api::LeaveRequest>();
     all.add::<api::BackAtRequest>();
     all.add::<api::BackRequest>();

@@ -23,6 +23,7 @@ mod relays;
 mod replays;
 mod rooms;
 mod server;
+mod speed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,10 +113,11 @@ pub fn router(app: &Arc<App>) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(layers::time_limit))
-        // Uploads, and pictures that may have to be drawn first, bound their size and time themselves.
+        // Uploads, what is sent to be measured, and pictures that may have to be drawn first, bound their size and time themselves.
         .route("/rooms/{room}/placeholders/{placeholder}/poster", get(placeholders::poster))
         .route("/rooms/{room}/placeholders", post(placeholders::add))
         .route("/rooms/{room}/placeholders/{placeholder}/sound", put(placeholders::set_sound))
+        .route("/speed", post(speed::speed).layer(DefaultBodyLimit::disable()))
         .layer(from_fn_with_state(Arc::clone(app), layers::per_address))
         .layer(from_fn_with_state(Arc::clone(app), layers::cross_origin))
         .layer(from_fn(leftover::thrown_away))

@@ -4,7 +4,7 @@ use mujian_protocol::ApiError;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{absence, accounts, follows, hall, overlays, placeholders, relays, replays, rooms, server};
+use super::{absence, accounts, follows, hall, overlays, placeholders, relays, replays, rooms, server, speed};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -81,6 +81,7 @@ use super::{absence, accounts, follows, hall, overlays, placeholders, relays, re
         placeholders::trust,
         accounts::set_up,
         server::info,
+        speed::speed,
     ),
     components(schemas(ApiError)),
     modifiers(&Session)

@@ -24,6 +24,7 @@ pub(super) async fn info(State(app): State<Arc<App>>, listener: Listener) -> Jso
         registration_open: app.config.registration_open,
         setup_needed: app.setup.code().is_some(),
         rtmp_port: app.rtmp_port(listener),
+        rtmps_port: app.rtmps_port(),
     })
 }
 

@@ -11,7 +11,6 @@ pub mod address;
 pub mod machine;
 mod publish;
 mod task;
-mod tls;
 
 use std::sync::Arc;
 

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::machine::Failure;
-use super::tls::{self, TlsError};
 use crate::clock::Clock;
 use crate::stage::programme::{Chunk, Programme, ReadItem, Reader};
+use crate::tls_client::{self, TlsError};
 
 /// How long the connection, and the handshake of TLS, may take.
 const CONNECT: Duration = Duration::from_secs(8);
@@ -112,7 +112,7 @@ async fn prepare(tcp: TcpStream, address: &Address) -> Result<Box<dyn Stream>, F
     if !address.tls {
         return Ok(Box::new(tcp));
     }
-    match tokio::time::timeout(CONNECT, tls::over(tcp, &address.host)).await {
+    match tokio::time::timeout(CONNECT, tls_client::over(tcp, &address.host)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(TlsError::Untrusted(reason))) => {
             let host = address.host.clone();

@@ -55,8 +55,8 @@ Exit codes:
 Ctrl-C and SIGTERM end the stream properly. SIGUSR1 leaves for a while: the
 camera is closed and nothing captured from then on is sent, only sound with
 --keep-sound. SIGUSR2 comes back. Leaving and coming back that the owner
-presses in a browser are followed too (not with an rtmp:// address, which says
-nothing of them).
+presses in a browser are followed too (not with an rtmp:// or rtmps:// address,
+which says nothing of them).
 
 With --json each line of standard output is one object with a `type`: starting,
 live, away, back, stats, uplink, reconnecting, recording, notice, notice_over,
@@ -144,7 +144,7 @@ pub struct WorkerArgs {
 /// `mujian live`.
 #[derive(Clone, Args)]
 pub struct LiveArgs {
-    /// The server: its address (http or https), or an RTMP address (rtmp://HOST[:PORT]/live).
+    /// The server: its address (http or https), or an RTMP address (rtmp:// or rtmps://HOST[:PORT]/live).
     #[arg(long, value_name = "URL", value_parser = server_url, env = "MUJIAN_SERVER")]
     pub server: Url,
     /// The room to publish to: the end of its address, /watch/ROOM.
@@ -297,7 +297,7 @@ fn http_url(s: &str) -> Result<Url, String> {
 }
 
 fn server_url(s: &str) -> Result<Url, String> {
-    let url = Url::parse(s).map_err(|_| "not an address; write it as http://HOST:PORT or rtmp://HOST/live")?;
+    let url = Url::parse(s).map_err(|_| "not an address; write it as https://HOST or rtmps://HOST/live")?;
     if url.host_str().is_none_or(str::is_empty) {
         return Err("it names no host".into());
     }
@@ -305,8 +305,8 @@ fn server_url(s: &str) -> Result<Url, String> {
         return Err("it must not hold a name or password; see --name and --key".into());
     }
     match url.scheme() {
-        "http" | "https" | "rtmp" => Ok(url),
-        other => Err(format!("{other}:// is not known; use http, https or rtmp")),
+        "http" | "https" | "rtmp" | "rtmps" => Ok(url),
+        other => Err(format!("{other}:// is not known; use https, http, rtmps or rtmp")),
     }
 }
 
@@ -454,7 +454,7 @@ mod tests {
         for bad in ["demo", "ftp://x", "http://", "http://me:pw@host"] {
             assert!(server_url(bad).is_err(), "{bad}");
         }
-        assert!(server_url("rtmp://host:1935/live").is_ok());
+        assert!(server_url("rtmp://host:1935/live").is_ok() && server_url("rtmps://host/live").is_ok());
         assert!(http_url("rtmp://host/live").is_err());
     }
 

@@ -32,9 +32,9 @@ pub(super) struct Found {
 pub(super) async fn find(args: &LiveArgs) -> Result<Found, ApiError> {
     let program = uuid::Uuid::new_v4().to_string();
     let key = args.key.as_deref().map(Secret::new);
-    if args.server.scheme() == "rtmp" {
+    if matches!(args.server.scheme(), "rtmp" | "rtmps") {
         let key = key.ok_or_else(|| {
-            usage("An RTMP server needs the room's stream key: set MUJIAN_STREAM_KEY, or give --key. Logging in works with http:// addresses.")
+            usage("An RTMP server needs the room's stream key: set MUJIAN_STREAM_KEY, or give --key. Logging in works with https:// and http:// addresses.")
         })?;
         let target = Target::from_url(&args.server, args.room.clone(), key, program)?;
         return Ok(Found { target, api: None, owner: false, away: None });

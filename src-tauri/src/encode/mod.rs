@@ -62,5 +62,12 @@ pub fn preset(preset: Preset) -> (Wanted, u32) {
     (Wanted { width, height, fps }, kbps * 1000)
 }
 
+/// The largest preset that a line of so many bits a second carries with its sound, and a quarter to spare: lines waver.
+#[must_use]
+pub fn fits(bits: u64) -> Option<Preset> {
+    let all = [Preset::P1080f60, Preset::P1080f30, Preset::P720f30, Preset::P540f30];
+    all.into_iter().find(|p| u64::from(preset(*p).1 + SOUND) * 4 <= bits * 3)
+}
+
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mujian_protocol::api::{AccountView, Credentials};
 use mujian_protocol::app::{ApiRequest, ApiResponse, AppInfo, MediaState, RoomChannelMessage, TrayWords};
 use mujian_protocol::room::ClientMessage;
-use mujian_protocol::studio::{Devices, EncoderReport, Share, StudioEvent, StudioSettings, StudioState};
+use mujian_protocol::studio::{Devices, EncoderReport, LineSpeed, Share, StudioEvent, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, Problem, RoomId};
 use parking_lot::Mutex;
 use tauri::State;
@@ -223,6 +223,11 @@ async fn one_dialog<T>(dialog: impl Future<Output = T>) -> Answer<T> {
     let picked = dialog.await;
     OPEN.store(false, Ordering::Relaxed);
     Ok(picked)
+}
+
+#[tauri::command]
+pub(super) async fn studio_measure_line(shell: State<'_, Shell>) -> Answer<LineSpeed> {
+    shell.app().await?.measure_line().await
 }
 
 #[tauri::command]

@@ -66,6 +66,7 @@ pub fn open(
             commands::studio_pick_file,
             commands::studio_pick_folder,
             commands::studio_show_recordings,
+            commands::studio_measure_line,
             commands::studio_get,
             commands::studio_set,
             commands::studio_go_live,

@@ -1,6 +1,7 @@
 //! The broadcaster's session: what is captured goes out, survives a broken connection, and ends properly.
 
 pub mod absence;
+mod connection;
 pub mod machine;
 pub mod outbox;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! One attempt to publish: a TCP connection, the RTMP session on it, and the queue that feeds it.
+//! One attempt to publish: a connection, the RTMP session on it, and the queue that feeds it.
 //!
 //! It never decides to try again; [`Machine`](super::machine::Machine) does.
 
@@ -10,27 +10,18 @@ use mujian_media::frame::FeedItem;
 use mujian_media::rtmp::client::{Config, Event, Session};
 use mujian_media::rtmp::{self, RtmpError};
 use mujian_protocol::{ApiError, ErrorCode, Problem};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Connection, HEARD};
 use super::machine::{self, Input};
 use super::outbox::Outbox;
 use super::target::Target;
 use crate::clock;
 
-/// How long the connection may take.
-const CONNECT: Duration = Duration::from_secs(8);
 /// How long the system may refuse to take more bytes before the connection counts as dead.
 const WRITE: Duration = Duration::from_secs(5);
-/// How long the server may take to close after the goodbye.
-const CLOSE: Duration = Duration::from_secs(1);
-/// Bytes that wait in the kernel before a write waits: past it the queue here can still drop.
-const NOT_SENT: u32 = 16 << 10;
 /// Bytes gathered for one write at most: they cannot be dropped any more.
 const BATCH: usize = 16 << 10;
-/// Bytes of what the server says that are read at once.
-const HEARD: usize = 16 << 10;
 
 /// Publishes until something ends it; the answer tells the machine what.
 ///
@@ -74,8 +65,8 @@ async fn run(
     farewell: &CancellationToken,
     published: impl FnOnce() + Send,
 ) -> Result<(), End> {
-    let mut stream = tokio::select! {
-        stream = connect(target) => stream?,
+    let mut connection = tokio::select! {
+        opened = Connection::open(target) => opened.map_err(End::Lost)?,
         () = farewell.cancelled() => return Ok(()),
     };
     let mut config = Config::new(&target.app, &target.tc_url(), target.stream_name());
@@ -87,7 +78,7 @@ async fn run(
     let mut buffer = BytesMut::with_capacity(HEARD);
     outbox.connecting();
     loop {
-        flush(&mut session, &stream, outbox).await?;
+        flush(&mut session, &mut connection, outbox).await?;
         while let Some(event) = session.poll_event() {
             match event {
                 Event::Publishing => {
@@ -106,13 +97,14 @@ async fn run(
         }
         if last {
             session.end();
-            flush(&mut session, &stream, outbox).await?;
-            return goodbye(stream).await;
+            flush(&mut session, &mut connection, outbox).await?;
+            connection.goodbye().await;
+            return Ok(());
         }
         let setup = session.deadline().unwrap_or_else(|| clock::now().plus(Duration::from_secs(3600)));
         buffer.clear();
         tokio::select! {
-            read = stream.read_buf(&mut buffer) => match read? {
+            read = connection.hear(&mut buffer) => match read? {
                 0 => return Err(End::Lost(machine::connection_lost("the server closed it"))),
                 _ => hear(&mut session, &buffer, outbox)?,
             },
@@ -121,32 +113,6 @@ async fn run(
             () = tokio::time::sleep_until(clock::deadline(setup)) => session.tick(clock::now())?,
         }
     }
-}
-
-async fn connect(target: &Target) -> Result<TcpStream, End> {
-    let unreachable =
-        |why: &dyn std::fmt::Display| {
-            End::Lost(ApiError::new(
-            ErrorCode::Unreachable,
-            format!(
-                "The server at {} port {} cannot be reached ({why}). Check the address, and that the server runs.",
-                target.host, target.port
-            ),
-        )
-        .about(Problem::ServerUnreachable { address: format!("{}:{}", target.host, target.port) }))
-        };
-    let stream = match tokio::time::timeout(CONNECT, TcpStream::connect((target.host.as_str(), target.port))).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(unreachable(&error)),
-        Err(_) => return Err(unreachable(&"no answer")),
-    };
-    stream.set_nodelay(true)?;
-    // A full pipe must show here, where pictures can be dropped, not in megabytes of kernel memory.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT)?;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket2::SockRef::from(&stream).set_send_buffer_size(4 * NOT_SENT as usize)?;
-    Ok(stream)
 }
 
 /// Hands a batch of what waits to the session. False: nothing waited.
@@ -176,7 +142,7 @@ fn hear(session: &mut Session, bytes: &[u8], outbox: &Outbox) -> Result<(), Rtmp
 }
 
 /// Sends what the session has for the server, and listens meanwhile: what a slow line carries is known by that.
-async fn flush(session: &mut Session, stream: &TcpStream, outbox: &Outbox) -> Result<(), End> {
+async fn flush(session: &mut Session, connection: &mut Connection, outbox: &Outbox) -> Result<(), End> {
     let lost = |why: &str| End::Lost(machine::connection_lost(why));
     let mut heard = BytesMut::with_capacity(HEARD);
     // After the goodbye nothing that is said changes anything.
@@ -185,48 +151,32 @@ async fn flush(session: &mut Session, stream: &TcpStream, outbox: &Outbox) -> Re
         let mut rest: &[u8] = &bytes;
         let mut taken = tokio::time::Instant::now();
         while !rest.is_empty() {
+            let piece = rest.get(..BATCH).unwrap_or(rest);
+            heard.clear();
             // Each write that takes something shows that the link lives, so the limit is for one, not for all.
-            let both = stream.ready(Interest::READABLE | Interest::WRITABLE);
-            let ready = match tokio::time::timeout_at(taken + WRITE, both).await {
-                Ok(ready) => ready?,
+            let moved = match tokio::time::timeout_at(taken + WRITE, connection.exchange(piece, &mut heard)).await {
+                Ok(moved) => moved?,
                 Err(_) => return Err(lost("nothing could be sent for 5 s")),
             };
-            if ready.is_readable() {
-                heard.clear();
-                match stream.try_read_buf(&mut heard) {
-                    Ok(0) => return Err(lost("the server closed it")),
-                    Ok(_) => hear(session, &heard, outbox)?,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error.into()),
-                }
-                if session.is_closed() && !was_closed {
-                    return Ok(());
-                }
+            match moved.heard {
+                Some(0) => return Err(lost("the server closed it")),
+                Some(_) => hear(session, &heard, outbox)?,
+                None => {}
             }
-            if ready.is_writable() {
-                let piece = rest.get(..BATCH).unwrap_or(rest);
-                match stream.try_write(piece) {
-                    Ok(0) => return Err(lost("the server takes nothing")),
-                    Ok(n) => {
-                        outbox.wrote(n as u64);
-                        rest = rest.get(n..).unwrap_or_default();
-                        taken = tokio::time::Instant::now();
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error.into()),
+            if session.is_closed() && !was_closed {
+                return Ok(());
+            }
+            match moved.wrote {
+                Some(0) => return Err(lost("the server takes nothing")),
+                Some(count) => {
+                    outbox.wrote(count as u64);
+                    rest = rest.get(count..).unwrap_or_default();
+                    taken = tokio::time::Instant::now();
                 }
+                None => {}
             }
         }
     }
-    Ok(())
-}
-
-/// Waits until the server has read everything and closes too: closing first with unread bytes of the
-/// server's would reset the connection and could lose the goodbye.
-async fn goodbye(mut stream: TcpStream) -> Result<(), End> {
-    // The goodbye is said; how the connection ends changes nothing.
-    let _ = stream.shutdown().await;
-    let _ = tokio::time::timeout(CLOSE, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
     Ok(())
 }
 
@@ -249,7 +199,8 @@ mod tests {
     use mujian_media::frame::VideoFrame;
     use mujian_media::rtmp::server;
     use mujian_media::time::MediaTime;
-    use tokio::net::TcpListener;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -284,6 +235,7 @@ mod tests {
         let target = Target {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
+            secure: false,
             app: "live".into(),
             room: "room-1".parse().unwrap(),
             key: rtmp::Secret::new("k"),

@@ -10,6 +10,8 @@ use url::{Host, Url};
 
 /// RTMP's own port.
 pub const RTMP_PORT: u16 = 1935;
+/// The port of RTMP over TLS.
+const RTMPS_PORT: u16 = 443;
 
 /// Asks the server for the room's stream key, as its owner.
 #[derive(Clone)]
@@ -46,6 +48,8 @@ pub struct Target {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Over TLS.
+    pub secure: bool,
     /// The RTMP application: `live`.
     pub app: String,
     /// The room.
@@ -59,7 +63,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// From an address `rtmp://HOST[:PORT][/APP]`; the application is `live` unless the address names one.
+    /// From an address `rtmp://HOST[:PORT][/APP]`, or `rtmps://`; the application is `live` unless the address names one.
     ///
     /// # Errors
     /// `InvalidRequest` when it is not one.
@@ -67,8 +71,12 @@ impl Target {
         let bad = |what: &str| {
             ApiError::new(ErrorCode::InvalidRequest, format!("{what} Write the address as rtmp://HOST/live."))
         };
+        let (secure, usual) = match url.scheme() {
+            "rtmp" => (false, RTMP_PORT),
+            "rtmps" => (true, RTMPS_PORT),
+            _ => return Err(bad("That is not an RTMP address.")),
+        };
         let host = match url.host() {
-            _ if url.scheme() != "rtmp" => return Err(bad("That is not an RTMP address.")),
             Some(Host::Ipv6(ip)) => ip.to_string(),
             Some(host) => host.to_string(),
             None => return Err(bad("The address names no host.")),
@@ -78,14 +86,16 @@ impl Target {
             return Err(bad("The address goes past the application; the room is named by --room."));
         }
         let app = if app.is_empty() { "live" } else { app };
-        Ok(Self { host, port: url.port().unwrap_or(RTMP_PORT), app: app.to_owned(), room, key, program, keys: None })
+        let port = url.port().unwrap_or(usual);
+        Ok(Self { host, port, secure, app: app.to_owned(), room, key, program, keys: None })
     }
 
     /// The address up to the application, as RTMP's `tcUrl`.
     #[must_use]
     pub fn tc_url(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("rtmp://{host}:{}/{}", self.port, self.app)
+        let scheme = if self.secure { "rtmps" } else { "rtmp" };
+        format!("{scheme}://{host}:{}/{}", self.port, self.app)
     }
 
     /// The stream's name: the room, and the key as its query.
@@ -111,6 +121,8 @@ mod tests {
         assert_eq!(t.stream_name().expose(), "demo?key=k3y");
         assert_eq!(target("rtmp://host/other/").unwrap().app, "other");
         assert_eq!(target("rtmp://host").unwrap().port, 1935);
+        let safe = target("rtmps://host").unwrap();
+        assert_eq!((safe.secure, safe.tc_url().as_str()), (true, "rtmps://host:443/live"));
         assert!(target("http://host/live").is_err());
         assert!(target("rtmp://host/live/demo").is_err());
         assert!(!format!("{t:?}").contains("k3y"));

@@ -27,6 +27,9 @@ class Router {
       else history.pushState(null, "", target);
       this.words = "";
     }
+    // What has the focus goes with its screen. Chromium lays the new one out twice where it is taken away while it has it.
+    const focused = document.activeElement;
+    if (focused instanceof HTMLElement && focused.closest("main") !== null) focused.blur();
     this.route = parseRoute(path);
     window.scrollTo(0, 0);
   }

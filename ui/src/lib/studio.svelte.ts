@@ -4,6 +4,7 @@ import { Draft } from "./draft";
 import type {
   Devices,
   EncoderReport,
+  LineSpeed,
   MicLevel,
   Preset,
   StudioEvent,
@@ -117,6 +118,11 @@ export class StudioModel {
     } catch (error) {
       toasts.bad(error);
     }
+  }
+
+  /** What the line to the server carries. Throws `Failed`. */
+  measureLine(): Promise<LineSpeed> {
+    return this.#api.measureLine();
   }
 
   /** Changes settings; `typing` waits until the person rests. */

@@ -8,6 +8,7 @@ import type {
   AppInfo,
   ClientMessage,
   Devices,
+  LineSpeed,
   EncoderReport,
   MediaState,
   RoomChannelMessage,
@@ -114,6 +115,9 @@ class AppStudio implements StudioBackend {
   }
   share(on: boolean): Promise<Share> {
     return call(on ? "share_start" : "share_stop");
+  }
+  measureLine(): Promise<LineSpeed> {
+    return call("studio_measure_line");
   }
 }
 

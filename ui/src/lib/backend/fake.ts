@@ -9,6 +9,7 @@ import type {
   Broadcast,
   BuiltInInteraction,
   Devices,
+  LineSpeed,
   EncoderFault,
   EncoderReport,
   Inset,
@@ -510,6 +511,11 @@ class FakeStudio implements StudioBackend {
     this.#emit();
     return Promise.resolve(share);
   }
+  measureLine(): Promise<LineSpeed> {
+    return new Promise((done) =>
+      setTimeout(() => done({ bits_per_second: 6_230_000, preset: "1080p30" }), 1500),
+    );
+  }
 }
 
 /** See the top of the file. */
@@ -578,7 +584,13 @@ export class FakeBackend implements Backend {
     else if (path.endsWith("/placeholders")) answer = SHELF;
     else if (path.endsWith("/away")) answer = SHELF.choice;
     else if (path === "/server") {
-      answer = { version: "0.1.0", registration_open: true, setup_needed: false, rtmp_port: 1935 };
+      answer = {
+        version: "0.1.0",
+        registration_open: true,
+        setup_needed: false,
+        rtmp_port: 1935,
+        rtmps_port: null,
+      };
     } else if (id !== undefined) {
       answer = ROOMS.find((r) => r.id === id);
       if (!answer)

@@ -9,6 +9,7 @@ import type {
   ErrorCode,
   Problem,
   ServerMessage,
+  LineSpeed,
   Share,
   StudioEvent,
   StudioSettings,
@@ -85,6 +86,8 @@ export interface StudioBackend {
   /** JPEG pictures of what would be, or is, sent. Returns what stops it. */
   preview(onFrame: (jpeg: ArrayBuffer) => void): Promise<() => void>;
   share(on: boolean): Promise<Share>;
+  /** Takes some seconds, and what the line carries meanwhile; refused on air. */
+  measureLine(): Promise<LineSpeed>;
 }
 
 /** What a notice says: a line, what stands below it, and what a press does in a word or two. */

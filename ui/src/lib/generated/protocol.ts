@@ -1155,6 +1155,19 @@ placeholder_id?: string,
 back_at?: WallTime, };
 
 /**
+ * What the line to the server carries.
+ */
+export type LineSpeed = {
+/**
+ * Bits a second that came through.
+ */
+bits_per_second: number,
+/**
+ * The largest preset that it carries with something to spare; none: not even the smallest at its full bitrate.
+ */
+preset: Preset | null, };
+
+/**
  * Where the connection to a room stands.
  */
 export type LinkState = "connecting" | "joined" | "lost";
@@ -1875,6 +1888,14 @@ address: string,
 /**
  * The system's words.
  */
+reason: string, } | { "kind": "server_untrusted",
+/**
+ * The name.
+ */
+host: string,
+/**
+ * What is wrong, in English.
+ */
 reason: string, } | { "kind": "relay_untrusted",
 /**
  * The name.
@@ -2509,7 +2530,12 @@ setup_needed: boolean,
 /**
  * The port that takes RTMP.
  */
-rtmp_port: number, };
+rtmp_port: number,
+/**
+ * The port that takes RTMPS; none: it is not served. Who asks by HTTPS publishes there, also through a proxy that ends
+ * HTTPS: the certificate is for the same name.
+ */
+rtmps_port: number | null, };
 
 /**
  * From the room to a person's client.

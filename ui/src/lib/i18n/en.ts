@@ -501,6 +501,11 @@ export const en: Catalogue = {
   encoder_software: "software",
   encoder_list: "Why not another one?",
   encoder_probing: "Trying the encoders…",
+  line_measure: "Measure the line to the server",
+  line_speed: "About {n} Mbit/s get through.",
+  line_fits: "{preset} fits, with some to spare.",
+  line_too_little: "Even the smallest size will be less sharp than it could be.",
+  line_use: "Use that",
   preset_540p30: "540p · 30 fps · 1.5 Mbit/s",
   preset_720p30: "720p · 30 fps · 2.5 Mbit/s",
   preset_1080p30: "1080p · 30 fps · 4.5 Mbit/s",
@@ -780,7 +785,7 @@ export const en: Catalogue = {
   back_at: "Back at {time}",
   back_any_moment: "Back any moment now",
   back_at_label: "Back when?",
-  back_at_in: "Tell viewers that you are back in {n} minutes",
+  back_at_in: "Tell viewers that you are back in {n} min",
   back_at_minutes: "{n} min",
   back_at_clock: "Back at what time",
   back_at_set: "Tell them",
@@ -891,6 +896,8 @@ export const en: Catalogue = {
   problem_host_failed: "The server in the app did not start. Try again; its log is {log}.",
   problem_server_unreachable:
     "The server at {address} cannot be reached. Check the address, your network, and that the server runs.",
+  problem_server_untrusted:
+    "The certificate of {host} cannot be trusted ({reason}). Nothing was sent there. Check the address, or ask who runs the server.",
   problem_connection_lost: "The connection to the server broke. It is tried again by itself.",
   problem_key_renewed: "The stream key was renewed; the broadcast goes on with the new one.",
   problem_video_codec:

@@ -490,6 +490,11 @@ export const zh = {
   encoder_software: "软件",
   encoder_list: "为什么不是别的？",
   encoder_probing: "正在试编码器…",
+  line_measure: "测一测到服务器的网速",
+  line_speed: "上行大约 {n} Mbit/s。",
+  line_fits: "可以用 {preset}，还有余量。",
+  line_too_little: "最小的画面也会比平时糊一些。",
+  line_use: "就用它",
   preset_540p30: "540p · 30 帧 · 1.5 Mbit/s",
   preset_720p30: "720p · 30 帧 · 2.5 Mbit/s",
   preset_1080p30: "1080p · 30 帧 · 4.5 Mbit/s",
@@ -831,6 +836,8 @@ export const zh = {
   problem_data_failed: "{path} 读写不了（{reason}）。请看看磁盘是否正常、数据文件夹是不是你的。",
   problem_host_failed: "应用里的服务器没有启动起来。请再试一次；日志在 {log}。",
   problem_server_unreachable: "连不上 {address} 的服务器。请检查地址、网络，以及服务器是否在运行。",
+  problem_server_untrusted:
+    "{host} 的证书不可信（{reason}），什么都没有发给它。请检查地址，或问问服务器的站长。",
   problem_connection_lost: "与服务器的连接断了，会自动重连。",
   problem_key_renewed: "推流码换过了，直播会用新的继续。",
   problem_video_codec:

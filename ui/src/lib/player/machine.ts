@@ -126,7 +126,13 @@ const APPEND_MAX = 512 * 1024;
 /** A join burst is over after this long without a message, in milliseconds... */
 const BURST_QUIET = 20;
 /** ...and at the latest after this. */
-const BURST_MAX = 200;
+const BURST_MAX = 600;
+/** A page that was not looked at for so long had other work, and what came meanwhile waits for its turn, in milliseconds. */
+const HELD_UP = 30;
+/** Over so long it is seen whether media comes faster than it plays, in milliseconds... */
+const PACED = 150;
+/** ...which is so many times as fast: a page that is busy takes a burst in turns. */
+const FASTER = 2;
 /** The key frame is waited for this long before what follows is gone to without it, in milliseconds. */
 const POSTER_MAX = 150;
 /** The playhead stands still for this long: its sound has a break, in milliseconds... */
@@ -191,6 +197,21 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
+/** The group that a new viewer is sent at once. Times are milliseconds. */
+interface Burst {
+  /** Its beginning; long ago where it is known to be over. */
+  since: number;
+  /** When the last of it came. */
+  last: number;
+  /** Media that came since a moment, and that moment. */
+  media: number;
+  from: number;
+}
+
+function burst(now: number): Burst {
+  return { since: now, last: now, media: 0, from: now };
+}
+
 /** The player's state machine. Times named `now` are milliseconds of a clock that never goes back. */
 export class PlayerMachine {
   #tuning: Tuning;
@@ -219,7 +240,9 @@ export class PlayerMachine {
   #anchors: { time: number; wallMs: number }[] = [];
 
   #started = false;
-  #burst: { since: number; last: number } | undefined;
+  #burst: Burst | undefined;
+  /** When something was last looked at. */
+  #lookedAt = 0;
   /** When the key frame was asked to be shown, before it starts. */
   #posterAt: number | undefined;
   #userPaused = false;
@@ -295,13 +318,15 @@ export class PlayerMachine {
         this.#mime = step.mime;
         return { do: "change-type", mime: step.mime };
       }
-      this.#steps.shift();
-      this.#queued -= step.bytes.byteLength;
-      this.#busy = step;
-      return { do: "append", bytes: step.bytes };
     }
+    // An init segment goes in with what follows it: two steps would take a turn of the page's more.
     const parts: Uint8Array[] = [];
     let size = 0;
+    if (step.kind === "init") {
+      this.#steps.shift();
+      parts.push(step.bytes);
+      size = step.bytes.byteLength;
+    }
     while (
       this.#steps[0]?.kind === "media" &&
       (size === 0 || size + this.#steps[0].bytes.byteLength <= APPEND_MAX)
@@ -326,6 +351,7 @@ export class PlayerMachine {
   /** Bytes came: an init segment or a fragment. */
   message(bytes: Uint8Array, now: number): void {
     if (this.#failed) return;
+    this.#lookedAt = now;
     this.#heardAt = now;
     if (isInit(bytes)) {
       const init = readInit(bytes);
@@ -353,7 +379,7 @@ export class PlayerMachine {
         if (!this.#continues(lead.decodeTime, fragment.wallMs)) this.#rebuild(now, false);
         else this.#skipping = this.#appended !== undefined && same(this.#appended, initBytes);
       }
-      this.#burst ??= { since: now, last: now };
+      this.#burst ??= burst(now);
     }
     if (this.#skipping) {
       if (this.#end !== undefined && lead.decodeTime < this.#end - 0.001) return;
@@ -376,8 +402,14 @@ export class PlayerMachine {
     }
     if (this.#burst && !this.#started) {
       // Media that comes no faster than it plays is no burst any more.
-      if (now - this.#burst.last >= lead.duration * 500) this.#burst.since = -Infinity;
-      this.#burst.last = now;
+      const b = this.#burst;
+      b.last = now;
+      b.media += lead.duration * 1000;
+      const took = now - b.from;
+      if (took >= PACED) {
+        if (b.media < FASTER * took) b.since = -Infinity;
+        [b.from, b.media] = [now, 0];
+      }
     }
     if (this.#queued > this.#tuning.queueMax) this.#rebuild(now, true);
   }
@@ -442,7 +474,10 @@ export class PlayerMachine {
       this.#rebuild(now, true);
       return;
     }
+    const heldUp = now - this.#lookedAt > HELD_UP;
+    this.#lookedAt = now;
     if (!this.#started) {
+      if (heldUp && this.#burst) this.#burst.last = now;
       this.#start(media, now);
       return;
     }
@@ -680,7 +715,7 @@ export class PlayerMachine {
     this.#keys = [];
     this.#anchors = [];
     this.#started = false;
-    this.#burst = reconnect ? undefined : { since: now, last: now };
+    this.#burst = reconnect ? undefined : burst(now);
     this.#posterAt = undefined;
     this.#rate = 1;
     this.#stalled = false;

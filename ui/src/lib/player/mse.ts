@@ -16,6 +16,8 @@ export interface PlayerEvents {
 }
 
 const TICK = 100;
+/** What was measured is that old at most, in milliseconds. */
+const FRESH = 15;
 
 /** WebKit says so, and Chromium says it too, but names itself besides. */
 function isWebKit(): boolean {
@@ -30,8 +32,13 @@ export class Player {
   #source: MediaSource | undefined;
   #buffer: SourceBuffer | undefined;
   #url = "";
+  /** What the source is to hold, from when that is known. */
+  #mime: string | undefined;
   #timer: ReturnType<typeof setInterval>;
   #wake: ReturnType<typeof setTimeout> | undefined;
+  /** When that is. */
+  #wakeAt = Infinity;
+  #sampledAt = -Infinity;
   #status: Status = "waiting";
   #abort = new AbortController();
 
@@ -39,6 +46,8 @@ export class Player {
     this.#video = video;
     this.#events = events;
     this.#timer = setInterval(() => this.#tick(), TICK);
+    // Opening takes the browser a moment, which the first bytes need not wait for.
+    this.#attach();
     const { signal } = this.#abort;
     for (const type of ["waiting", "playing", "stalled", "seeked", "pause", "play"]) {
       video.addEventListener(type, () => this.#tick(), { signal });
@@ -83,7 +92,8 @@ export class Player {
 
   data(bytes: ArrayBuffer): void {
     const now = performance.now();
-    this.#machine.sample(this.#measure(), now);
+    // In the burst of a join many come at once, and nothing that is measured changes meanwhile.
+    if (now - this.#sampledAt > FRESH) this.#sample(now);
     this.#machine.message(new Uint8Array(bytes), now);
     this.#pump();
   }
@@ -106,8 +116,13 @@ export class Player {
   }
 
   #tick(): void {
-    this.#machine.sample(this.#measure(), performance.now());
+    this.#sample(performance.now());
     this.#pump();
+  }
+
+  #sample(now: number): void {
+    this.#sampledAt = now;
+    this.#machine.sample(this.#measure(), now);
   }
 
   #measure(): Media {
@@ -132,16 +147,26 @@ export class Player {
 
   #pump(): void {
     for (let action = this.#machine.poll(); action; action = this.#machine.poll()) this.#perform(action);
-    clearTimeout(this.#wake);
-    const wakeAt = this.#machine.wakeAt;
-    if (wakeAt !== undefined) {
-      this.#wake = setTimeout(() => this.#tick(), Math.max(4, wakeAt - performance.now() + 1));
-    }
+    this.#wakeBy(this.#machine.wakeAt);
     const status = this.#machine.status;
     if (status !== this.#status) {
       this.#status = status;
       this.#events.changed();
     }
+  }
+
+  /** Looks again at that time. A timer that is earlier stays: it will find the new time. */
+  #wakeBy(at: number | undefined): void {
+    if (at === undefined || this.#wakeAt <= at) return;
+    clearTimeout(this.#wake);
+    this.#wakeAt = at;
+    this.#wake = setTimeout(
+      () => {
+        this.#wakeAt = Infinity;
+        this.#tick();
+      },
+      Math.max(4, at - performance.now() + 1),
+    );
   }
 
   #perform(action: Action): void {
@@ -201,12 +226,9 @@ export class Player {
     }
   }
 
-  #openSource(mime: string): void {
+  #attach(): void {
     const Source = mediaSourceClass();
-    if (!Source?.isTypeSupported(mime)) {
-      this.#machine.failed("unsupported", this.#measure(), performance.now());
-      return;
-    }
+    if (!Source) return;
     const source = new Source();
     this.#source = source;
     this.#url = URL.createObjectURL(source);
@@ -215,28 +237,43 @@ export class Player {
     source.addEventListener(
       "sourceopen",
       () => {
-        if (this.#source !== source) return;
-        try {
-          const buffer = source.addSourceBuffer(mime);
-          this.#buffer = buffer;
-          buffer.addEventListener("updateend", () => {
-            if (this.#buffer !== buffer) return;
-            this.#machine.done();
-            this.#tick();
-          });
-          this.#machine.done();
-        } catch (error) {
-          this.#fail(error);
-        }
+        if (this.#source !== source || this.#mime === undefined) return;
+        this.#addBuffer(source, this.#mime);
         this.#pump();
       },
       { once: true },
     );
   }
 
+  #openSource(mime: string): void {
+    if (!mediaSourceClass()?.isTypeSupported(mime)) {
+      this.#machine.failed("unsupported", this.#measure(), performance.now());
+      return;
+    }
+    if (!this.#source) this.#attach();
+    this.#mime = mime;
+    if (this.#source?.readyState === "open") this.#addBuffer(this.#source, mime);
+  }
+
+  #addBuffer(source: MediaSource, mime: string): void {
+    try {
+      const buffer = source.addSourceBuffer(mime);
+      this.#buffer = buffer;
+      buffer.addEventListener("updateend", () => {
+        if (this.#buffer !== buffer) return;
+        this.#machine.done();
+        this.#tick();
+      });
+      this.#machine.done();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   #close(): void {
     this.#buffer = undefined;
     this.#source = undefined;
+    this.#mime = undefined;
     this.#video.removeAttribute("src");
     this.#video.load();
     if (this.#url) URL.revokeObjectURL(this.#url);

@@ -1,0 +1,143 @@
+//! The connection that a broadcast goes out by: TCP, and TLS over it where the server takes that.
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mujian_protocol::{ApiError, ErrorCode, Problem};
+use mujian_server::tls_client::{self, TlsError};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+use super::target::Target;
+use crate::api::untrusted;
+
+/// How long the connection may take, and as long again the handshake of TLS.
+const CONNECT: Duration = Duration::from_secs(8);
+/// How long the server may take to close after the goodbye.
+const CLOSE: Duration = Duration::from_secs(1);
+/// Bytes that wait in the kernel before a write waits: past it the queue here can still drop.
+const NOT_SENT: u32 = 16 << 10;
+/// Bytes of what the server says that are read at once.
+pub(super) const HEARD: usize = 16 << 10;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What was done at once. One of both was.
+pub(super) struct Moved {
+    /// Bytes that the server said; 0: it closed.
+    pub(super) heard: Option<usize>,
+    /// Bytes that the system took.
+    pub(super) wrote: Option<usize>,
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    /// Bytes that TLS has taken and the system has not. Nothing is given to it before they are through: what waits there
+    /// can be dropped no more.
+    inside: usize,
+}
+
+impl Connection {
+    /// Connects, and over TLS sees to it that it is the server that was meant.
+    ///
+    /// # Errors
+    /// `Unreachable`: nobody answers there, or another one.
+    pub(super) async fn open(target: &Target) -> Result<Self, ApiError> {
+        let tcp = within(target, TcpStream::connect((target.host.as_str(), target.port))).await?;
+        prepare(&tcp).map_err(|e| unreachable(target, &e))?;
+        if !target.secure {
+            return Ok(Self { stream: Box::new(tcp), inside: 0 });
+        }
+        let tls = within(target, async { Ok(tls_client::over(tcp, &target.host).await) }).await?;
+        match tls {
+            Ok(stream) => Ok(Self { stream: Box::new(stream), inside: 0 }),
+            Err(TlsError::Untrusted(reason)) => Err(untrusted(&target.host, reason)),
+            Err(TlsError::Failed(reason)) => Err(unreachable(target, &reason)),
+        }
+    }
+
+    /// Gives the system what it takes of `bytes`, and hears what the server says: as soon as one of both can be done.
+    ///
+    /// After an answer without `wrote` it must be called with the same bytes again.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn exchange(&mut self, bytes: &[u8], heard: &mut BytesMut) -> io::Result<Moved> {
+        poll_fn(|cx| {
+            let heard = match poll_read_buf(Pin::new(&mut *self.stream), cx, heard)? {
+                Poll::Ready(count) => Some(count),
+                Poll::Pending => None,
+            };
+            let mut wrote = None;
+            if self.inside == 0 {
+                match Pin::new(&mut *self.stream).poll_write(cx, bytes)? {
+                    Poll::Ready(0) => wrote = Some(0),
+                    Poll::Ready(count) => self.inside = count,
+                    Poll::Pending => {}
+                }
+            }
+            if self.inside > 0 && Pin::new(&mut *self.stream).poll_flush(cx)?.is_ready() {
+                wrote = Some(std::mem::take(&mut self.inside));
+            }
+            if heard.is_none() && wrote.is_none() { Poll::Pending } else { Poll::Ready(Ok(Moved { heard, wrote })) }
+        })
+        .await
+    }
+
+    /// Hears what the server says: how many bytes; 0: it closed. Nothing is lost where this is not waited for.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn hear(&mut self, heard: &mut BytesMut) -> io::Result<usize> {
+        self.stream.read_buf(heard).await
+    }
+
+    /// Waits until the server has read everything and closes too: closing first with unread bytes of the server's would
+    /// reset the connection and could lose the goodbye. However it ends, the goodbye is said.
+    pub(super) async fn goodbye(mut self) {
+        let closing = async {
+            self.stream.shutdown().await?;
+            tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(CLOSE, closing).await {
+            tracing::debug!(%error, "the connection broke after the goodbye");
+        }
+    }
+}
+
+async fn within<T>(target: &Target, opening: impl Future<Output = io::Result<T>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(CONNECT, opening).await {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(error)) => Err(unreachable(target, &error)),
+        Err(_) => Err(unreachable(target, &"no answer")),
+    }
+}
+
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    // A full pipe must show here, where pictures can be dropped, not in megabytes of kernel memory.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(tcp).set_tcp_notsent_lowat(NOT_SENT)?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket2::SockRef::from(tcp).set_send_buffer_size(4 * NOT_SENT as usize)?;
+    Ok(())
+}
+
+fn unreachable(target: &Target, why: &dyn Display) -> ApiError {
+    let Target { host, port, .. } = target;
+    ApiError::new(
+        ErrorCode::Unreachable,
+        format!(
+            "The server at {host} port {port} cannot be reached ({why}). Check the address, and that the server runs."
+        ),
+    )
+    .about(Problem::ServerUnreachable { address: format!("{host}:{port}") })
+}
