@@ -64,8 +64,8 @@ pub struct Crowd {
     people: Vec<JoinHandle<Result<u64>>>,
 }
 
-/// As many share a crowd's writing: what one of them may have unanswered is bounded.
-const PEOPLE: u32 = 10;
+/// As many share a crowd's writing: how much one socket may say is bounded, whatever the limits of accounts are.
+const PEOPLE: u32 = 50;
 
 impl Crowd {
     /// Writes so many danmaku a second, evenly, until [`Crowd::end`]. The server's limits must allow it.
