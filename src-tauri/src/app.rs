@@ -499,7 +499,13 @@ impl App {
         if is_on_air(&self.studio.state().broadcast) {
             return Err(on_air("The line is not measured while you are live: that would take what your stream needs."));
         }
-        let found = self.api.measure_line(MEASURE).await?;
+        let mut state = self.studio.watch();
+        let found = tokio::select! {
+            found = self.api.measure_line(MEASURE) => found?,
+            _ = state.wait_for(|state| is_on_air(&state.broadcast)) => {
+                return Err(on_air("You went live, so the line is measured no more."));
+            }
+        };
         tracing::info!(bits_per_second = found.bits_per_second, "The line to the server was measured.");
         Ok(LineSpeed { bits_per_second: found.bits_per_second, preset: encode::fits(found.bits_per_second) })
     }

@@ -110,6 +110,13 @@ impl Pictures {
         queue.pictures.back().filter(|picture| self.passes(picture)).cloned()
     }
 
+    /// The newest of those that were captured by a moment, and stays where it is too.
+    #[must_use]
+    pub fn newest_by(&self, moment: MediaTime) -> Option<Picture> {
+        let queue = self.shared.0.lock();
+        queue.pictures.iter().rev().find(|picture| picture.at <= moment && self.passes(picture)).cloned()
+    }
+
     /// Nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -338,6 +338,7 @@ impl Pipeline {
     /// What is lost is opened again now, without waiting for the next attempt. A source that is closed stays closed.
     pub fn retake(&self) {
         self.program.press();
+        self.small.retake();
         if let Some(microphone) = &*self.microphone.lock() {
             microphone.press();
         }

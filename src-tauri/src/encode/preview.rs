@@ -33,7 +33,7 @@ pub(super) fn run(pictures: &Pictures, inset: &Shown, out: &watch::Sender<Bytes>
                         .ok();
                 }
                 let Some(jpeg) = &mut encoder else { return };
-                match jpeg.fit(&picture).and_then(|picture| jpeg.encode(&layer.over(&picture, None))) {
+                match jpeg.fit(&picture).and_then(|picture| jpeg.encode(&layer.over(&picture))) {
                     Ok(bytes) => {
                         out.send_replace(bytes);
                     }

@@ -118,7 +118,8 @@ impl Mixer {
             if let Some(track) = &microphone {
                 track.read(index, &mut mix);
             }
-            voice.set(*self.controls.voicing.lock());
+            let voicing = *self.controls.voicing.lock();
+            voice.set(Voicing { muted: voicing.muted || self.controls.gate.is_muted(), ..voicing });
             if let Some(level) = voice.apply(&mut mix) {
                 self.level.send_replace(level);
             }

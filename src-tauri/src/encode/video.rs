@@ -192,7 +192,8 @@ impl Live {
         let key = out.take_key_request() || due;
         let began = Instant::now();
         // Only now: while the large picture stands still, the small one goes on.
-        let whole = self.layer.over(picture, Some(&self.gate));
+        let moment = self.out.origin.saturating_add(pts);
+        let whole = self.layer.over_by(picture, moment, &self.gate);
         let done = self.encoder.encode(&whole, pts, key, &mut self.items);
         out.count_encoded(began.elapsed());
         for item in self.items.drain(..) {

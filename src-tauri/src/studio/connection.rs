@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -76,20 +76,24 @@ impl Connection {
                 Poll::Ready(count) => Some(count),
                 Poll::Pending => None,
             };
-            let mut wrote = None;
-            if self.inside == 0 {
-                match Pin::new(&mut *self.stream).poll_write(cx, bytes)? {
-                    Poll::Ready(0) => wrote = Some(0),
-                    Poll::Ready(count) => self.inside = count,
-                    Poll::Pending => {}
-                }
-            }
-            if self.inside > 0 && Pin::new(&mut *self.stream).poll_flush(cx)?.is_ready() {
-                wrote = Some(std::mem::take(&mut self.inside));
-            }
+            let wrote = match self.write(cx, bytes) {
+                // What it said comes first: it may say why it closes.
+                Poll::Ready(Err(_)) if heard.is_some() => None,
+                Poll::Ready(wrote) => Some(wrote?),
+                Poll::Pending => None,
+            };
             if heard.is_none() && wrote.is_none() { Poll::Pending } else { Poll::Ready(Ok(Moved { heard, wrote })) }
         })
         .await
+    }
+
+    /// How many of `bytes` the system has taken.
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.inside == 0 {
+            self.inside = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        }
+        ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.inside)))
     }
 
     /// Hears what the server says: how many bytes; 0: it closed. Nothing is lost where this is not waited for.
@@ -140,4 +144,50 @@ fn unreachable(target: &Target, why: &dyn Display) -> ApiError {
         ),
     )
     .about(Problem::ServerUnreachable { address: format!("{host}:{port}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Says something and is gone; takes nothing.
+    struct Parting(&'static [u8]);
+
+    impl AsyncRead for Parting {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            match std::mem::take(&mut self.0) {
+                [] => Poll::Pending,
+                said => {
+                    into.put_slice(said);
+                    Poll::Ready(Ok(()))
+                }
+            }
+        }
+    }
+
+    impl AsyncWrite for Parting {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_it_broke_is_heard() {
+        let mut connection = Connection { stream: Box::new(Parting(b"wrong key")), inside: 0 };
+        let mut heard = BytesMut::with_capacity(100);
+        let moved = connection.exchange(b"picture", &mut heard).await.unwrap();
+        assert_eq!((moved.heard, moved.wrote, &heard[..]), (Some(9), None, &b"wrong key"[..]));
+        let broken = connection.exchange(b"picture", &mut heard).await;
+        assert_eq!(broken.err().map(|e| e.kind()), Some(io::ErrorKind::ConnectionReset));
+    }
 }

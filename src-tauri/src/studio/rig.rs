@@ -207,6 +207,7 @@ impl RigThread {
     /// Makes a mode run. Events of what ran before are old from now on.
     pub fn run(&mut self, mode: Mode, settings: &StudioSettings) {
         self.generation += 1;
+        self.outbox.gate().mute(settings.muted);
         self.call(Call::Run(mode, Box::new(settings.clone()), self.sink()));
     }
 
@@ -242,8 +243,9 @@ impl RigThread {
         self.call(Call::Published);
     }
 
-    /// See [`Rig::set_sound`].
+    /// See [`Rig::set_sound`]. Muting does not wait for what the rig is busy with.
     pub fn set_sound(&self, voicing: Voicing) {
+        self.outbox.gate().mute(voicing.muted);
         self.call(Call::Sound(voicing));
     }
 
@@ -327,5 +329,36 @@ mod tests {
         assert!(rig.is_overtaken());
         rig.heard_of(next);
         assert!(!rig.is_overtaken());
+    }
+    /// Opens the small picture's camera until it is let go.
+    struct Busy(blocking::Receiver<()>);
+
+    impl Rig for Busy {
+        fn run(&mut self, _: Mode, _: &StudioSettings, _: &Sink) -> Result<(), ApiError> {
+            Ok(())
+        }
+
+        fn complete(&mut self, _: Mode, _: &StudioSettings, _: &Sink) {
+            let _ = self.0.recv();
+        }
+
+        fn set_sound(&mut self, _: Voicing) {}
+
+        fn set_preview(&mut self, _: bool) {}
+    }
+
+    #[tokio::test]
+    async fn a_mute_waits_for_no_device_that_opens() {
+        let (let_go, held) = blocking::channel();
+        let outbox = Outbox::default();
+        let (mut rig, mut events) = RigThread::start(Box::new(Busy(held)), outbox.clone());
+        rig.run(Mode::Live, &StudioSettings::default());
+        assert_eq!(events.recv().await, Some((1, RigEvent::Runs(Mode::Live))));
+        assert!(!outbox.gate().is_muted());
+        rig.set_sound(Voicing { muted: true, ..Voicing::default() });
+        assert!(outbox.gate().is_muted());
+        rig.run(Mode::Live, &StudioSettings::default());
+        assert!(!outbox.gate().is_muted(), "as the settings say");
+        drop(let_go);
     }
 }

@@ -505,6 +505,7 @@ export const en: Catalogue = {
   line_speed: "About {n} Mbit/s get through.",
   line_fits: "{preset} fits, with some to spare.",
   line_too_little: "Even the smallest size will be less sharp than it could be.",
+  line_unknown: "Too little came through to tell. Try it again in a moment.",
   line_use: "Use that",
   preset_540p30: "540p · 30 fps · 1.5 Mbit/s",
   preset_720p30: "720p · 30 fps · 2.5 Mbit/s",

@@ -494,6 +494,7 @@ export const zh = {
   line_speed: "上行大约 {n} Mbit/s。",
   line_fits: "可以用 {preset}，还有余量。",
   line_too_little: "最小的画面也会比平时糊一些。",
+  line_unknown: "通过的数据太少，测不出来。过一会儿再试。",
   line_use: "就用它",
   preset_540p30: "540p · 30 帧 · 1.5 Mbit/s",
   preset_720p30: "720p · 30 帧 · 2.5 Mbit/s",

@@ -296,7 +296,7 @@ export class PlayerMachine {
 
   /** When `sample` should be called at the latest, besides every 100 ms. */
   get wakeAt(): number | undefined {
-    if (this.#started || !this.#burst) return undefined;
+    if (this.#started || this.#failed || this.#userPaused || !this.#burst) return undefined;
     return Math.max(this.#burst.last + BURST_QUIET, (this.#posterAt ?? -Infinity) + POSTER_MAX);
   }
 
