@@ -521,7 +521,6 @@ class FakeStudio implements StudioBackend {
 /** See the top of the file. */
 export class FakeBackend implements Backend {
   readonly kind = "app";
-  readonly hosting = true;
   readonly studio: StudioBackend;
   readonly smallWindow = (): Promise<void> => Promise.resolve();
   readonly notify = (): Promise<void> => Promise.resolve();
@@ -529,6 +528,8 @@ export class FakeBackend implements Backend {
   readonly hotkeys: Hotkeys = { on: false, set: () => Promise.resolve() };
   onexpired: (() => void) | undefined;
   #mode = new URLSearchParams(location.search).get("fake-studio") ?? "";
+  /** `?fake-studio=remote` is at a server of others. */
+  readonly hosting = this.#mode !== "remote";
 
   constructor() {
     this.studio = new FakeStudio(this.#mode);
