@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod limit;
 pub mod matching;
 mod metrics;
+pub mod outbound;
 pub mod placeholder;
 pub mod relay;
 pub mod replay;
@@ -33,7 +34,6 @@ pub mod stage;
 pub mod store;
 pub mod text;
 pub mod tls;
-pub mod tls_client;
 pub mod watch_token;
 pub mod worker;
 

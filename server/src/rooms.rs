@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mujian_media::rtmp::Secret;
+use mujian_media::rtmp::{self, Secret};
 use mujian_protocol::api::{OwnedRoom, Person, RefusedPublisher, RoomView, WaitingPublisher};
 use mujian_protocol::room::{Away, EventId, Stage};
 use mujian_protocol::{AccountId, LeaveId, RoomId, WallTime};
@@ -264,8 +264,7 @@ pub struct Ingress {
 #[must_use]
 pub fn owned(room: RoomView, stream_key: String, ingress: &Ingress) -> OwnedRoom {
     let Ingress { host, port, secure } = ingress;
-    // RTMPS has no port of its own; programs take the one of HTTPS.
-    let (scheme, usual) = if *secure { ("rtmps", 443) } else { ("rtmp", 1935) };
+    let (scheme, usual) = if *secure { ("rtmps", rtmp::TLS_PORT) } else { ("rtmp", rtmp::PORT) };
     let port = if *port == usual { String::new() } else { format!(":{port}") };
     let rtmp_url = format!("{scheme}://{host}{port}/live/{}", room.id);
     OwnedRoom { room, stream_key, rtmp_url }

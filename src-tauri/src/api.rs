@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use mujian_protocol::api::{AccountView, Credentials, SPEED_MAX, SessionView, SpeedView};
 use mujian_protocol::app::{ApiRequest, ApiResponse};
 use mujian_protocol::{ApiError, ErrorCode, Problem};
-use mujian_server::tls_client;
+use mujian_server::outbound;
 use parking_lot::RwLock;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, RequestBuilder, StatusCode, redirect};
@@ -133,11 +133,7 @@ impl Api {
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ApiError> {
         let body = body.map(serde_json::to_value).transpose().map_err(|_| bad_path())?.unwrap_or(Value::Null);
-        let answer = self.exchange(method, path, &body).await?;
-        if let Some(error) = error_of(&answer) {
-            return Err(error);
-        }
-        serde_json::from_value(answer.body).map_err(|e| not_understood(&e))
+        read(self.exchange(method, path, &body).await?)
     }
 
     /// Passes a call of the window on: the answer comes back as it is, errors of the server included.
@@ -177,7 +173,7 @@ impl Api {
             request = request.header(CONTENT_TYPE, content_type);
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(answer_of(status, &bytes))
     }
 
     /// Sends a file of this computer's, piece by piece, and reads the answer.
@@ -203,7 +199,7 @@ impl Api {
             request = request.header(CONTENT_TYPE, content_type);
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        read_answer(status, &bytes)
+        read(answer_of(status, &bytes))
     }
 
     /// Fetches a file piece by piece; each is handed to `take`, which may refuse it.
@@ -257,7 +253,7 @@ impl Api {
             .map(move |_| Ok::<_, std::convert::Infallible>(piece.clone()));
         let request = self.request(Method::POST, "/speed")?.timeout(MEASURED).body(Body::wrap_stream(pieces));
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        read_answer(status, &bytes)
+        read(answer_of(status, &bytes))
     }
 
     async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
@@ -266,7 +262,7 @@ impl Api {
             request = request.json(body);
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        Ok(ApiResponse { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(answer_of(status, &bytes))
     }
 
     /// A call as whoever is logged in.
@@ -300,7 +296,7 @@ impl Api {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
-        if let Some(reason) = tls_client::distrust(error) {
+        if let Some(reason) = outbound::distrust(error) {
             return untrusted(self.base().host_str().unwrap_or_default(), reason);
         }
         let why = if error.is_timeout() { "it does not answer in time" } else { "no connection" };
@@ -327,8 +323,12 @@ pub(crate) fn untrusted(host: &str, reason: String) -> ApiError {
     .about(Problem::ServerUntrusted { host: host.to_owned(), reason })
 }
 
-fn read_answer<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
-    let answer = ApiResponse { status: status.as_u16(), body: serde_json::from_slice(bytes).unwrap_or(Value::Null) };
+fn answer_of(status: StatusCode, bytes: &[u8]) -> ApiResponse {
+    ApiResponse { status: status.as_u16(), body: serde_json::from_slice(bytes).unwrap_or(Value::Null) }
+}
+
+/// What a call asked for, or what the server says in its place.
+fn read<T: DeserializeOwned>(answer: ApiResponse) -> Result<T, ApiError> {
     match error_of(&answer) {
         Some(error) => Err(error),
         None => serde_json::from_value(answer.body).map_err(|e| not_understood(&e)),

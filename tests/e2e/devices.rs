@@ -78,15 +78,15 @@ async fn sound_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Resul
     Ok(samples[index(from)..index(to)].to_vec())
 }
 
-/// The pictures of a stretch, small and grey.
-async fn pictures_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Result<Vec<Vec<u8>>> {
-    let times: Vec<u32> = viewer.tags().iter().filter(|t| t.is_picture()).map(|t| t.dts).collect();
-    let pictures = ffmpeg::grey(file, 64, 36).await?;
-    Ok(times.iter().zip(pictures).filter(|(at, _)| (from..to).contains(at)).map(|(_, p)| p).collect())
+/// The pictures of a stretch, out of all that the viewer's file holds.
+fn within<'a>(viewer: &Viewer, all: &'a [Vec<u8>], (from, to): (u32, u32)) -> Vec<&'a [u8]> {
+    let tags = viewer.tags();
+    let times = tags.iter().filter(|t| t.is_picture()).map(|t| t.dts);
+    times.zip(all).filter(|(at, _)| (from..to).contains(at)).map(|(_, picture)| picture.as_slice()).collect()
 }
 
-fn most_moved(pictures: &[Vec<u8>]) -> f32 {
-    pictures.iter().map(|p| picture::difference(&pictures[0], p)).fold(0.0, f32::max)
+fn most_moved(pictures: &[&[u8]]) -> f32 {
+    pictures.iter().map(|p| picture::difference(pictures[0], p)).fold(0.0, f32::max)
 }
 
 #[tokio::test]
@@ -114,21 +114,39 @@ async fn a_screen_that_is_lost_stays_with_its_last_picture_and_comes_back_by_its
 
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     on_air.went_on(file.path()).await?;
-    let shown = async |stretch| pictures_of(&on_air.viewer, file.path(), stretch).await;
-    let (before, during, after) = (shown(moving).await?, shown(still).await?, shown(again).await?);
+    let all = ffmpeg::grey(file.path(), 64, 36).await?;
+    let shown = |stretch| within(&on_air.viewer, &all, stretch);
+    let (before, during, after) = (shown(moving), shown(still), shown(again));
     assert!(most_moved(&before) > 0.01 && most_moved(&after) > 0.01, "the screen moves");
     assert!(during.len() > 100 && most_moved(&during) < 0.01, "the last picture stays: {}", most_moved(&during));
-    let likeness = before.iter().map(|p| picture::difference(p, &during[0])).fold(1.0, f32::min);
+    let likeness = before.iter().map(|p| picture::difference(p, during[0])).fold(1.0, f32::min);
     assert!(likeness < 0.1, "it is the screen's own, not a slate: {likeness}");
     let heard = tone::heard(&sound_of(&on_air.viewer, file.path(), still).await?, 48_000.0, TONE as f32);
     assert!(heard > 0.2, "the sound goes on: {heard}");
     Ok(())
 }
 
-/// How many pictures of a file have a place that is plainly of that colour, and how many there are.
-async fn with_colour(file: &Path, is: impl Fn(&[u8]) -> bool) -> Result<(usize, usize)> {
-    let pictures = picture::colours(file).await?;
-    Ok((pictures.iter().filter(|p| p.chunks_exact(3).any(&is)).count(), pictures.len()))
+/// A place of the picture is plainly of that colour.
+fn has(picture: &[u8], is: impl Fn(&[u8]) -> bool) -> bool {
+    picture.chunks_exact(3).any(is)
+}
+
+fn red(p: &[u8]) -> bool {
+    p[0] > 140 && p[1] < 90
+}
+
+fn green(p: &[u8]) -> bool {
+    p[1] > 110 && p[0] < 70
+}
+
+/// Until that colour is on the screen itself: a window is there before its program has painted anything into it.
+async fn painted(screen: &Screen, is: fn(&[u8]) -> bool) -> Result<()> {
+    let shot = tempfile::Builder::new().suffix(".png").tempfile()?;
+    wait::until("a colour on the screen", SOON, || async {
+        screen.picture(shot.path()).await?;
+        Ok(picture::colours(shot.path()).await?.first().is_some_and(|p| has(p, is)).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
@@ -136,49 +154,41 @@ async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_wa
     let screen = Screen::start(1280, 720).await?;
     // The one half is green and the other is blue.
     const GAME: &str = "color=0x00a000:size=640x360:rate=30,drawbox=x=320:w=320:h=360:color=0x0000c0:t=fill";
-    let red = |p: &[u8]| p[0] > 140 && p[1] < 90;
-    let green = |p: &[u8]| p[1] > 110 && p[0] < 70;
     let game = screen.window("A game", GAME, (40, 40))?;
     let server = Server::start().await?;
     let room = server.room("owner", "A room").await?;
     let mut command = live::command(&server, &room, &["--window", "a GAME", "--mic", "none", "--preset", "540p30"])?;
     command.env("DISPLAY", &screen.display);
-    wait::until("the window in the list", SOON, || async {
-        let list = live::devices(&screen.display).await?;
-        Ok(list["windows"].as_array().is_some_and(|w| w.iter().any(|w| w["name"] == "A game")).then_some(()))
-    })
-    .await?;
+    painted(&screen, green).await?;
     let program = live::begin(&server, &room, &mut command).await?;
     let viewer = Viewer::open(&server.flv_url(&room)).await?;
-    viewer.more_pictures(60, SOON).await?;
+    let on_air = OnAir { server, room, program, viewer };
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let alone = on_air.stretch(60).await?;
     // It is made larger, and so is what is seen of it: a bit right of the middle it is blue, as before.
     let hands = Hands::at(&screen.display)?;
     hands.resize("A game", 800, 450)?;
-    viewer.more_pictures(60, SOON).await?;
+    on_air.viewer.more_pictures(60, SOON).await?;
     let larger = tempfile::Builder::new().suffix(".flv").tempfile()?;
-    viewer.save(larger.path())?;
+    on_air.viewer.save(larger.path())?;
     let last = picture::colours(larger.path()).await?.pop().context("no picture")?;
     let place = &last[(9 * 32 + 18) * 3..][..3];
     assert!(place[2] > 120 && place[1] < 80, "right of the middle: {place:?}");
     // Somebody's letter comes to lie over half of it.
     let letter = screen.window("A letter", "color=0xd00000:size=400x300:rate=30", (60, 60))?;
-    wait::until("the letter on the screen", SOON, || async {
-        let list = live::devices(&screen.display).await?;
-        Ok(list["windows"].as_array().is_some_and(|w| w.iter().any(|w| w["name"] == "A letter")).then_some(()))
-    })
-    .await?;
-    viewer.more_pictures(60, SOON).await?;
-    let shot = tempfile::Builder::new().suffix(".png").tempfile()?;
-    screen.picture(shot.path()).await?;
-    assert_eq!(with_colour(shot.path(), red).await?.0, 1, "it lies on the screen");
+    painted(&screen, red).await?;
+    let beneath = on_air.stretch(60).await?;
 
-    let on_air = OnAir { server, room, program, viewer };
     drop(game);
     on_air.says("notice", "window_lost", 1).await?;
     on_air.viewer.more_pictures(45, SOON).await?;
+    let lost = on_air.stretch(30).await?;
     let _again = screen.window("A game", "color=0x00a000:size=480x300:rate=30", (300, 40))?;
     on_air.says("notice_over", "window_lost", 1).await?;
-    on_air.viewer.more_pictures(60, SOON).await?;
+    painted(&screen, green).await?;
+    // What was still on its way has come by then.
+    on_air.viewer.more_pictures(45, SOON).await?;
+    let again = on_air.stretch(60).await?;
     // What a window manager says counts, where there is one.
     hands.manage("A letter")?;
     let list = live::devices(&screen.display).await?;
@@ -189,10 +199,14 @@ async fn one_window_is_shown_without_what_lies_over_it_and_taken_back_when_it_wa
 
     let file = tempfile::Builder::new().suffix(".flv").tempfile()?;
     on_air.went_on(file.path()).await?;
-    let (with_red, of) = with_colour(file.path(), red).await?;
-    assert!(of > 200 && with_red == 0, "the letter is in {with_red} pictures of {of}");
-    let (with_green, _) = with_colour(file.path(), green).await?;
-    assert!(with_green + 5 > of, "the game is in {with_green} pictures of {of}");
+    let all = picture::colours(file.path()).await?;
+    let with_red = all.iter().filter(|p| has(p, red)).count();
+    assert!(all.len() > 200 && with_red == 0, "the letter is in {with_red} pictures of {}", all.len());
+    for (what, stretch) in [("alone", alone), ("beneath", beneath), ("lost", lost), ("again", again)] {
+        let shown = within(&on_air.viewer, &all, stretch);
+        let without = shown.iter().filter(|p| !has(p, green)).count();
+        assert!(shown.len() > 20 && without == 0, "{what}: {without} pictures of {} without the game", shown.len());
+    }
     Ok(())
 }
 

@@ -100,7 +100,7 @@ async fn the_app_joins_a_server_that_others_run() -> Result<()> {
 async fn the_line_is_measured(app: &Window, roads: &Roads) -> Result<()> {
     const CARRIES: f64 = 3.2;
     roads.are(Road::Narrow((CARRIES * 1_000_000.0 / 8.0) as u32));
-    app.click("//button[normalize-space(.) = 'Measure the line to the server']").await?;
+    app.click("//button[normalize-space(.) = 'Measure the line']").await?;
     app.wait("document.body.innerText.includes('Mbit/s get through')", SOON).await?;
     roads.are(Road::Clear);
     let said = app.eval("document.body.innerText.match(/About ([0-9.]+) Mbit/)[1]").await?;

@@ -42,7 +42,8 @@ pub fn empty(picture: &[u8]) -> f32 {
 pub async fn colours(file: &Path) -> Result<Vec<Vec<u8>>> {
     let file = file.to_string_lossy();
     let filter = "scale=32:18:flags=area";
-    let args = ["-v", "error", "-i", &file, "-an", "-vf", filter, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"];
+    let format = ["-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
+    let args = ["-v", "error", "-i", &file, "-an", "-vf", filter].into_iter().chain(format);
     let out = crate::process::run("ffmpeg", args, Duration::from_secs(60)).await?;
     Ok(out.chunks_exact(32 * 18 * 3).map(<[u8]>::to_vec).collect())
 }

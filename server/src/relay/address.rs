@@ -7,16 +7,13 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use mujian_media::rtmp;
 use mujian_protocol::relay::RELAY_URL_MAX;
 use mujian_protocol::{ApiError, ErrorCode, Problem};
 use url::{Host, Url};
 
 use super::machine::Failure;
 
-/// RTMP's own port.
-const RTMP_PORT: u16 = 1935;
-/// The port of RTMP over TLS.
-const RTMPS_PORT: u16 = 443;
 /// How long a name may take to be resolved.
 const RESOLVE: Duration = Duration::from_secs(8);
 /// Most addresses of one name that are tried.
@@ -65,7 +62,7 @@ impl Address {
         let place = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let place = url.port().map_or_else(|| place.clone(), |port| format!("{place}:{port}"));
         let tc_url = format!("{}://{place}/{app}", url.scheme());
-        let port = url.port().unwrap_or(if tls { RTMPS_PORT } else { RTMP_PORT });
+        let port = url.port().unwrap_or(if tls { rtmp::TLS_PORT } else { rtmp::PORT });
         Some(Self { tls, host, port, app, tc_url })
     }
 

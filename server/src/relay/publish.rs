@@ -16,18 +16,15 @@ use mujian_media::rtmp::{self, RtmpError, Secret};
 use mujian_media::time::MediaTime;
 use mujian_protocol::{ApiError, ErrorCode, Problem};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::machine::Failure;
 use crate::clock::Clock;
+use crate::outbound::{self, OpenError, Stream};
 use crate::stage::programme::{Chunk, Programme, ReadItem, Reader};
-use crate::tls_client::{self, TlsError};
 
-/// How long the connection, and the handshake of TLS, may take.
-const CONNECT: Duration = Duration::from_secs(8);
 /// How long the other side may take no more bytes before the connection counts as dead.
 const STALL: Duration = Duration::from_secs(10);
 /// How long the goodbye may take, with what goes before it.
@@ -35,16 +32,11 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Bytes that are gathered for the connection before it takes them.
 const BATCH: usize = 64 << 10;
 /// Bytes that wait in the kernel before a write waits: what waits here can still be left out.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT: u32 = 128 << 10;
 /// Bytes of what the other side says that are read at once.
 const HEARD: usize = 8 << 10;
 /// Pieces of a key from this length on are kept out of what is told of the other side's words.
 const PIECE: usize = 6;
-
-/// A connection.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What an attempt needs to know.
 pub(super) struct Order {
@@ -88,12 +80,17 @@ pub(super) async fn attempt(
 
 async fn connect(order: &Order) -> Result<Box<dyn Stream>, Failure> {
     let address = &order.address;
+    let tls = address.tls.then_some(address.host.as_str());
     let mut last = "no answer".to_owned();
     for at in address.resolve(order.anywhere).await? {
-        match tokio::time::timeout(CONNECT, TcpStream::connect(at)).await {
-            Ok(Ok(tcp)) => return prepare(tcp, address).await,
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => "no answer".clone_into(&mut last),
+        match outbound::open(at, tls, NOT_SENT).await {
+            Ok(stream) => return Ok(stream),
+            Err(OpenError::Failed(reason)) => last = reason,
+            Err(OpenError::Untrusted(reason)) => {
+                let host = address.host.clone();
+                let sentence = format!("{host} does not prove who it is ({reason}). Nothing was sent to it.");
+                return Err(again(ErrorCode::Unreachable, sentence, Problem::RelayUntrusted { host, reason }));
+            }
         }
     }
     Err(unreachable(address, last))
@@ -103,25 +100,6 @@ fn unreachable(address: &Address, reason: String) -> Failure {
     let place = address.place();
     let sentence = format!("{place} cannot be reached ({reason}). Check the address.");
     again(ErrorCode::Unreachable, sentence, Problem::RelayUnreachable { address: place, reason })
-}
-
-async fn prepare(tcp: TcpStream, address: &Address) -> Result<Box<dyn Stream>, Failure> {
-    tcp.set_nodelay(true).map_err(lost)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(NOT_SENT).map_err(lost)?;
-    if !address.tls {
-        return Ok(Box::new(tcp));
-    }
-    match tokio::time::timeout(CONNECT, tls_client::over(tcp, &address.host)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(TlsError::Untrusted(reason))) => {
-            let host = address.host.clone();
-            let sentence = format!("{host} does not prove who it is ({reason}). Nothing was sent to it.");
-            Err(again(ErrorCode::Unreachable, sentence, Problem::RelayUntrusted { host, reason }))
-        }
-        Ok(Err(TlsError::Failed(reason))) => Err(unreachable(address, reason)),
-        Err(_) => Err(unreachable(address, "no answer".into())),
-    }
 }
 
 fn again(code: ErrorCode, sentence: impl Into<String>, problem: Problem) -> Failure {

@@ -103,18 +103,12 @@ impl Pictures {
         }
     }
 
-    /// The newest picture, which stays where it is: for who looks again and again, whatever came meanwhile.
+    /// The newest picture that was captured by a moment. It stays where it is: for who looks again and again, whatever came
+    /// meanwhile.
     #[must_use]
-    pub fn newest(&self) -> Option<Picture> {
+    pub fn newest(&self, by: MediaTime) -> Option<Picture> {
         let queue = self.shared.0.lock();
-        queue.pictures.back().filter(|picture| self.passes(picture)).cloned()
-    }
-
-    /// The newest of those that were captured by a moment, and stays where it is too.
-    #[must_use]
-    pub fn newest_by(&self, moment: MediaTime) -> Option<Picture> {
-        let queue = self.shared.0.lock();
-        queue.pictures.iter().rev().find(|picture| picture.at <= moment && self.passes(picture)).cloned()
+        queue.pictures.iter().rev().find(|picture| picture.at <= by && self.passes(picture)).cloned()
     }
 
     /// Nothing waits.

@@ -44,19 +44,13 @@ impl Shown {
 
     /// Width by height of what is shown.
     pub(super) fn shape(&self) -> Option<f32> {
-        self.now().map(|(picture, _)| picture.shape())
+        self.newest(MediaTime::MAX).map(|(picture, _)| picture.shape())
     }
 
-    fn now(&self) -> Option<(Picture, Place)> {
+    fn newest(&self, by: MediaTime) -> Option<(Picture, Place)> {
         let shown = self.0.lock();
         let (pictures, place) = shown.as_ref()?;
-        Some((pictures.newest()?, *place))
-    }
-
-    fn by(&self, moment: MediaTime) -> Option<(Picture, Place)> {
-        let shown = self.0.lock();
-        let (pictures, place) = shown.as_ref()?;
-        Some((pictures.newest_by(moment)?, *place))
+        Some((pictures.newest(by)?, *place))
     }
 }
 
@@ -178,7 +172,7 @@ impl Layer {
 
     /// The large picture (as the encoder takes it) with the small one over it, for the streamer's own eyes.
     pub(super) fn over(&mut self, picture: &Picture) -> Picture {
-        let small = self.shown.now();
+        let small = self.shown.newest(MediaTime::MAX);
         self.lay(picture, small)
     }
 
@@ -186,7 +180,7 @@ impl Layer {
     /// lets that through. A press that is heard of later takes back what is past it by that moment alone, so nothing
     /// in the picture may be newer.
     pub(super) fn over_by(&mut self, picture: &Picture, moment: MediaTime, gate: &Gate) -> Picture {
-        let small = self.shown.by(moment).filter(|(small, _)| gate.passes(small.at));
+        let small = self.shown.newest(moment).filter(|(small, _)| gate.passes(small.at));
         self.lay(picture, small)
     }
 
@@ -249,7 +243,7 @@ mod tests {
         // One that came meanwhile does not take the place of the one that belongs there.
         pictures.push(mujian_av::dark(64, 36).at(at(133)));
         assert!(!is_plain(&sent.over_by(&large, at(110), &gate), &large));
-        assert_eq!(shown.by(at(110)).map(|(small, _)| small.at), Some(at(100)));
-        assert_eq!(shown.by(at(140)).map(|(small, _)| small.at), Some(at(133)));
+        assert_eq!(shown.newest(at(110)).map(|(small, _)| small.at), Some(at(100)));
+        assert_eq!(shown.newest(at(140)).map(|(small, _)| small.at), Some(at(133)));
     }
 }

@@ -135,7 +135,7 @@ impl<'a> Host<'a> {
         match request {
             Request::Share if self.shared.is_none() => {
                 let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                match self.running.listen_also(any(share::HTTP_PORT), any(share::RTMP_PORT)).await {
+                match self.running.listen_also(any(share::HTTP_PORT), any(mujian_media::rtmp::PORT)).await {
                     Ok(extra) => self.shared = Some(extra),
                     Err(error) => return Answer { shared: None, error: Some(error.to_api()) },
                 }

@@ -11,8 +11,6 @@ use super::control::Shared;
 
 /// The ports that are shared if they are free: links and OBS's settings then stay good from day to day.
 pub const HTTP_PORT: u16 = 8080;
-/// See [`HTTP_PORT`].
-pub const RTMP_PORT: u16 = 1935;
 
 /// The addresses of this computer that others may reach, best first.
 #[must_use]

@@ -1,6 +1,5 @@
 //! The connection that a broadcast goes out by: TCP, and TLS over it where the server takes that.
 
-use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -9,25 +8,19 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mujian_protocol::{ApiError, ErrorCode, Problem};
-use mujian_server::tls_client::{self, TlsError};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use mujian_server::outbound::{self, OpenError, Stream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::io::poll_read_buf;
 
 use super::target::Target;
 use crate::api::untrusted;
 
-/// How long the connection may take, and as long again the handshake of TLS.
-const CONNECT: Duration = Duration::from_secs(8);
 /// How long the server may take to close after the goodbye.
 const CLOSE: Duration = Duration::from_secs(1);
 /// Bytes that wait in the kernel before a write waits: past it the queue here can still drop.
 const NOT_SENT: u32 = 16 << 10;
 /// Bytes of what the server says that are read at once.
 pub(super) const HEARD: usize = 16 << 10;
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What was done at once. One of both was.
 pub(super) struct Moved {
@@ -51,16 +44,12 @@ impl Connection {
     /// # Errors
     /// `Unreachable`: nobody answers there, or another one.
     pub(super) async fn open(target: &Target) -> Result<Self, ApiError> {
-        let tcp = within(target, TcpStream::connect((target.host.as_str(), target.port))).await?;
-        prepare(&tcp).map_err(|e| unreachable(target, &e))?;
-        if !target.secure {
-            return Ok(Self { stream: Box::new(tcp), inside: 0 });
-        }
-        let tls = within(target, async { Ok(tls_client::over(tcp, &target.host).await) }).await?;
-        match tls {
-            Ok(stream) => Ok(Self { stream: Box::new(stream), inside: 0 }),
-            Err(TlsError::Untrusted(reason)) => Err(untrusted(&target.host, reason)),
-            Err(TlsError::Failed(reason)) => Err(unreachable(target, &reason)),
+        let host = target.host.as_str();
+        // A full pipe must show here, where pictures can be dropped, not in megabytes of kernel memory.
+        match outbound::open((host, target.port), target.secure.then_some(host), NOT_SENT).await {
+            Ok(stream) => Ok(Self { stream, inside: 0 }),
+            Err(OpenError::Untrusted(reason)) => Err(untrusted(host, reason)),
+            Err(OpenError::Failed(reason)) => Err(unreachable(target, &reason)),
         }
     }
 
@@ -117,25 +106,7 @@ impl Connection {
     }
 }
 
-async fn within<T>(target: &Target, opening: impl Future<Output = io::Result<T>>) -> Result<T, ApiError> {
-    match tokio::time::timeout(CONNECT, opening).await {
-        Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(error)) => Err(unreachable(target, &error)),
-        Err(_) => Err(unreachable(target, &"no answer")),
-    }
-}
-
-fn prepare(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    // A full pipe must show here, where pictures can be dropped, not in megabytes of kernel memory.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket2::SockRef::from(tcp).set_tcp_notsent_lowat(NOT_SENT)?;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket2::SockRef::from(tcp).set_send_buffer_size(4 * NOT_SENT as usize)?;
-    Ok(())
-}
-
-fn unreachable(target: &Target, why: &dyn Display) -> ApiError {
+fn unreachable(target: &Target, why: &str) -> ApiError {
     let Target { host, port, .. } = target;
     ApiError::new(
         ErrorCode::Unreachable,
@@ -148,7 +119,7 @@ fn unreachable(target: &Target, why: &dyn Display) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::ReadBuf;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
     use super::*;
 

@@ -4,14 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use mujian_media::rtmp::Secret;
+use mujian_media::rtmp::{self, Secret};
 use mujian_protocol::{ApiError, ErrorCode, RoomId};
 use url::{Host, Url};
-
-/// RTMP's own port.
-pub const RTMP_PORT: u16 = 1935;
-/// The port of RTMP over TLS.
-const RTMPS_PORT: u16 = 443;
 
 /// Asks the server for the room's stream key, as its owner.
 #[derive(Clone)]
@@ -72,8 +67,8 @@ impl Target {
             ApiError::new(ErrorCode::InvalidRequest, format!("{what} Write the address as rtmp://HOST/live."))
         };
         let (secure, usual) = match url.scheme() {
-            "rtmp" => (false, RTMP_PORT),
-            "rtmps" => (true, RTMPS_PORT),
+            "rtmp" => (false, rtmp::PORT),
+            "rtmps" => (true, rtmp::TLS_PORT),
             _ => return Err(bad("That is not an RTMP address.")),
         };
         let host = match url.host() {

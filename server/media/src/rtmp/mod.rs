@@ -20,6 +20,11 @@ pub use secret::Secret;
 use crate::amf::AmfError;
 use crate::flv::{FlvError, NotTaken};
 
+/// RTMP's own port (RTMP 1.0, 1).
+pub const PORT: u16 = 1935;
+/// RTMP over TLS has no port of its own; programs take the one of HTTPS.
+pub const TLS_PORT: u16 = 443;
+
 /// The key or the address of a stream is wrong.
 pub const DENIED: &str = "NetStream.Publish.Denied";
 /// Somebody else publishes there.

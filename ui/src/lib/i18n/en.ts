@@ -501,7 +501,7 @@ export const en: Catalogue = {
   encoder_software: "software",
   encoder_list: "Why not another one?",
   encoder_probing: "Trying the encoders…",
-  line_measure: "Measure the line to the server",
+  line_measure: "Measure the line",
   line_speed: "About {n} Mbit/s get through.",
   line_fits: "{preset} fits, with some to spare.",
   line_too_little: "Even the smallest size will be less sharp than it could be.",
