@@ -5,7 +5,7 @@ use mujian_protocol::studio::VideoSource;
 use mujian_protocol::{ApiError, EncoderFault, ErrorCode, Part, Problem};
 
 use crate::capture::CaptureError;
-use crate::capture::microphone::NONE_SET_UP;
+use crate::capture::listen::{Ear, NONE_SET_UP};
 
 /// What keeps a source of pictures from being shown.
 #[must_use]
@@ -22,10 +22,13 @@ pub fn of_source(source: &VideoSource, error: &CaptureError) -> Option<Problem> 
     }
 }
 
-/// What keeps a microphone from being heard; `id` as it was chosen.
+/// What keeps a microphone, or what the computer plays, from being heard.
 #[must_use]
-pub fn of_microphone(id: &str, error: &CaptureError) -> Option<Problem> {
-    of_device(Part::Microphone, id, error)
+pub fn of_ear(ear: &Ear, error: &CaptureError) -> Option<Problem> {
+    match ear {
+        Ear::Microphone(id) => of_device(Part::Microphone, id, error),
+        Ear::Output(id) => of_device(Part::Output, id, error),
+    }
 }
 
 /// What keeps a list of devices empty.
@@ -35,6 +38,7 @@ pub fn of_list(error: &CaptureError) -> Problem {
         CaptureError::Wayland => Problem::ScreenOnWayland,
         CaptureError::NoDisplay => Problem::ScreenNone,
         CaptureError::NoMicrophone { reason } => no_microphone(reason),
+        CaptureError::NoOutput { reason } => no_output(reason),
         other => Problem::MicrophoneNone { reason: other.to_string() },
     }
 }
@@ -79,6 +83,13 @@ fn no_microphone(reason: &str) -> Problem {
     }
 }
 
+fn no_output(reason: &str) -> Problem {
+    match reason {
+        NONE_SET_UP => Problem::OutputUnset,
+        reason => Problem::OutputNone { reason: reason.to_owned() },
+    }
+}
+
 fn of_device(part: Part, device: &str, error: &CaptureError) -> Option<Problem> {
     let device = device.to_owned();
     Some(match error {
@@ -99,6 +110,7 @@ fn of_device(part: Part, device: &str, error: &CaptureError) -> Option<Problem> 
         CaptureError::NoDisplay => Problem::ScreenNone,
         CaptureError::Unsupported(_) => Problem::PartUnsupported { part },
         CaptureError::NoMicrophone { reason } => no_microphone(reason),
+        CaptureError::NoOutput { reason } => no_output(reason),
         CaptureError::Stopped(_) => Problem::DeviceStopped { part, device },
     })
 }
@@ -194,11 +206,17 @@ mod tests {
                 Problem::DeviceSilent { part, device: device.clone(), seconds: 2 },
             ),
         ] {
-            assert_eq!(of_microphone("yeti", &error), Some(problem), "{error}");
+            assert_eq!(of_ear(&Ear::Microphone("yeti".into()), &error), Some(problem), "{error}");
         }
         let none = |reason: &str| of_list(&CaptureError::NoMicrophone { reason: reason.into() });
         assert_eq!(none(NONE_SET_UP), Problem::MicrophoneUnset);
         assert_eq!(none("it broke"), Problem::MicrophoneNone { reason: "it broke".into() });
+        let output = Ear::Output("hdmi".into());
+        let gone = CaptureError::from(AvError::Gone { device: label() });
+        assert_eq!(of_ear(&output, &gone), Some(Problem::DeviceGone { part: Part::Output, device: "hdmi".into() }));
+        let none = |reason: &str| of_list(&CaptureError::NoOutput { reason: reason.into() });
+        assert_eq!(none(NONE_SET_UP), Problem::OutputUnset);
+        assert_eq!(none("refused"), Problem::OutputNone { reason: "refused".into() });
     }
 
     #[test]

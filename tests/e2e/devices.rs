@@ -20,18 +20,24 @@ const SOON: Duration = Duration::from_secs(20);
 const TONE: u32 = 1300;
 
 /// A broadcast of a screen and a microphone, and somebody who watches it.
-struct OnAir {
-    server: Server,
-    room: Room,
-    program: Program,
-    viewer: Viewer,
+pub(crate) struct OnAir {
+    pub(crate) server: Server,
+    pub(crate) room: Room,
+    pub(crate) program: Program,
+    pub(crate) viewer: Viewer,
 }
 
 impl OnAir {
     async fn start(screen: &Screen, sound: &Sound) -> Result<Self> {
+        Self::hearing(screen, sound, &["--mic", "default"]).await
+    }
+
+    /// The same with another choice of what is heard.
+    pub(crate) async fn hearing(screen: &Screen, sound: &Sound, heard: &[&str]) -> Result<Self> {
         let server = Server::start().await?;
         let room = server.room("owner", "A room").await?;
-        let mut command = live::command(&server, &room, &["--screen", "--mic", "default", "--preset", "540p30"])?;
+        let arguments = [&["--screen", "--preset", "540p30"], heard].concat();
+        let mut command = live::command(&server, &room, &arguments)?;
         command.env("DISPLAY", &screen.display).envs(sound.environment());
         let program = live::begin(&server, &room, &mut command).await?;
         let viewer = Viewer::open(&server.flv_url(&room)).await?;
@@ -40,7 +46,7 @@ impl OnAir {
     }
 
     /// Until the program has said so for the `nth` time.
-    async fn says(&self, kind: &str, code: &str, nth: usize) -> Result<()> {
+    pub(crate) async fn says(&self, kind: &str, code: &str, nth: usize) -> Result<()> {
         let (kind, code) = (format!("\"type\":\"{kind}\""), format!("\"code\":\"{code}\""));
         wait::until(&format!("{kind} {code}"), SOON, || async {
             let words = self.program.words();
@@ -55,7 +61,7 @@ impl OnAir {
     }
 
     /// What comes during so many pictures: from when to when, in milliseconds.
-    async fn stretch(&self, pictures: usize) -> Result<(u32, u32)> {
+    pub(crate) async fn stretch(&self, pictures: usize) -> Result<(u32, u32)> {
         let from = self.at()?;
         self.viewer.more_pictures(pictures, SOON).await?;
         Ok((from, self.at()?))
@@ -71,7 +77,7 @@ impl OnAir {
 }
 
 /// The samples of a stretch.
-async fn sound_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Result<Vec<f32>> {
+pub(crate) async fn sound_of(viewer: &Viewer, file: &Path, (from, to): (u32, u32)) -> Result<Vec<f32>> {
     let samples = ffmpeg::samples(file).await?;
     let first = viewer.tags().iter().find(|t| t.is_sound()).map(|t| t.dts).context("no sound")?;
     let index = |at: u32| (usize::try_from(at.saturating_sub(first)).unwrap_or(0) * 48).min(samples.len());

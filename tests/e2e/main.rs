@@ -8,6 +8,7 @@ mod app;
 mod away;
 mod backup;
 mod cli;
+mod computer_sound;
 mod corpus;
 mod devices;
 mod evening;

@@ -68,8 +68,17 @@ fn base(server: &Server, url: &str, room: &Room, args: &[&str]) -> Result<Comman
 ///
 /// The program was not built, or fails.
 pub async fn devices(display: &str) -> Result<Value> {
+    devices_with(display, []).await
+}
+
+/// The same with something more in the program's environment.
+///
+/// # Errors
+///
+/// As [`devices`].
+pub async fn devices_with<const N: usize>(display: &str, environment: [(&str, &str); N]) -> Result<Value> {
     let mut command = Command::new(ours("mujian")?);
-    command.args(["devices", "--json"]).env("DISPLAY", display).kill_on_drop(true);
+    command.args(["devices", "--json"]).env("DISPLAY", display).envs(environment).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(20), command.output()).await??;
     Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -108,9 +108,18 @@ impl Sound {
     ///
     /// ffmpeg or pacat does not start.
     pub fn tone(&self, frequency: u32) -> Result<Program> {
+        self.tone_at("mic", frequency)
+    }
+
+    /// Plays a tone at one of the sinks until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// ffmpeg or pacat does not start.
+    pub fn tone_at(&self, sink: &str, frequency: u32) -> Result<Program> {
         let line = format!(
             "ffmpeg -v error -re -f lavfi -i sine=frequency={frequency}:sample_rate=48000 -ac 2 -f s16le - | \
-             pacat --playback -d mic --latency-msec=20 --raw --format=s16le --rate=48000 --channels=2"
+             pacat --playback -d {sink} --latency-msec=20 --raw --format=s16le --rate=48000 --channels=2"
         );
         let mut command = Command::new("sh");
         command.args(["-c", &line]).envs(self.environment()).stdin(Stdio::null());

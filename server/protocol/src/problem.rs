@@ -20,6 +20,8 @@ pub enum Part {
     Window,
     /// A microphone.
     Microphone,
+    /// What the computer plays at an output.
+    Output,
 }
 
 /// A text that a person writes.
@@ -175,6 +177,13 @@ pub enum Problem {
     MicrophoneUnset,
     /// No microphone can be used.
     MicrophoneNone {
+        /// The system's words.
+        reason: String,
+    },
+    /// The system has no output for sound set up.
+    OutputUnset,
+    /// What the computer plays cannot be taken.
+    OutputNone {
         /// The system's words.
         reason: String,
     },

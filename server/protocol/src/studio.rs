@@ -109,6 +109,8 @@ pub struct Devices {
     pub windows: Vec<Device>,
     /// Microphones.
     pub microphones: Vec<Device>,
+    /// Outputs whose sound can be taken.
+    pub outputs: Vec<Device>,
     /// Why a list is empty, where that is known.
     pub notes: Vec<Note>,
 }
@@ -171,6 +173,16 @@ pub struct StudioSettings {
     /// everything is heard.
     #[serde(default)]
     pub noise_gate_db: Option<f32>,
+    /// The output whose sound is heard as well, by its id; `default` follows the system; none: what the computer plays is not
+    /// heard.
+    #[serde(default)]
+    pub output: Option<String>,
+    /// Gain of the computer's sound in decibels, -40 to 20.
+    #[serde(default)]
+    pub output_gain_db: f32,
+    /// The computer's sound is not heard.
+    #[serde(default)]
+    pub output_muted: bool,
     /// Size and rate.
     pub preset: Preset,
     /// FFmpeg's name of the encoder; none: the first that works.
@@ -205,6 +217,9 @@ impl Default for StudioSettings {
             gain_db: 0.0,
             muted: false,
             noise_gate_db: None,
+            output: None,
+            output_gain_db: 0.0,
+            output_muted: false,
             preset: Preset::default(),
             encoder: None,
             title: String::new(),
@@ -352,6 +367,8 @@ pub enum NoticeCode {
     MicrophoneSilent,
     /// The microphone is gone or cannot be used.
     MicrophoneLost,
+    /// What the computer plays cannot be heard any more.
+    OutputLost,
     /// The camera is gone or cannot be used.
     CameraLost,
     /// The screen cannot be captured any more.
@@ -500,14 +517,14 @@ pub struct StudioState {
     pub share: Share,
 }
 
-/// The microphone's level after gain and mute, before the noise gate; some 15 a second.
+/// The level of a way into the sound after gain and mute, before the noise gate; some 15 a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, TS)]
-pub struct MicLevel {
+pub struct SoundLevel {
     /// Root mean square, in decibels below full scale (0 is full, -90 is silence).
     pub rms_db: f32,
     /// Highest sample, the same way.
     pub peak_db: f32,
-    /// Something was too loud to be told apart: at the microphone itself, or by the gain.
+    /// Something was too loud to be told apart: at the device itself, or by the gain.
     pub clips: bool,
     /// The noise gate lets something through.
     pub open: bool,
@@ -520,7 +537,9 @@ pub enum StudioEvent {
     /// The studio changed.
     State(Box<StudioState>),
     /// The microphone's level.
-    Level(MicLevel),
+    Level(SoundLevel),
+    /// The level of what the computer plays.
+    OutputLevel(SoundLevel),
     /// The window is to be closed while on air: the page asks the person, and answers by `window_close`.
     CloseAsked,
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use mujian_protocol::Problem;
 use mujian_protocol::studio::{Device, Devices, Note};
 
-use super::{CaptureError, microphone};
+use super::{CaptureError, listen};
 use crate::problem;
 
 /// Where the kernel lists cameras.
 pub(super) const CAMERAS: &str = "/sys/class/video4linux";
 
-/// Lists cameras, screens and microphones. Takes up to a second where the sound service is slow.
+/// Lists cameras, screens, microphones and outputs. Takes up to a second where the sound service is slow.
 #[must_use]
 pub fn devices() -> Devices {
     let mut notes = Vec::new();
@@ -29,12 +29,15 @@ pub fn devices() -> Devices {
     }
     let (screens, why) = screens(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     notes.extend(why.as_ref().map(note));
-    let microphones = microphone::list().unwrap_or_else(|e| {
-        notes.push(note(&e));
-        Vec::new()
-    });
+    let mut heard = |list: Result<Vec<Device>, CaptureError>| {
+        list.unwrap_or_else(|e| {
+            notes.push(note(&e));
+            Vec::new()
+        })
+    };
+    let (microphones, outputs) = (heard(listen::list_microphones()), heard(listen::list_outputs()));
     let windows = screens.first().map_or_else(Vec::new, |screen| windows(&screen.id));
-    Devices { cameras, screens, windows, microphones, notes }
+    Devices { cameras, screens, windows, microphones, outputs, notes }
 }
 
 #[cfg(target_os = "linux")]

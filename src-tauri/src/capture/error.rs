@@ -56,6 +56,14 @@ pub enum CaptureError {
         /// What a person calls it.
         device: String,
     },
+    /// What the computer plays cannot be taken.
+    #[error(
+        "What this computer plays cannot be taken ({reason}). On Linux, PulseAudio or PipeWire must run; leave the computer's sound off otherwise."
+    )]
+    NoOutput {
+        /// The system's words.
+        reason: String,
+    },
     /// A thread of ours ended without an answer.
     #[error("The capture of {0} stopped for an unknown reason. Choose the source again.")]
     Stopped(String),

@@ -5,7 +5,7 @@
 //! it does not matter which of them holds a picture at that moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use mujian_av::sound::{Sample, index_of, time_of};
 use mujian_media::time::MediaTime;
@@ -28,7 +28,6 @@ struct Inner {
     sound: Door,
     closings: AtomicU64,
     devices: Mutex<Vec<Stop>>,
-    muted: AtomicBool,
 }
 
 /// What was captured from `opened` to `closed` passes.
@@ -90,17 +89,6 @@ impl Gate {
             devices.retain(Stop::is_held_elsewhere);
             devices.push(device.clone());
         }
-    }
-
-    /// The streamer muted the microphone, or no longer: at once, whatever those who open devices are busy with.
-    pub fn mute(&self, muted: bool) {
-        self.inner.muted.store(muted, Ordering::SeqCst);
-    }
-
-    /// Whether the microphone is muted.
-    #[must_use]
-    pub fn is_muted(&self) -> bool {
-        self.inner.muted.load(Ordering::SeqCst)
     }
 
     /// Opens it for what is captured from `from` on.

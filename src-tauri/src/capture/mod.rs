@@ -1,4 +1,4 @@
-//! Where picture and sound come from: camera, screen, media file, test card, microphone.
+//! Where picture and sound come from: camera, screen, media file, test card, microphone, what the computer plays.
 //!
 //! Everything captured carries the time of its capture on one [`Clock`], not the time at which it
 //! arrived. A [`Source`] runs on a thread of its own and hands its pictures and its sound to an
@@ -9,8 +9,8 @@ pub mod devices;
 mod error;
 mod file;
 mod gate;
+pub mod listen;
 mod live;
-pub mod microphone;
 mod outlet;
 mod running;
 mod stop;

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Gate;
 
 /// Keeps a source at its beginning until it is released.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hold(Arc<AtomicBool>);
 
 impl Hold {

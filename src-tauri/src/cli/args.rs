@@ -91,7 +91,7 @@ pub enum Command {
     /// Broadcast without a window.
     #[command(after_help = LIVE_HELP)]
     Live(Box<LiveArgs>),
-    /// List cameras, screens, windows and microphones.
+    /// List cameras, screens, windows, microphones and outputs.
     #[command(after_help = DEVICES_HELP)]
     Devices(ListArgs),
     /// Try the video encoders of this machine and say which work.
@@ -183,6 +183,12 @@ pub struct LiveArgs {
     /// What the microphone hears below this level is left out: decibels after the gain, -70 to -20.
     #[arg(long, value_name = "DB", value_parser = noise_gate, allow_negative_numbers = true)]
     pub noise_gate: Option<f32>,
+    /// What this computer plays is heard as well: at the system's output, or at one by its id as `mujian devices` lists it.
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "default")]
+    pub computer_sound: Option<String>,
+    /// Gain of the computer's sound in decibels, -40 to 20.
+    #[arg(long, value_name = "DB", default_value_t = 0.0, value_parser = gain, allow_negative_numbers = true, requires = "computer_sound")]
+    pub computer_gain: f32,
     /// The sound goes on while the streamer is away.
     #[arg(long)]
     pub keep_sound: bool,
@@ -271,6 +277,8 @@ impl LiveArgs {
             gain_db: self.gain,
             muted: false,
             noise_gate_db: self.noise_gate,
+            output: self.computer_sound.clone(),
+            output_gain_db: self.computer_gain,
             preset: self.preset,
             encoder: self.encoder.clone(),
             title: self.title.clone().unwrap_or_default(),
@@ -438,6 +446,15 @@ mod tests {
         assert_eq!(screen.microphone.as_deref(), Some("default"));
         assert_eq!(screen.source, VideoSource::Screen { device: String::new() });
         assert_eq!(live(&["--screen", ":1", "--mic", "none"]).unwrap().settings().microphone, None);
+    }
+
+    #[test]
+    fn what_the_computer_plays_is_heard_where_it_is_asked_for() {
+        assert_eq!(live(&["--screen"]).unwrap().settings().output, None);
+        let all = live(&["--screen", "--computer-sound", "--computer-gain", "-6"]).unwrap().settings();
+        assert_eq!((all.output.as_deref(), all.output_gain_db), (Some("default"), -6.0));
+        assert_eq!(live(&["--screen", "--computer-sound", "hdmi"]).unwrap().settings().output.as_deref(), Some("hdmi"));
+        assert!(live(&["--screen", "--computer-gain", "3"]).is_err());
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn devices_text(devices: &Devices) -> String {
         ("Screens", &devices.screens),
         ("Windows", &devices.windows),
         ("Microphones", &devices.microphones),
+        ("Outputs (for --computer-sound)", &devices.outputs),
     ] {
         out.push_str(title);
         out.push('\n');

@@ -260,6 +260,7 @@ fn over_line(code: NoticeCode) -> &'static str {
         NoticeCode::ScreenLost => "The screen is back.",
         NoticeCode::WindowLost => "The window is back.",
         NoticeCode::MicrophoneLost => "The microphone is back.",
+        NoticeCode::OutputLost => "The computer's sound is back.",
         _ => "",
     }
 }
@@ -279,6 +280,7 @@ fn missing(notices: &[Notice]) -> String {
         NoticeCode::ScreenLost => Some("  NO SCREEN"),
         NoticeCode::WindowLost => Some("  NO WINDOW"),
         NoticeCode::MicrophoneLost => Some("  NO MICROPHONE"),
+        NoticeCode::OutputLost => Some("  NO COMPUTER SOUND"),
         _ => None,
     };
     notices.iter().filter_map(word).collect()

@@ -2,6 +2,7 @@
 
 mod feed;
 mod inset;
+mod line;
 mod memory;
 mod pacer;
 mod pipeline;
@@ -12,8 +13,9 @@ mod status;
 mod video;
 
 pub use feed::{Feed, FeedControl, FeedStats};
+pub use line::{Faders, Voicing, Way};
 pub use memory::Memory;
-pub use pipeline::{LiveSettings, Pipeline, PipelineSettings, Voicing};
+pub use pipeline::{LiveSettings, Pipeline};
 pub use probe::{Encoders, ProbeCommand, run_probe};
 pub use sound::BITRATE as SOUND;
 pub use status::PipelineStatus;

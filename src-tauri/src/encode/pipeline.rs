@@ -1,4 +1,4 @@
-//! The studio's machinery as one thing: a source, a microphone, previews, and while live an encoder.
+//! The studio's machinery as one thing: a source, what is listened to, previews, and while live an encoder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,53 +7,21 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use mujian_av::encode::{VideoEncoder, VideoSettings};
 use mujian_av::inset::Place;
-use mujian_av::sound::Level;
 use mujian_protocol::Problem;
-use mujian_protocol::studio::{
-    EncoderReport, Inset, MicLevel, Notice, NoticeCode, Preset, StudioSettings, VideoSource,
-};
+use mujian_protocol::studio::{EncoderReport, Inset, Notice, NoticeCode, Preset, SoundLevel, VideoSource};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::feed::{Feed, FeedControl, Outgoing};
 use super::inset::Small;
+use super::line::{Faders, Line, Way};
 use super::sound::{Controls, Mixer};
 use super::status::PipelineStatus;
 use super::{EncodeError, Encoders, preset, preview, video};
-use crate::capture::microphone::{Microphone, MicrophoneEvent};
 use crate::capture::{
-    CaptureError, Clock, Closing, FileSource, Gate, Hold, Pictures, Program, Running, SoundTrack, Source, SourceEvent,
-    Stop, Wanted,
+    CaptureError, Clock, Closing, FileSource, Gate, Hold, Pictures, Program, Running, Source, SourceEvent, Stop, Wanted,
 };
 use crate::problem;
-
-/// What becomes of the microphone's sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Voicing {
-    /// Gain in decibels, -40 to 20.
-    pub gain_db: f32,
-    /// Not heard.
-    pub muted: bool,
-    /// What is quieter than this after the gain is not heard (see [`mujian_av::sound::THRESHOLDS`]); none: everything is.
-    pub noise_gate_db: Option<f32>,
-}
-
-impl Voicing {
-    /// What the streamer chose.
-    #[must_use]
-    pub fn of(settings: &StudioSettings) -> Self {
-        Self { gain_db: settings.gain_db, muted: settings.muted, noise_gate_db: settings.noise_gate_db }
-    }
-}
-
-/// The microphone at the start.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PipelineSettings {
-    /// Its id; `default` follows the system; none: no microphone.
-    pub microphone: Option<String>,
-    /// What becomes of its sound.
-    pub voicing: Voicing,
-}
 
 /// What to encode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +46,9 @@ pub struct Pipeline {
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
     controls: Controls,
-    microphone: Mutex<Option<Microphone>>,
     air: Mutex<Air>,
     start: Arc<Mutex<Option<video::Start>>>,
     status: watch::Sender<PipelineStatus>,
-    level: watch::Sender<MicLevel>,
     preview: watch::Sender<Bytes>,
     turn: Arc<AtomicU64>,
     small: Small,
@@ -91,25 +57,19 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts it without a source; only what passes the gate is encoded. The microphone is opened in
-    /// the background; see the status.
+    /// Starts it without a source, and with nobody listening; only what passes the gate is encoded, and sound as the
+    /// faders stand.
     ///
     /// # Errors
     /// [`CaptureError::Unsupported`] if no thread can be started.
-    pub fn start(settings: &PipelineSettings, gate: &Gate) -> Result<Self, CaptureError> {
+    pub fn start(gate: &Gate, faders: &Faders) -> Result<Self, CaptureError> {
         let clock = Clock::new();
         // The preview is the streamer's own: the gate is not asked.
         let sinks = [Pictures::behind(gate, 4), Pictures::new(1)];
         let program = Program::new(sinks.to_vec());
-        let silence =
-            MicLevel { rms_db: Level::SILENCE.rms_db, peak_db: Level::SILENCE.peak_db, clips: false, open: false };
-        let controls = Controls {
-            microphone: Arc::default(),
-            voicing: Arc::new(Mutex::new(settings.voicing)),
-            live: Arc::default(),
-            gate: gate.clone(),
-        };
         let status = watch::Sender::new(PipelineStatus::default());
+        let lines = [Way::Microphone, Way::Output].map(|way| Line::new(way, &status));
+        let controls = Controls { lines, faders: faders.clone(), live: Arc::default(), gate: gate.clone() };
         let mut this = Self {
             clock,
             program,
@@ -117,18 +77,15 @@ impl Pipeline {
             stop: Stop::default(),
             threads: Vec::new(),
             controls,
-            microphone: Mutex::new(None),
             air: Mutex::new(Air { running: None, choice: None }),
             small: Small::new(&status),
             start: Arc::default(),
             status,
-            level: watch::Sender::new(silence),
             preview: watch::Sender::new(Bytes::new()),
             turn: Arc::default(),
             closings: AtomicU64::new(gate.closings()),
         };
-        let mixer =
-            Mixer { clock, program: this.program.clone(), controls: this.controls.clone(), level: this.level.clone() };
+        let mixer = Mixer { clock, program: this.program.clone(), controls: this.controls.clone() };
         let (stop, start, pictures) = (this.stop.clone(), Arc::clone(&this.start), this.sinks[0].clone());
         this.spawn("mixer", {
             let stop = stop.clone();
@@ -141,7 +98,6 @@ impl Pipeline {
         })?;
         let (pictures, inset, out) = (this.sinks[1].clone(), this.small.shown().clone(), this.preview.clone());
         this.spawn("preview", move || preview::run(&pictures, &inset, &out, &stop))?;
-        this.set_microphone(settings.microphone.as_deref());
         Ok(this)
     }
 
@@ -166,10 +122,14 @@ impl Pipeline {
         self.status.subscribe()
     }
 
-    /// The microphone's level after gain and mute, before the noise gate, 15 a second.
+    /// The level of one way's sound after gain and mute, before the noise gate, 15 a second.
     #[must_use]
-    pub fn levels(&self) -> watch::Receiver<MicLevel> {
-        self.level.subscribe()
+    pub fn levels(&self, way: Way) -> watch::Receiver<SoundLevel> {
+        self.line(way).levels()
+    }
+
+    fn line(&self, way: Way) -> &Line {
+        &self.controls.lines[way as usize]
     }
 
     /// JPEG pictures of the source, 480 x 270, up to 15 a second. They are made only while a
@@ -339,9 +299,7 @@ impl Pipeline {
     pub fn retake(&self) {
         self.program.press();
         self.small.retake();
-        if let Some(microphone) = &*self.microphone.lock() {
-            microphone.press();
-        }
+        self.controls.lines.iter().for_each(Line::press);
     }
 
     /// The source ended by itself for good: it must be chosen again.
@@ -350,25 +308,10 @@ impl Pipeline {
         self.air.lock().running.as_ref().is_some_and(Running::is_over)
     }
 
-    /// Takes another microphone, or none. It is opened in the background; see the status.
-    pub fn set_microphone(&self, id: Option<&str>) {
-        let mut microphone = self.microphone.lock();
-        *microphone = None;
-        *self.controls.microphone.lock() = None;
-        self.status.send_if_modified(clear_microphone);
-        if let Some(id) = id {
-            let track = SoundTrack::new();
-            *self.controls.microphone.lock() = Some(track.clone());
-            let status = self.status.clone();
-            let chosen = id.to_owned();
-            let event = move |e| microphone_event(&status, &chosen, e);
-            *microphone = Some(Microphone::start(id, self.clock, track, event));
-        }
-    }
-
-    /// Sets what becomes of the microphone's sound.
-    pub fn set_voicing(&self, voicing: Voicing) {
-        *self.controls.voicing.lock() = voicing;
+    /// Listens to another microphone, or another output, by its id, or to none. It is opened in the background; see the
+    /// status.
+    pub fn listen(&self, way: Way, id: Option<&str>) {
+        self.line(way).listen(id, self.clock);
     }
 
     /// Begins to encode. Blocks while encoders are tested that were not yet, and while one opens.
@@ -465,7 +408,7 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         self.air.lock().running = None;
         self.hide_inset();
-        *self.microphone.lock() = None;
+        self.controls.lines.iter().for_each(|line| line.listen(None, self.clock));
         self.stop.stop();
         self.sinks.iter().for_each(Pictures::close);
         for thread in self.threads.drain(..) {
@@ -488,8 +431,6 @@ const SOURCE_CODES: [NoticeCode; 5] = [
 /// What becomes of the stream when its picture is lost.
 const PICTURE_STAYS: &str =
     "Viewers keep the last picture, and the sound goes on. It is taken back by itself when it is there again.";
-/// The same for the microphone.
-const SILENCE: &str = "The stream goes on without its sound. It is taken back by itself when it is there again.";
 
 fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSource>, event: SourceEvent) {
     let code = match (choice, &event) {
@@ -519,32 +460,6 @@ fn source_ended(status: &watch::Sender<PipelineStatus>, choice: Option<&VideoSou
             }
         };
         s.notices.push(notice);
-    });
-}
-
-fn clear_microphone(s: &mut PipelineStatus) -> bool {
-    let before = s.notices.len();
-    s.notices.retain(|n| !matches!(n.code, NoticeCode::MicrophoneSilent | NoticeCode::MicrophoneLost));
-    s.microphone_error.take().is_some() || before != s.notices.len()
-}
-
-fn microphone_event(status: &watch::Sender<PipelineStatus>, id: &str, event: MicrophoneEvent) {
-    status.send_if_modified(|s| match event {
-        MicrophoneEvent::Back | MicrophoneEvent::Silent(false) => clear_microphone(s),
-        MicrophoneEvent::Silent(true) => {
-            clear_microphone(s);
-            let message =
-                "The microphone gives only silence. Look for a switch on it, and at the system's sound settings.";
-            s.notices.push(Notice::new(NoticeCode::MicrophoneSilent, message));
-            true
-        }
-        MicrophoneEvent::Lost(e) => {
-            clear_microphone(s);
-            let notice = Notice::new(NoticeCode::MicrophoneLost, format!("{e} {SILENCE}"));
-            s.notices.push(notice.about(problem::of_microphone(id, &e)));
-            s.microphone_error = Some(e);
-            true
-        }
     });
 }
 

@@ -1,4 +1,4 @@
-//! The mixer: microphone and the source's own sound, metered, encoded while live.
+//! The mixer: microphone, what the computer plays, and the source's own sound; metered, encoded while live.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,14 @@ use mujian_av::encode::{AacEncoder, aac::FRAME};
 use mujian_av::sound::{Gain, Level, Meter, NoiseGate, Sample, index_of, limit, time_of};
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
-use mujian_protocol::studio::MicLevel;
+use mujian_protocol::studio::SoundLevel;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::feed::Outgoing;
-use super::pipeline::Voicing;
+use super::line::{Faders, Line, Voicing};
 use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 
-/// Longest that the mix waits for a microphone that is late.
+/// Longest that the mix waits for sound that is late.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Bits a second of the sound.
 pub const BITRATE: u32 = 160_000;
@@ -25,8 +24,8 @@ const BEHIND: MediaTime = MediaTime::from_millis(1000);
 /// What the mixer is told from outside.
 #[derive(Clone)]
 pub(super) struct Controls {
-    pub(super) microphone: Arc<Mutex<Option<SoundTrack>>>,
-    pub(super) voicing: Arc<Mutex<Voicing>>,
+    pub(super) lines: [Line; 2],
+    pub(super) faders: Faders,
     /// Where encoded sound goes; none while not live.
     pub(super) live: Arc<Mutex<Option<Arc<Outgoing>>>>,
     /// What is said after a press is not heard, unless sound is kept.
@@ -37,10 +36,9 @@ pub(super) struct Mixer {
     pub(super) clock: Clock,
     pub(super) program: Program,
     pub(super) controls: Controls,
-    pub(super) level: watch::Sender<MicLevel>,
 }
 
-/// The microphone's way into the mix: gain, meter, noise gate.
+/// What happens on a way into the mix: gain, meter, noise gate.
 struct Voice {
     gain: Gain,
     meter: Meter,
@@ -65,8 +63,8 @@ impl Voice {
     }
 
     /// Makes what is heard of what was captured; the level when one is due.
-    fn apply(&mut self, samples: &mut [Sample]) -> Option<MicLevel> {
-        // What the microphone itself cut off stays cut off, however low the gain.
+    fn apply(&mut self, samples: &mut [Sample]) -> Option<SoundLevel> {
+        // What the device itself cut off stays cut off, however low the gain.
         self.clips |= reaches(samples, FULL);
         self.gain.apply(samples);
         self.clips |= reaches(samples, 1.0);
@@ -75,7 +73,7 @@ impl Voice {
         let (open, clips) = (self.gate.is_open(), self.clips);
         level.map(|Level { rms_db, peak_db }| {
             self.clips = false;
-            MicLevel { rms_db, peak_db, clips, open }
+            SoundLevel { rms_db, peak_db, clips, open }
         })
     }
 }
@@ -97,7 +95,7 @@ impl Mixer {
     /// Mixes until asked to stop: a block of 1024 samples at a time, in step with the clock.
     pub(super) fn run(self, stop: &Stop) {
         let mut index = index_of(self.clock.now());
-        let mut voice = Voice::new(*self.controls.voicing.lock());
+        let mut voices = self.controls.lines.each_ref().map(|line| Voice::new(self.controls.faders.of(line.way())));
         let mut encoding: Option<Encoding> = None;
         let mut source = self.program.sound();
         let mut items = Vec::new();
@@ -107,21 +105,23 @@ impl Mixer {
             if stop.wait_until(due) {
                 break;
             }
-            let microphone = self.controls.microphone.lock().clone();
-            if let Some(track) = &microphone {
+            let tracks = self.controls.lines.each_ref().map(Line::track);
+            for track in tracks.iter().flatten() {
                 track.wait(end, due + PATIENCE);
             }
             let now_source = self.program.sound();
             now_source.wait(end, due + PATIENCE);
 
             let mut mix = [[0.0; 2]; FRAME];
-            if let Some(track) = &microphone {
-                track.read(index, &mut mix);
-            }
-            let voicing = *self.controls.voicing.lock();
-            voice.set(Voicing { muted: voicing.muted || self.controls.gate.is_muted(), ..voicing });
-            if let Some(level) = voice.apply(&mut mix) {
-                self.level.send_replace(level);
+            for ((line, voice), track) in self.controls.lines.iter().zip(&mut voices).zip(tracks) {
+                voice.set(self.controls.faders.of(line.way()));
+                let Some(track) = track else { continue };
+                let mut block = [[0.0; 2]; FRAME];
+                track.read(index, &mut block);
+                if let Some(level) = voice.apply(&mut block) {
+                    line.tell(level);
+                }
+                add(&mut mix, &block);
             }
             add_source(&mut mix, index, &mut source, now_source);
             mix.iter_mut().for_each(|s| *s = limit(*s));
@@ -192,7 +192,11 @@ fn add_source(mix: &mut [Sample; FRAME], index: i64, present: &mut SoundTrack, n
     }
     // A track that is read for the first time fades in by itself.
     present.read(index, &mut block);
-    for (to, s) in mix.iter_mut().zip(&block) {
+    add(mix, &block);
+}
+
+fn add(mix: &mut [Sample; FRAME], block: &[Sample; FRAME]) {
+    for (to, s) in mix.iter_mut().zip(block) {
         to[0] += s[0];
         to[1] += s[1];
     }
@@ -202,7 +206,7 @@ fn add_source(mix: &mut [Sample; FRAME], index: i64, present: &mut SoundTrack, n
 mod tests {
     use super::*;
 
-    fn levels(voice: &mut Voice, size: f32) -> MicLevel {
+    fn levels(voice: &mut Voice, size: f32) -> SoundLevel {
         let mut samples = vec![[size; 2]; 3200];
         voice.apply(&mut samples).unwrap()
     }

@@ -13,11 +13,9 @@ pub struct PipelineStatus {
     pub finished: bool,
     /// The source failed and gives nothing; cameras and screens are opened again by themselves.
     pub source_error: Option<CaptureError>,
-    /// The microphone failed; it is opened again by itself.
-    pub microphone_error: Option<CaptureError>,
     /// The encoder that runs; none while not live.
     pub encoder: Option<EncoderReport>,
     /// Remarks that hold now: `camera_lost`, `screen_lost`, `window_lost`, `file_failed`, `file_ended`, `microphone_lost`,
-    /// `microphone_silent`, `encoder_fallback`.
+    /// `microphone_silent`, `output_lost`, `encoder_fallback`.
     pub notices: Vec<Notice>,
 }

@@ -71,16 +71,21 @@ impl Live {
         }
     }
 
-    /// While the streamer is away nothing is encoded, no old picture either; the first one after the
-    /// return is a key frame.
+    /// While the streamer is away nothing is encoded but what was captured before the press, and that once: no picture of
+    /// then is repeated, not after the return either. The first one after it is a key frame.
     fn look_at_the_gate(&mut self) {
         let closings = self.gate.closings();
         if closings != self.closings {
             self.closings = closings;
-            (self.last, self.captured) = (None, None);
-            self.pacer.pause();
+            self.forget();
             self.out.request_key_frame();
         }
+    }
+
+    /// No picture is repeated until another one came.
+    fn forget(&mut self) {
+        (self.last, self.captured) = (None, None);
+        self.pacer.pause();
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
@@ -113,7 +118,12 @@ impl Live {
                 self.captured = Some(picture.clone());
                 // An encoder that fails now may make room for one that takes another format.
                 self.last = Some(scaled.clone());
-                self.encode(&scaled, pts)
+                let goes_on = self.encode(&scaled, pts);
+                // It was captured before a press that is heard of already.
+                if !self.gate.is_open() {
+                    self.forget();
+                }
+                goes_on
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a picture could not be scaled");
@@ -415,7 +425,11 @@ mod tests {
         assert!(live.picture(&picture.at(at(40)), at(100), false));
         let before: Vec<_> = received(&mut items);
         assert!(before.iter().all(|i| matches!(i, FeedItem::Video(v) if v.pts <= at(40))), "{before:?}");
+        // It is not repeated: not while the streamer is away, and not after the return.
+        assert_eq!(live.pacer.repeat_due(), None);
         gate.open(at(500));
+        live.look_at_the_gate();
+        assert_eq!(live.pacer.repeat_due(), None);
         // What was captured for the self-view waits in nobody's queue.
         assert!(live.picture(&picture.at(at(467)), at(500), false));
         assert_eq!(received(&mut items), []);

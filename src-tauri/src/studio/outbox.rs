@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use super::queue::SendQueue;
 use super::transit::Transit;
 use super::uplink::{Load, Rate};
-use crate::capture::{Clock, Gate};
+use crate::capture::{Clock, Gate, Hold};
 use crate::clock;
+use crate::encode::Faders;
 
 /// A picture is shown up to half a step of 1/30 s from its capture, so a whole one before the press
 /// everything later may have been captured after it.
@@ -66,6 +67,8 @@ pub struct Outbox {
 struct Inner {
     state: Mutex<State>,
     gate: Gate,
+    faders: Faders,
+    hold: Mutex<Option<Hold>>,
     clock: Clock,
     arrived: Notify,
     key_wanted: AtomicBool,
@@ -113,6 +116,30 @@ impl State {
 }
 
 impl Outbox {
+    /// A file stands at its beginning from now on until the server takes the stream, or (false) does not any more.
+    pub fn hold(&self, until_published: bool) {
+        *self.inner.hold.lock() = until_published.then(Hold::default);
+    }
+
+    /// What keeps a file at its beginning; none: it plays.
+    #[must_use]
+    pub fn held(&self) -> Option<Hold> {
+        self.inner.hold.lock().clone()
+    }
+
+    /// The server takes the stream: what stood still goes on.
+    pub fn published(&self) {
+        if let Some(hold) = self.inner.hold.lock().take() {
+            hold.release();
+        }
+    }
+
+    /// What becomes of the sound that is captured for it.
+    #[must_use]
+    pub fn faders(&self) -> &Faders {
+        &self.inner.faders
+    }
+
     /// The gate that everything captured for it passes.
     #[must_use]
     pub fn gate(&self) -> &Gate {

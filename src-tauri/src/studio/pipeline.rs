@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::rig::{Mode, Rig, RigEvent, Sink};
-use crate::capture::{CaptureError, Hold};
+use crate::capture::CaptureError;
 use crate::encode::{
-    EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineSettings, PipelineStatus,
-    ProbeCommand, SOUND, Voicing, preset,
+    EncodeError, Encoders, Feed, FeedControl, LiveSettings, Memory, Pipeline, PipelineStatus, ProbeCommand, SOUND, Way,
+    preset,
 };
 use crate::problem;
 use crate::record::{Order, Tap};
@@ -83,13 +83,12 @@ struct Open {
     pipeline: Pipeline,
     /// Where it all goes; changed when the session asks for another mode.
     sink: Arc<Mutex<Sink>>,
-    microphone: Option<String>,
+    /// What is listened to: a microphone's id, and an output's.
+    heard: [Option<String>; 2],
     shown: Option<(VideoSource, Preset)>,
-    /// Keeps a file at its beginning while a broadcast that begins is not on air yet.
-    hold: Option<Hold>,
     live: Option<Live>,
     preview: Option<AbortOnDropHandle<()>>,
-    _forwarders: [AbortOnDropHandle<()>; 2],
+    _forwarders: [AbortOnDropHandle<()>; 3],
 }
 
 struct Live {
@@ -126,18 +125,6 @@ impl Rig for PipelineRig {
         }
     }
 
-    fn published(&mut self) {
-        if let Some(hold) = self.open.as_mut().and_then(|open| open.hold.take()) {
-            hold.release();
-        }
-    }
-
-    fn set_sound(&mut self, voicing: Voicing) {
-        if let Some(open) = &self.open {
-            open.pipeline.set_voicing(voicing);
-        }
-    }
-
     fn set_preview(&mut self, wanted: bool) {
         if let Some(open) = &mut self.open {
             open.set_preview(wanted, &self.runtime);
@@ -164,9 +151,9 @@ impl Rig for PipelineRig {
 impl PipelineRig {
     fn show(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
         let away = if let Mode::Away { keep_sound } = mode { Some(keep_sound) } else { None };
-        // Away without sound, the microphone is closed too.
+        // Away without sound, nobody listens either.
         let settings = &if away == Some(false) {
-            StudioSettings { microphone: None, ..settings.clone() }
+            StudioSettings { microphone: None, output: None, ..settings.clone() }
         } else {
             settings.clone()
         };
@@ -177,11 +164,6 @@ impl PipelineRig {
                 if let Some(keep_sound) = away {
                     open.close_source(keep_sound, sink, &self.runtime);
                 }
-                if open.microphone != settings.microphone {
-                    open.pipeline.set_microphone(settings.microphone.as_deref());
-                    open.microphone.clone_from(&settings.microphone);
-                }
-                open.pipeline.set_voicing(Voicing::of(settings));
                 open
             }
             None => {
@@ -192,6 +174,7 @@ impl PipelineRig {
                 open
             }
         };
+        open.listen(settings);
         open.pipeline.knows(sink.closings());
         open.set_preview(sink.preview_wanted(), &self.runtime);
         let live = away.is_some() || mode == Mode::Live;
@@ -201,8 +184,8 @@ impl PipelineRig {
             None => table(None)?,
         };
         // A file plays from its start when the server takes the stream: until then it would play for nobody.
-        if begins {
-            open.hold = Some(Hold::default());
+        if begins || !live {
+            sink.hold(begins);
         }
         let settings = &if live { open.change_quality(settings, &encoders, sink) } else { settings.clone() };
         if away.is_none() {
@@ -211,7 +194,6 @@ impl PipelineRig {
         }
         open.tell_all(sink);
         if !live {
-            open.hold = None;
             if let Some(live) = open.live.take() {
                 live.control.end();
                 self.runtime.spawn(live.drain());
@@ -233,8 +215,7 @@ impl Live {
 
 impl Open {
     fn new(settings: &StudioSettings, sink: &Sink, runtime: &Handle) -> Result<Self, ApiError> {
-        let audible = PipelineSettings { microphone: settings.microphone.clone(), voicing: Voicing::of(settings) };
-        let pipeline = Pipeline::start(&audible, sink.gate()).map_err(|e| capture_error(&settings.source, &e))?;
+        let pipeline = Pipeline::start(sink.gate(), sink.faders()).map_err(|e| capture_error(&settings.source, &e))?;
         let sink = Arc::new(Mutex::new(sink.clone()));
         let (mut status, told) = (pipeline.status(), Arc::clone(&sink));
         let telling = async move {
@@ -249,26 +230,36 @@ impl Open {
                 }
             }
         };
-        let (mut levels, told) = (pipeline.levels(), Arc::clone(&sink));
-        let metering = async move {
-            while levels.changed().await.is_ok() {
-                let level = *levels.borrow_and_update();
-                told.lock().event(RigEvent::Level(level));
-            }
+        let metering = |way| {
+            let (mut levels, told) = (pipeline.levels(way), Arc::clone(&sink));
+            runtime.spawn(async move {
+                while levels.changed().await.is_ok() {
+                    let level = *levels.borrow_and_update();
+                    told.lock().event(RigEvent::Level(way, level));
+                }
+            })
         };
-        let forwarders =
-            [AbortOnDropHandle::new(runtime.spawn(telling)), AbortOnDropHandle::new(runtime.spawn(metering))];
-        let microphone = settings.microphone.clone();
+        let forwarders = [runtime.spawn(telling), metering(Way::Microphone), metering(Way::Output)];
         Ok(Self {
             pipeline,
             sink,
-            microphone,
+            heard: [None, None],
             shown: None,
-            hold: None,
             live: None,
             preview: None,
-            _forwarders: forwarders,
+            _forwarders: forwarders.map(AbortOnDropHandle::new),
         })
+    }
+
+    /// Listens to what the settings say, and goes on listening to what is listened to.
+    fn listen(&mut self, settings: &StudioSettings) {
+        for (way, wanted) in [(Way::Microphone, &settings.microphone), (Way::Output, &settings.output)] {
+            let heard = &mut self.heard[way as usize];
+            if heard != wanted {
+                self.pipeline.listen(way, wanted.as_deref());
+                heard.clone_from(wanted);
+            }
+        }
     }
 
     /// Closes the picture's source, and says so when its device is free.
@@ -309,8 +300,8 @@ impl Open {
     fn show_source(&mut self, settings: &StudioSettings, begins: bool, sink: &Sink) -> Result<(), ApiError> {
         let running = self.pipeline.reopen_source();
         let wanted = (settings.source.clone(), settings.preset);
-        let held = match (&settings.source, &self.hold) {
-            (VideoSource::File { path, looped }, Some(hold)) => Some((path, *looped, hold.clone())),
+        let held = match (&settings.source, sink.held()) {
+            (VideoSource::File { path, looped }, Some(hold)) => Some((path, *looped, hold)),
             _ => None,
         };
         if running && self.shown.as_ref() == Some(&wanted) && !(begins && held.is_some()) {

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use mujian_media::frame::FeedItem;
 use mujian_media::time::MediaTime;
 use mujian_protocol::ApiError;
-use mujian_protocol::studio::{EncoderReport, MicLevel, Notice, NoticeCode, Preset, StudioSettings};
+use mujian_protocol::studio::{EncoderReport, Notice, NoticeCode, Preset, SoundLevel, StudioSettings};
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::{Outbox, Wanted};
-use crate::capture::Gate;
-use crate::encode::Voicing;
+use crate::capture::{Gate, Hold};
+use crate::encode::{Faders, Way};
 use crate::record::{Order, Told};
 
 /// What runs.
@@ -42,8 +42,8 @@ pub enum RigEvent {
     Notice(Notice),
     /// It no longer holds.
     NoticeOver(NoticeCode),
-    /// The microphone's level.
-    Level(MicLevel),
+    /// How loud a way into the sound is.
+    Level(Way, SoundLevel),
     /// The media file is over.
     Ended,
     /// Away: the picture's source is closed, and its device free for others.
@@ -76,12 +76,6 @@ pub trait Rig: Send + 'static {
     fn complete(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) {
         let _ = (mode, settings, sink);
     }
-
-    /// The server takes the stream: what waited for that begins.
-    fn published(&mut self) {}
-
-    /// What becomes of the microphone's sound: at once.
-    fn set_sound(&mut self, voicing: Voicing);
 
     /// Whether somebody looks at the preview.
     fn set_preview(&mut self, wanted: bool);
@@ -130,6 +124,23 @@ impl Sink {
         self.outbox.gate()
     }
 
+    /// What becomes of the sound that is encoded.
+    #[must_use]
+    pub fn faders(&self) -> &Faders {
+        self.outbox.faders()
+    }
+
+    /// A file stands at its beginning from now on until the server takes the stream, or (false) does not any more.
+    pub fn hold(&self, until_published: bool) {
+        self.outbox.hold(until_published);
+    }
+
+    /// What keeps a file at its beginning; none: it plays.
+    #[must_use]
+    pub fn held(&self) -> Option<Hold> {
+        self.outbox.held()
+    }
+
     /// How often the gate was closed, as far as whoever asked knew ([`Gate::closings`]).
     #[must_use]
     pub const fn closings(&self) -> u64 {
@@ -157,8 +168,6 @@ impl Sink {
 enum Call {
     Run(Mode, Box<StudioSettings>, Sink),
     Complete(Mode, Box<StudioSettings>, Sink),
-    Published,
-    Sound(Voicing),
     Preview(bool),
     Retake,
     Record(Option<Order>),
@@ -191,8 +200,6 @@ impl RigThread {
                         Err(error) => sink.event(RigEvent::NotRun(error)),
                     },
                     Call::Complete(mode, settings, sink) => rig.complete(mode, &settings, &sink),
-                    Call::Published => rig.published(),
-                    Call::Sound(voicing) => rig.set_sound(voicing),
                     Call::Preview(wanted) => rig.set_preview(wanted),
                     Call::Retake => rig.retake(),
                     Call::Record(order) => rig.record(order),
@@ -207,7 +214,7 @@ impl RigThread {
     /// Makes a mode run. Events of what ran before are old from now on.
     pub fn run(&mut self, mode: Mode, settings: &StudioSettings) {
         self.generation += 1;
-        self.outbox.gate().mute(settings.muted);
+        self.outbox.faders().follow(settings);
         self.call(Call::Run(mode, Box::new(settings.clone()), self.sink()));
     }
 
@@ -238,15 +245,14 @@ impl RigThread {
         gate.closings() != self.closings && !gate.is_open()
     }
 
-    /// See [`Rig::published`].
+    /// The server takes the stream: what waited for that begins, whatever the rig is busy with.
     pub fn published(&self) {
-        self.call(Call::Published);
+        self.outbox.published();
     }
 
-    /// See [`Rig::set_sound`]. Muting does not wait for what the rig is busy with.
-    pub fn set_sound(&self, voicing: Voicing) {
-        self.outbox.gate().mute(voicing.muted);
-        self.call(Call::Sound(voicing));
+    /// What becomes of the sound: at once, whatever the rig is busy with.
+    pub fn set_sound(&self, settings: &StudioSettings) {
+        self.outbox.faders().follow(settings);
     }
 
     /// See [`Rig::set_preview`].
@@ -301,8 +307,6 @@ mod tests {
             Ok(())
         }
 
-        fn set_sound(&mut self, _: Voicing) {}
-
         fn set_preview(&mut self, _: bool) {}
     }
 
@@ -334,7 +338,8 @@ mod tests {
     struct Busy(blocking::Receiver<()>);
 
     impl Rig for Busy {
-        fn run(&mut self, _: Mode, _: &StudioSettings, _: &Sink) -> Result<(), ApiError> {
+        fn run(&mut self, _: Mode, _: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
+            sink.hold(true);
             Ok(())
         }
 
@@ -342,23 +347,25 @@ mod tests {
             let _ = self.0.recv();
         }
 
-        fn set_sound(&mut self, _: Voicing) {}
-
         fn set_preview(&mut self, _: bool) {}
     }
 
     #[tokio::test]
-    async fn a_mute_waits_for_no_device_that_opens() {
+    async fn a_mute_and_a_file_wait_for_no_device_that_opens() {
         let (let_go, held) = blocking::channel();
         let outbox = Outbox::default();
         let (mut rig, mut events) = RigThread::start(Box::new(Busy(held)), outbox.clone());
         rig.run(Mode::Live, &StudioSettings::default());
         assert_eq!(events.recv().await, Some((1, RigEvent::Runs(Mode::Live))));
-        assert!(!outbox.gate().is_muted());
-        rig.set_sound(Voicing { muted: true, ..Voicing::default() });
-        assert!(outbox.gate().is_muted());
-        rig.run(Mode::Live, &StudioSettings::default());
-        assert!(!outbox.gate().is_muted(), "as the settings say");
+        let muted = || [Way::Microphone, Way::Output].map(|way| outbox.faders().of(way).muted);
+        assert_eq!(muted(), [false, false]);
+        rig.set_sound(&StudioSettings { muted: true, ..StudioSettings::default() });
+        assert_eq!(muted(), [true, false]);
+        rig.run(Mode::Live, &StudioSettings { output_muted: true, ..StudioSettings::default() });
+        assert_eq!(muted(), [false, true], "as the settings say");
+        let held = outbox.held().unwrap();
+        rig.published();
+        assert!(held.is_released() && outbox.held().is_none());
         drop(let_go);
     }
 }

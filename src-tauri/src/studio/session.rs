@@ -23,7 +23,7 @@ use super::rig::{Mode, Rig, RigEvent, RigThread};
 use super::settings;
 use super::target::Target;
 use crate::clock;
-use crate::encode::Voicing;
+use crate::encode::{Voicing, Way};
 use crate::problem::on_air;
 use crate::record::{self, Told};
 use crate::unattended::Why;
@@ -418,9 +418,12 @@ impl Session {
 
     fn set(&mut self, settings: StudioSettings) -> Result<(), ApiError> {
         let old = &self.state.settings;
-        let sound = Voicing::of(&settings) != Voicing::of(old);
+        let sound =
+            [Way::Microphone, Way::Output].iter().any(|way| Voicing::of(*way, &settings) != Voicing::of(*way, old));
         let encoding = (settings.preset, &settings.encoder) != (old.preset, &old.encoder);
-        let capture = encoding || (&settings.source, &settings.microphone) != (&old.source, &old.microphone);
+        let capture = encoding
+            || (&settings.source, &settings.microphone, &settings.output)
+                != (&old.source, &old.microphone, &old.output);
         let inset = settings.inset != old.inset;
         settings::check(&settings)?;
         let record = (settings.record, &settings.record_folder) != (old.record, &old.record_folder);
@@ -445,7 +448,7 @@ impl Session {
             self.rig.complete(self.mode, &self.state.settings);
         }
         if sound {
-            self.rig.set_sound(Voicing::of(&self.state.settings));
+            self.rig.set_sound(&self.state.settings);
         }
         self.tell();
         Ok(())
@@ -493,9 +496,13 @@ impl Session {
                 self.notice_over(code);
                 self.tell();
             }
-            RigEvent::Level(level) => {
+            RigEvent::Level(way, level) => {
+                let event = match way {
+                    Way::Microphone => StudioEvent::Level(level),
+                    Way::Output => StudioEvent::OutputLevel(level),
+                };
                 // No subscriber is no error.
-                let _ = self.events.send(StudioEvent::Level(level));
+                let _ = self.events.send(event);
             }
             RigEvent::Ended => self.input(Input::End),
             RigEvent::SourceClosed => self.turn(Turn::Closed),

@@ -7,7 +7,7 @@ use mujian_protocol::{ApiError, ErrorCode};
 /// Looks at everything that has bounds.
 pub(super) fn check(settings: &StudioSettings) -> Result<(), ApiError> {
     let refused = |why: &str| Err(ApiError::new(ErrorCode::InvalidRequest, why));
-    if !(-40.0..=20.0).contains(&settings.gain_db) {
+    if ![settings.gain_db, settings.output_gain_db].iter().all(|db| (-40.0..=20.0).contains(db)) {
         return refused("The gain is a number of decibels from -40 to 20.");
     }
     if settings.noise_gate_db.is_some_and(|db| !THRESHOLDS.contains(&db)) {
@@ -53,6 +53,7 @@ mod tests {
         let good = StudioSettings::default();
         check(&good).unwrap();
         assert!(why(&StudioSettings { gain_db: f32::NAN, ..good.clone() }).contains("gain"));
+        assert!(why(&StudioSettings { output_gain_db: 30.0, ..good.clone() }).contains("gain"));
         assert!(why(&StudioSettings { noise_gate_db: Some(0.0), ..good.clone() }).contains("threshold"));
         let inset = Inset { source: VideoSource::TestCard, width: 0.25, x: 1.0, y: 0.0 };
         check(&StudioSettings { inset: Some(inset.clone()), ..good.clone() }).unwrap();

@@ -30,6 +30,7 @@ const NOTICES: Readonly<Partial<Record<NoticeCode, readonly [Area, Tone]>>> = {
   inset_failed: ["picture", "fair"],
   microphone_lost: ["sound", "bad"],
   microphone_silent: ["sound", "fair"],
+  output_lost: ["sound", "bad"],
   encoder_fallback: ["encoder", "fair"],
   recording_failed: ["recording", "fair"],
 };

@@ -9,6 +9,10 @@ const devices: Devices = {
   screens: [device(":0")],
   windows: [device("0x7 Go")],
   microphones: ["default", "yeti"].map(device),
+  outputs: [
+    { id: "default", name: "What this computer plays", is_default: true },
+    { id: "hdmi", name: "HDMI", is_default: false },
+  ],
   notes: [],
 };
 const lost: Notice = { code: "camera_lost", message: "" };

@@ -7,6 +7,7 @@ const CODES = [
   "window_lost",
   "inset_lost",
   "microphone_lost",
+  "output_lost",
 ] as const satisfies readonly NoticeCode[];
 export type LostCode = (typeof CODES)[number];
 
@@ -28,11 +29,15 @@ export function isLost(code: NoticeCode): code is LostCode {
  *  show what nobody should see. */
 export function others(code: LostCode, settings: StudioSettings, devices: Devices | undefined): Other[] {
   if (!devices || code === "window_lost" || code === "inset_lost") return [];
-  if (code === "microphone_lost") {
-    return devices.microphones
-      .filter((d) => d.id !== settings.microphone)
+  if (code === "microphone_lost" || code === "output_lost") {
+    const [list, key] =
+      code === "microphone_lost"
+        ? ([devices.microphones, "microphone"] as const)
+        : ([devices.outputs, "output"] as const);
+    return list
+      .filter((d) => d.id !== settings[key])
       .slice(0, OFFERED)
-      .map(({ id, name }) => ({ id, name, change: { microphone: id } }));
+      .map(({ id, name }) => ({ id, name, change: { [key]: id } }));
   }
   const kind = code === "camera_lost" ? "camera" : "screen";
   const used = settings.source.kind === kind ? settings.source.device : undefined;
@@ -61,7 +66,8 @@ export class Losses {
   }
 }
 
-function used(code: LostCode, { source, inset, microphone }: StudioSettings): string {
+function used(code: LostCode, { source, inset, microphone, output }: StudioSettings): string {
   if (code === "microphone_lost") return microphone ?? "";
+  if (code === "output_lost") return output ?? "";
   return JSON.stringify(code === "inset_lost" ? (inset?.source ?? null) : source);
 }

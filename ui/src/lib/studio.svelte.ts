@@ -5,8 +5,8 @@ import type {
   Devices,
   EncoderReport,
   LineSpeed,
-  MicLevel,
   Preset,
+  SoundLevel,
   StudioEvent,
   StudioSettings,
   StudioState,
@@ -16,7 +16,7 @@ import { toasts } from "./toasts.svelte";
 
 /** Typing is saved when it rests this long, in milliseconds. */
 const REST = 400;
-/** That the microphone was too loud is shown for so long, in milliseconds. */
+/** That something was too loud is shown for so long, in milliseconds. */
 const CLIPPED = 2000;
 /** Frames dropped within this time are told of, in milliseconds. */
 const RECENT = 10_000;
@@ -24,16 +24,31 @@ const RECENT = 10_000;
 /** Frames a second. */
 const RATES: Readonly<Record<Preset, number>> = { "540p30": 30, "720p30": 30, "1080p30": 30, "1080p60": 60 };
 
+/** How loud one way into the sound is. */
+class Loudness {
+  level = $state.raw<SoundLevel>({ rms_db: -90, peak_db: -90, clips: false, open: false });
+  /** It was too loud within the last moments. */
+  clips = $state(false);
+  #clipped: ReturnType<typeof setTimeout> | undefined;
+
+  take(level: SoundLevel): void {
+    this.level = level;
+    if (!level.clips) return;
+    this.clips = true;
+    clearTimeout(this.#clipped);
+    this.#clipped = setTimeout(() => (this.clips = false), CLIPPED);
+  }
+}
+
 /** See the top of the file. */
 export class StudioModel {
   #api: StudioBackend;
   state = $state.raw<StudioState | undefined>();
   /** As shown in the form: ahead of `state` while something is being changed. */
   settings = $state.raw<StudioSettings | undefined>();
-  level = $state.raw<MicLevel>({ rms_db: -90, peak_db: -90, clips: false, open: false });
-  /** The microphone was too loud within the last moments. */
-  clips = $state(false);
-  #clipped: ReturnType<typeof setTimeout> | undefined;
+  /** The microphone, and what the computer plays. */
+  readonly microphone = new Loudness();
+  readonly output = new Loudness();
   devices = $state.raw<Devices | undefined>();
   /** The window is to be closed while on air: the person is asked first. */
   closing = $state(false);
@@ -198,17 +213,10 @@ export class StudioModel {
   }
 
   #event(event: StudioEvent): void {
-    if (event.type === "level") {
-      this.level = event;
-      if (event.clips) this.#clip();
-    } else if (event.type === "close_asked") this.closing = true;
+    if (event.type === "level") this.microphone.take(event);
+    else if (event.type === "output_level") this.output.take(event);
+    else if (event.type === "close_asked") this.closing = true;
     else this.#take(event);
-  }
-
-  #clip(): void {
-    this.clips = true;
-    clearTimeout(this.#clipped);
-    this.#clipped = setTimeout(() => (this.clips = false), CLIPPED);
   }
 
   #take(state: StudioState): void {

@@ -57,7 +57,7 @@ fn a_small_picture_lies_over_the_large_one_and_goes_on_while_that_stands_still()
 fn leaving_closes_the_small_picture_too() {
     let _alone = REAL_TIME.lock();
     let gate = Gate::default();
-    let pipeline = Pipeline::start(&PipelineSettings::default(), &gate).unwrap();
+    let pipeline = Pipeline::start(&gate, &Faders::default()).unwrap();
     pipeline.set_source(&VideoSource::TestCard, Preset::P540f30).unwrap();
     let inset = Inset { source: VideoSource::TestCard, width: 0.25, x: 0.0, y: 0.0 };
     pipeline.set_inset(Some(&inset), Preset::P540f30).unwrap();

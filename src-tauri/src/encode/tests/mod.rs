@@ -31,7 +31,7 @@ fn software() -> Encoders {
 }
 
 fn quiet() -> Pipeline {
-    Pipeline::start(&PipelineSettings::default(), &Gate::default()).unwrap()
+    Pipeline::start(&Gate::default(), &Faders::default()).unwrap()
 }
 
 fn live(preset: Preset) -> LiveSettings {
@@ -365,7 +365,7 @@ fn while_away_a_lost_camera_stays_free() {
 fn a_press_closes_the_camera_while_another_source_is_still_opening() {
     let _alone = REAL_TIME.lock();
     let gate = Gate::default();
-    let pipeline = Pipeline::start(&PipelineSettings::default(), &gate).unwrap();
+    let pipeline = Pipeline::start(&gate, &Faders::default()).unwrap();
     let (camera, slow) = (Arc::new(Pluggable::default()), Arc::new(Pluggable::default()));
     slow.set(Plug::Hangs);
     pipeline.set_custom_source(camera.source()).unwrap();
@@ -698,13 +698,11 @@ fn a_microphone_is_heard_muted_and_unplugged() {
 #[ignore = "run by a_microphone_is_heard_muted_and_unplugged, with a sound server in the environment"]
 fn with_a_microphone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let listed = crate::capture::microphone::list().unwrap();
+    let listed = crate::capture::listen::list_microphones().unwrap();
     assert!(listed[0].is_default && listed.iter().any(|d| d.id == "pulse"), "{listed:?}");
-    let pipeline = Pipeline::start(
-        &PipelineSettings { microphone: Some("default".into()), ..PipelineSettings::default() },
-        &Gate::default(),
-    )
-    .unwrap();
+    let faders = Faders::default();
+    let pipeline = Pipeline::start(&Gate::default(), &faders).unwrap();
+    pipeline.listen(Way::Microphone, Some("default"));
     let mut feed = pipeline.go_live(&live(Preset::P540f30), &software()).unwrap();
     let mut all = Vec::new();
     // Receives until 43 frames (most of a second) have one thing in common.
@@ -730,15 +728,15 @@ fn with_a_microphone() {
     };
     // ffmpeg's sine has 1/8 of full scale, and mixing it to stereo takes 3 dB.
     until("the tone", &|peak| (0.08..0.1).contains(&peak));
-    pipeline.set_voicing(Voicing { gain_db: 6.0, ..Voicing::default() });
+    faders.set(Way::Microphone, Voicing { gain_db: 6.0, ..Voicing::default() });
     until("twice the tone", &|peak| (0.16..0.2).contains(&peak));
-    let level = *pipeline.levels().borrow();
+    let level = *pipeline.levels(Way::Microphone).borrow();
     assert!((level.peak_db + 15.0).abs() < 1.5 && (level.rms_db + 18.0).abs() < 4.0, "{level:?}");
-    pipeline.set_voicing(Voicing { gain_db: 6.0, muted: true, ..Voicing::default() });
+    faders.set(Way::Microphone, Voicing { gain_db: 6.0, muted: true, ..Voicing::default() });
     until("silence when muted", &|peak| peak < 0.001);
-    pipeline.set_voicing(Voicing { noise_gate_db: Some(-20.0), ..Voicing::default() });
+    faders.set(Way::Microphone, Voicing { noise_gate_db: Some(-20.0), ..Voicing::default() });
     until("silence behind the noise gate", &|peak| peak < 0.001);
-    pipeline.set_voicing(Voicing { noise_gate_db: Some(-30.0), ..Voicing::default() });
+    faders.set(Way::Microphone, Voicing { noise_gate_db: Some(-30.0), ..Voicing::default() });
     until("the tone again", &|peak| (0.08..0.1).contains(&peak));
 
     // Both sinks go: there is no source left.
@@ -754,7 +752,7 @@ fn with_a_microphone() {
     };
     assert!(pactl(&["unload-module", "module-null-sink"]));
     let told = wait("the loss is told", true);
-    assert!(told.microphone_error.unwrap().to_string().ends_with('.'));
+    assert!(told.notices[0].message.ends_with('.'));
     until("silence without a microphone", &|peak| peak < 0.001);
     assert!(pactl(&["load-module", "module-null-sink", "sink_name=mic"]));
     assert!(pactl(&["set-default-source", "mic.monitor"]));

@@ -270,6 +270,9 @@ class FakeStudio implements StudioBackend {
       gain_db: 0,
       noise_gate_db: null,
       muted: false,
+      output: phase === "computer" ? "default" : null,
+      output_gain_db: -6,
+      output_muted: false,
       preset: "720p30",
       encoder: null,
       title: "深夜手冲 · 听雨聊天",
@@ -306,6 +309,8 @@ class FakeStudio implements StudioBackend {
       const t = performance.now() / 1000;
       const rms = settings.muted ? -90 : -26 + 9 * Math.sin(t * 3) + 5 * Math.sin(t * 11);
       this.#listen?.({ type: "level", rms_db: rms, peak_db: rms + 7, clips: false, open: true });
+      const played = -22 + 4 * Math.sin(t * 7);
+      this.#listen?.({ type: "output_level", rms_db: played, peak_db: played + 5, clips: false, open: true });
     }, 66);
     setInterval(() => {
       this.#emit();
@@ -393,6 +398,10 @@ class FakeStudio implements StudioBackend {
         { id: "0x4200003 Go", name: "围棋 9×9", is_default: false },
       ],
       microphones: [{ id: "yeti", name: "Yeti Stereo Microphone", is_default: true }],
+      outputs: [
+        { id: "default", name: "What this computer plays", is_default: true },
+        { id: "hdmi", name: "HDMI / DisplayPort", is_default: false },
+      ],
       notes: [],
     });
   }

@@ -756,6 +756,10 @@ windows: Array<Device>,
  */
 microphones: Array<Device>,
 /**
+ * Outputs whose sound can be taken.
+ */
+outputs: Array<Device>,
+/**
  * Why a list is empty, where that is known.
  */
 notes: Array<Note>, };
@@ -1203,27 +1207,6 @@ export type MediaState = { "state": "connected" } | { "state": "lost",
 reason: string, } | { "state": "ended" };
 
 /**
- * The microphone's level after gain and mute, before the noise gate; some 15 a second.
- */
-export type MicLevel = {
-/**
- * Root mean square, in decibels below full scale (0 is full, -90 is silence).
- */
-rms_db: number,
-/**
- * Highest sample, the same way.
- */
-peak_db: number,
-/**
- * Something was too loud to be told apart: at the microphone itself, or by the gain.
- */
-clips: boolean,
-/**
- * The noise gate lets something through.
- */
-open: boolean, };
-
-/**
  * How the shelf on the streamer's computer and the server's agree about a placeholder.
  */
 export type Mirror = { "state": "mirrored" } | { "state": "waiting",
@@ -1316,7 +1299,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "inset_lost" | "inset_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "output_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "inset_lost" | "inset_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.
@@ -1435,7 +1418,7 @@ problem: RecordingProblem | null, };
 /**
  * A kind of device.
  */
-export type Part = "camera" | "screen" | "window" | "microphone";
+export type Part = "camera" | "screen" | "window" | "microphone" | "output";
 
 /**
  * `PUT /me/password`.
@@ -1637,6 +1620,10 @@ part: Part,
  * As it was chosen.
  */
 device: string, } | { "kind": "camera_none" } | { "kind": "cameras_unlisted" } | { "kind": "microphone_unset" } | { "kind": "microphone_none",
+/**
+ * The system's words.
+ */
+reason: string, } | { "kind": "output_unset" } | { "kind": "output_none",
 /**
  * The system's words.
  */
@@ -2728,6 +2715,27 @@ ordered_at: WallTime,
 removed: Array<RemovedView>, };
 
 /**
+ * The level of a way into the sound after gain and mute, before the noise gate; some 15 a second.
+ */
+export type SoundLevel = {
+/**
+ * Root mean square, in decibels below full scale (0 is full, -90 is silence).
+ */
+rms_db: number,
+/**
+ * Highest sample, the same way.
+ */
+peak_db: number,
+/**
+ * Something was too loud to be told apart: at the device itself, or by the gain.
+ */
+clips: boolean,
+/**
+ * The noise gate lets something through.
+ */
+open: boolean, };
+
+/**
  * What viewers of a room are shown.
  */
 export type Stage = "off" | "live" | "away" | "lost" | "covered";
@@ -2765,7 +2773,7 @@ told: boolean, };
 /**
  * What the studio tells its window.
  */
-export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & MicLevel | { "type": "close_asked" };
+export type StudioEvent = { "type": "state" } & StudioState | { "type": "level" } & SoundLevel | { "type": "output_level" } & SoundLevel | { "type": "close_asked" };
 
 /**
  * What the streamer chose.
@@ -2800,6 +2808,19 @@ muted: boolean,
  * everything is heard.
  */
 noise_gate_db: number | null,
+/**
+ * The output whose sound is heard as well, by its id; `default` follows the system; none: what the computer plays is not
+ * heard.
+ */
+output: string | null,
+/**
+ * Gain of the computer's sound in decibels, -40 to 20.
+ */
+output_gain_db: number,
+/**
+ * The computer's sound is not heard.
+ */
+output_muted: boolean,
 /**
  * Size and rate.
  */

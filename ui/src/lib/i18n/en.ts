@@ -494,6 +494,17 @@ export const en: Catalogue = {
   mic_mute: "Mute the microphone",
   mic_unmute: "Unmute the microphone",
   mic_muted: "Muted",
+  computer: "Computer's sound",
+  computer_none: "Not heard",
+  computer_default: "What this computer plays",
+  computer_at: "What is played at {name}",
+  computer_gain: "Gain of the computer's sound",
+  computer_hint:
+    "Viewers hear all that plays here, a room that you watch included. With headphones on, the microphone does not hear it a second time.",
+  computer_clips: "Too loud: turn the gain down",
+  computer_level: "Level of the computer's sound",
+  computer_mute: "Mute the computer's sound",
+  computer_unmute: "Unmute the computer's sound",
   studio_quality: "Quality",
   studio_encoder: "Encoder",
   encoder_auto: "Choose for me",
@@ -532,7 +543,7 @@ export const en: Catalogue = {
   health_picture_fair: "Look at the picture",
   health_picture_bad: "Picture lost",
   health_sound_fair: "No sound comes",
-  health_sound_bad: "Microphone lost",
+  health_sound_bad: "Sound lost",
   health_encoder_fair: "Encoder replaced",
   health_encoder_bad: "Encoder replaced",
   health_recording_fair: "Not recorded",
@@ -544,7 +555,7 @@ export const en: Catalogue = {
   health_area_line: "Line to the server",
   health_area_computer: "This computer",
   health_area_picture: "Picture",
-  health_area_sound: "Microphone",
+  health_area_sound: "Sound",
   health_tone_good: "Good",
   health_tone_fair: "Not quite",
   health_tone_bad: "Bad",
@@ -598,6 +609,8 @@ export const en: Catalogue = {
     "The microphone is silent. Look for a switch on it, and at the system's sound settings.",
   notice_microphone_lost:
     "The microphone cannot be used, so it is not heard. It is taken back by itself when it is there again.",
+  notice_output_lost:
+    "The computer's sound cannot be taken, so it is not heard. It is taken back by itself when it is there again.",
   notice_camera_lost:
     "The camera is gone. The last picture stays, and the sound goes on. It is taken back by itself when it is there again.",
   notice_screen_lost:
@@ -622,6 +635,7 @@ export const en: Catalogue = {
   lost_back_screen_lost: "The screen is back.",
   lost_back_window_lost: "The window is back.",
   lost_back_microphone_lost: "The microphone is back.",
+  lost_back_output_lost: "The computer's sound is back.",
   notice_file_failed: "This file cannot be played. Choose another file, or another picture.",
   notice_file_ended: "The file is over. Play another one, or let it play again from the start.",
   notice_inset_lost:
@@ -813,6 +827,7 @@ export const en: Catalogue = {
   part_screen: "screen",
   part_window: "window",
   part_microphone: "microphone",
+  part_output: "sound output",
   field_name: "name",
   field_title: "title",
   field_category: "category",
@@ -842,6 +857,9 @@ export const en: Catalogue = {
   problem_cameras_unlisted: "Cameras are not listed on this system; name one by its number or by its name.",
   problem_microphone_unset:
     "There is no microphone: none is set up on this computer. Plug one in, or choose “No microphone”.",
+  problem_output_unset: "This computer has no sound output set up, so what it plays cannot be taken.",
+  problem_output_none:
+    "What this computer plays cannot be taken ({reason}). On Linux, PulseAudio or PipeWire must run.",
   problem_microphone_none: "There is no microphone ({reason}). Plug one in, or choose “No microphone”.",
   problem_screen_on_wayland:
     "This desktop runs on Wayland, where the screen cannot be captured. Log in to an X11 (Xorg) session, or choose another picture.",

@@ -1,21 +1,19 @@
-//! A microphone's stream through cpal, open on a thread of its own that may be left behind.
+//! A stream of sound through cpal, open on a thread of its own that may be left behind.
 //!
 //! On some systems a stream may not leave the thread that made it, and the system's library may hang in it for ever: in
 //! opening, in reading, in closing (libasound does when the sound server dies at the wrong moment). So nobody waits for
 //! this thread for long: what it gives comes through a channel, and when that is closed nothing of it counts.
 
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamConfig};
-use mujian_av::AvError;
 use mujian_av::sound::Sample;
 use mujian_media::time::MediaTime;
-use mujian_protocol::studio::Device;
 
-use super::{DEFAULT, NONE_SET_UP};
+use super::ear::{Ear, Found, hush};
 use crate::capture::running::still_runs;
 use crate::capture::{CaptureError, Clock};
 
@@ -27,6 +25,8 @@ const CLOSING: Duration = Duration::from_millis(400);
 const HUNG: usize = 8;
 /// Frames asked for at a time: 10 ms at 48 kHz.
 const BUFFER: u32 = 480;
+/// How often it is looked whether what follows the system has moved, while nobody says so.
+const LOOK: Duration = Duration::from_secs(1);
 /// Messages that may wait between the sound system's thread and ours (each 10 ms of sound or so).
 const CHUNKS: usize = 64;
 
@@ -38,7 +38,7 @@ pub(super) struct Chunk {
 
 /// What comes from a stream.
 pub(super) enum Message {
-    /// It is open, at this rate in hertz.
+    /// It is open, at this rate in hertz; said again when it follows the system elsewhere.
     Open(u32),
     Chunk(Chunk),
     /// The sound system says that something is wrong; not of every thing it is the end.
@@ -61,7 +61,7 @@ pub(super) struct Stream {
 pub(super) struct Hung(std::sync::Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>);
 
 impl Hung {
-    /// One for all microphones.
+    /// One for all streams.
     pub(super) fn of_this_process() -> Self {
         static ALL: std::sync::LazyLock<Hung> = std::sync::LazyLock::new(Hung::default);
         ALL.clone()
@@ -75,29 +75,29 @@ impl Hung {
 }
 
 impl Stream {
-    /// Begins to open the microphone with this id.
+    /// Begins to open what is to be listened to.
     ///
     /// # Errors
-    /// Too many threads hang with it already, or the system has no thread for us.
-    pub(super) fn open(id: &str, clock: Clock, hung: &Hung) -> Result<Self, CaptureError> {
-        Self::begin(hung, id, {
-            let id = id.to_owned();
-            move |sender, closed| hold(&id, clock, &sender, &closed)
+    /// Too many threads hang already, or the system has no thread for us.
+    pub(super) fn open(ear: &Ear, clock: Clock, hung: &Hung) -> Result<Self, CaptureError> {
+        Self::begin(hung, ear, {
+            let ear = ear.clone();
+            move |sender, closed| hold(&ear, clock, &sender, &closed)
         })
     }
 
     fn begin(
         hung: &Hung,
-        id: &str,
+        ear: &Ear,
         hold: impl FnOnce(SyncSender<Message>, Receiver<()>) + Send + 'static,
     ) -> Result<Self, CaptureError> {
         if hung.count() >= HUNG {
-            return Err(CaptureError::Stopped(name(id)));
+            return Err(CaptureError::Stopped(ear.name()));
         }
         let (sender, messages) = mpsc::sync_channel(CHUNKS);
         let (open, closed) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
-            .name("microphone stream".into())
+            .name("sound stream".into())
             .spawn(move || hold(sender, closed))
             .map_err(|e| CaptureError::Unsupported(format!("No thread could be started ({e}).")))?;
         Ok(Self { messages, open: Some(open), thread: Some(thread), hung: hung.clone() })
@@ -119,111 +119,47 @@ impl Drop for Stream {
     }
 }
 
-/// Opens the stream, and closes it when nobody holds it open any more.
-fn hold(id: &str, clock: Clock, sender: &SyncSender<Message>, closed: &Receiver<()>) {
+/// Opens the stream, again where the system plays elsewhere, and closes it when nobody holds it open any more.
+fn hold(ear: &Ear, clock: Clock, sender: &SyncSender<Message>, closed: &Receiver<()>) {
     hush();
-    let opened = || -> Result<_, CaptureError> {
-        let device = find(id)?;
-        let (stream, rate) = open(&device, id, clock, sender)?;
-        // Before the first samples, which come once it plays.
-        let _ = sender.send(Message::Open(rate));
-        stream.play().map_err(|e| refused(id, &e))?;
-        Ok(stream)
-    };
-    match opened() {
-        Ok(_stream) => closed.recv().unwrap_or_default(),
-        Err(error) => drop(sender.send(Message::Refused(error))),
-    }
-}
-
-/// libasound writes what it does not find to standard error, in the middle of a status line; what
-/// matters comes back as an error as well. Holds for the thread that calls it.
-fn hush() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = alsa::Output::local_error_handler() {
-        tracing::debug!(%error, "libasound goes on writing to standard error");
-    }
-}
-
-/// Lists microphones, the default first.
-///
-/// # Errors
-/// [`CaptureError::NoMicrophone`] with the reason if there is none.
-pub fn list() -> Result<Vec<Device>, CaptureError> {
-    hush();
-    let none = |reason: String| CaptureError::NoMicrophone { reason: reason.trim_end_matches('.').to_owned() };
-    let host = cpal::default_host();
-    let mut list = Vec::new();
-    let default = host.default_input_device();
-    let works = default.as_ref().map(|d| d.default_input_config());
-    match works {
-        Some(Ok(_)) => {
-            list.push(Device { id: DEFAULT.into(), name: "The system's microphone".into(), is_default: true })
+    loop {
+        let opened = || -> Result<_, CaptureError> {
+            let found = ear.find()?;
+            let (stream, rate) = open(&found, clock, sender).map_err(|e| ear.refused(&e))?;
+            // Before the first samples, which come once it plays.
+            let _ = sender.send(Message::Open(rate));
+            stream.play().map_err(|e| ear.refused(&e))?;
+            Ok((found, stream))
+        };
+        match opened() {
+            Ok((found, _stream)) if found.follows() => {
+                while closed.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    if found.has_moved() {
+                        break;
+                    }
+                }
+                if closed.try_recv() != Err(TryRecvError::Empty) {
+                    return;
+                }
+            }
+            Ok(_open) => return closed.recv().unwrap_or_default(),
+            Err(error) => return drop(sender.send(Message::Refused(error))),
         }
-        Some(Err(e)) => return Err(none(e.to_string())),
-        None => return Err(none(NONE_SET_UP.into())),
     }
-    for device in host.input_devices().map_err(|e| none(e.to_string()))?.take(64) {
-        let (Ok(id), Ok(about)) = (device.id(), device.description()) else { continue };
-        // ALSA lists each card many times over, and plugins that are no devices.
-        let plugin =
-            ["null", "default", "dsnoop", "sysdefault", "samplerate", "speex", "upmix", "vdownmix", "jack", "oss"];
-        if cfg!(target_os = "linux") && (plugin.iter().any(|p| id.id().starts_with(p)) || id.id().starts_with("hw:")) {
-            continue;
-        }
-        list.push(Device { id: id.id().to_owned(), name: about.name().to_owned(), is_default: false });
-    }
-    Ok(list)
-}
-
-pub(super) fn name(id: &str) -> String {
-    if id == DEFAULT { "The system's microphone".into() } else { format!("The microphone {id}") }
-}
-
-pub(super) fn refused(id: &str, e: &cpal::Error) -> CaptureError {
-    let device = if id == DEFAULT { "of the system".to_owned() } else { id.to_owned() };
-    match e.kind() {
-        ErrorKind::PermissionDenied => CaptureError::MicrophoneDenied { device },
-        ErrorKind::DeviceBusy => AvError::Busy { device: name(id) }.into(),
-        ErrorKind::DeviceNotAvailable => AvError::Gone { device: name(id) }.into(),
-        ErrorKind::HostUnavailable => {
-            CaptureError::NoMicrophone { reason: e.to_string().trim_end_matches('.').to_owned() }
-        }
-        _ => CaptureError::Microphone { device, reason: e.to_string().trim_end_matches('.').to_owned() },
-    }
-}
-
-fn find(id: &str) -> Result<cpal::Device, CaptureError> {
-    let host = cpal::default_host();
-    if id == DEFAULT {
-        let none = || CaptureError::NoMicrophone { reason: NONE_SET_UP.into() };
-        return host.default_input_device().ok_or_else(none);
-    }
-    let gone = || AvError::Gone { device: name(id) }.into();
-    host.device_by_id(&cpal::DeviceId::new(host.id(), id)).ok_or_else(gone)
 }
 
 fn open(
-    device: &cpal::Device,
-    id: &str,
+    Found { device, config: best, .. }: &Found,
     clock: Clock,
     sender: &SyncSender<Message>,
-) -> Result<(cpal::Stream, u32), CaptureError> {
-    let best = device.default_input_config().map_err(|e| refused(id, &e))?;
+) -> Result<(cpal::Stream, u32), cpal::Error> {
     let mut config: StreamConfig = best.config();
     config.buffer_size = BufferSize::Fixed(BUFFER * config.sample_rate / 48_000);
+    let format = best.sample_format();
     // Some drivers take no wish about the size.
-    let stream = build(device, config, best.sample_format(), clock, sender)
-        .or_else(|_| {
-            build(
-                device,
-                StreamConfig { buffer_size: BufferSize::Default, ..config },
-                best.sample_format(),
-                clock,
-                sender,
-            )
-        })
-        .map_err(|e| refused(id, &e))?;
+    let stream = build(device, config, format, clock, sender).or_else(|_| {
+        build(device, StreamConfig { buffer_size: BufferSize::Default, ..config }, format, clock, sender)
+    })?;
     Ok((stream, config.sample_rate))
 }
 
@@ -288,50 +224,30 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::capture::listen::DEFAULT;
 
     #[test]
     fn a_library_that_hangs_is_left_behind_and_not_for_ever() {
-        let hung = Hung::default();
+        let (hung, ear) = (Hung::default(), Ear::Microphone(DEFAULT.into()));
         let mut ends = Vec::new();
         for _ in 0..HUNG {
             let (end, ended) = mpsc::channel::<()>();
-            let stream = Stream::begin(&hung, DEFAULT, move |_, _| ended.recv().unwrap_or_default()).unwrap();
+            let stream = Stream::begin(&hung, &ear, move |_, _| ended.recv().unwrap_or_default()).unwrap();
             ends.push(end);
             let began = Instant::now();
             drop(stream);
             assert!(began.elapsed() < CLOSING * 8, "nobody waits for it");
         }
-        let refused = Stream::begin(&hung, DEFAULT, |_, _| {}).err().unwrap();
-        assert_eq!(refused, CaptureError::Stopped(name(DEFAULT)));
+        let refused = Stream::begin(&hung, &ear, |_, _| {}).err().unwrap();
+        assert_eq!(refused, CaptureError::Stopped(ear.name()));
         drop(ends.pop());
         while hung.count() == HUNG {
             std::thread::yield_now();
         }
-        let stream = Stream::begin(&hung, DEFAULT, |sender, closed| {
+        let stream = Stream::begin(&hung, &ear, |sender, closed| {
             let _ = sender.send(Message::Open(48_000));
             let _ = closed.recv();
         });
         assert!(matches!(stream.unwrap().next(FIRST), Ok(Message::Open(48_000))));
-    }
-
-    #[test]
-    fn a_microphone_that_is_gone_busy_or_denied_is_told_apart() {
-        let said = |id, kind: ErrorKind| refused(id, &cpal::Error::from(kind)).to_string();
-        assert_eq!(
-            said("yeti", ErrorKind::DeviceBusy),
-            "The microphone yeti is in use by another program. Close that program, then try again."
-        );
-        assert_eq!(
-            said(DEFAULT, ErrorKind::DeviceNotAvailable),
-            "The system's microphone is not there. Plug it in, or choose another."
-        );
-        assert_eq!(
-            said("yeti", ErrorKind::PermissionDenied),
-            "The system does not let this program use the microphone yeti. Allow it in the system's privacy settings."
-        );
-        let none = said(DEFAULT, ErrorKind::HostUnavailable);
-        assert!(none.starts_with("There is no microphone:") && none.contains("running)."), "{none}");
-        let other = said("yeti", ErrorKind::UnsupportedConfig);
-        assert!(other.starts_with("The microphone yeti could not be used (The requested stream"), "{other}");
     }
 }

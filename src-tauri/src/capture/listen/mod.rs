@@ -1,8 +1,9 @@
-//! The microphone, through cpal.
+//! Listening to a microphone, or to what the computer plays, through cpal.
 //!
 //! A thread of its own takes the device's samples from its stream, places them on the clock, and opens the device again
-//! when it vanished (see [`super::watchman`]). While there is no microphone its track is silent; nobody waits for it.
+//! when it vanished (see [`super::watchman`]). While there is none its track is silent; nobody waits for it.
 
+mod ear;
 mod stream;
 
 use std::sync::Arc;
@@ -14,18 +15,14 @@ use cpal::ErrorKind;
 use mujian_av::AvError;
 use mujian_av::sound::{Aligner, SilenceWatch};
 
-pub use stream::list;
-use stream::{FIRST, Hung, Message, Stream, name, refused};
+pub use ear::{DEFAULT, Ear, NONE_SET_UP, list_microphones, list_outputs};
+use stream::{FIRST, Hung, Message, Stream};
 
 use super::running::{CLOSING, still_runs};
 use super::watchman::{Do, Input, Watchman};
 use super::{CaptureError, Clock, SoundTrack, Stop};
 use crate::clock::now;
 
-/// The id that follows the system's default microphone.
-pub const DEFAULT: &str = "default";
-/// The reason where the system has no microphone.
-pub const NONE_SET_UP: &str = "none is set up";
 /// A stream that gives nothing for so long is closed, and opened again.
 const STALLED: Duration = Duration::from_secs(2);
 /// How often it is looked whether it is to stop, while no samples come.
@@ -35,9 +32,9 @@ const SAID: Duration = Duration::from_secs(1);
 /// Seconds of exact zeros until it counts as silent.
 const SILENT_AFTER: u32 = 10;
 
-/// What a microphone tells about itself.
+/// What is told of what is listened to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MicrophoneEvent {
+pub enum Hearing {
     /// Samples come again.
     Back,
     /// It was lost or could not be opened; it is tried again and again. Said again, with another reason, that one counts.
@@ -46,26 +43,21 @@ pub enum MicrophoneEvent {
     Silent(bool),
 }
 
-/// A microphone at work. Dropping it closes the device.
-pub struct Microphone {
+/// Somebody who listens. Dropping it closes the device.
+pub struct Listener {
     stop: Stop,
     pressed: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Microphone {
-    /// Opens a microphone by its id and writes its sound to `track`. `event` tells what becomes of it.
+impl Listener {
+    /// Opens what is to be heard and writes its sound to `track`. `event` tells what becomes of it.
     #[must_use]
-    pub fn start(
-        id: &str,
-        clock: Clock,
-        track: SoundTrack,
-        event: impl FnMut(MicrophoneEvent) + Send + 'static,
-    ) -> Self {
+    pub fn start(ear: Ear, clock: Clock, track: SoundTrack, event: impl FnMut(Hearing) + Send + 'static) -> Self {
         let stop = Stop::default();
         let pressed = Arc::<AtomicBool>::default();
         let mut worker = Worker {
-            id: id.to_owned(),
+            ear,
             clock,
             track,
             stop: stop.clone(),
@@ -74,9 +66,9 @@ impl Microphone {
             watchman: Watchman::default(),
             hung: Hung::of_this_process(),
         };
-        let spawned = std::thread::Builder::new().name("microphone".into()).spawn(move || worker.run());
+        let spawned = std::thread::Builder::new().name("listener".into()).spawn(move || worker.run());
         if let Err(e) = &spawned {
-            tracing::error!(error = %e, "no thread for the microphone");
+            tracing::error!(error = %e, "no thread to listen");
         }
         Self { stop, pressed, thread: spawned.ok() }
     }
@@ -87,7 +79,7 @@ impl Microphone {
     }
 }
 
-impl Drop for Microphone {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take() {
@@ -97,12 +89,12 @@ impl Drop for Microphone {
 }
 
 struct Worker {
-    id: String,
+    ear: Ear,
     clock: Clock,
     track: SoundTrack,
     stop: Stop,
     pressed: Arc<AtomicBool>,
-    event: Box<dyn FnMut(MicrophoneEvent) + Send>,
+    event: Box<dyn FnMut(Hearing) + Send>,
     watchman: Watchman,
     hung: Hung,
 }
@@ -115,7 +107,7 @@ impl Worker {
             if self.stop.is_stopped() {
                 return;
             }
-            tracing::info!(microphone = %self.id, %error, "the microphone is closed");
+            tracing::info!(ear = ?self.ear, %error, "the sound device is closed");
             let mut todo = self.happened(Input::Ended, Some(&error));
             while !todo.contains(&Do::Open) {
                 let wait = self.watchman.deadline().map_or(LOOK, |due| due.since(now()).min(LOOK));
@@ -135,11 +127,11 @@ impl Worker {
             let event = match (todo, error) {
                 (Do::Silent, _) => {
                     self.track.pause();
-                    MicrophoneEvent::Lost(AvError::TimedOut { path: name(&self.id), limit: SAID }.into())
+                    Hearing::Lost(AvError::TimedOut { path: self.ear.name(), limit: SAID }.into())
                 }
-                (Do::Lost, Some(error)) => MicrophoneEvent::Lost(error.clone()),
-                (Do::Lost, None) => MicrophoneEvent::Lost(CaptureError::Stopped(name(&self.id))),
-                (Do::Back, _) => MicrophoneEvent::Back,
+                (Do::Lost, Some(error)) => Hearing::Lost(error.clone()),
+                (Do::Lost, None) => Hearing::Lost(CaptureError::Stopped(self.ear.name())),
+                (Do::Back, _) => Hearing::Back,
                 (Do::Open | Do::Cancel, _) => continue,
             };
             (self.event)(event);
@@ -154,12 +146,12 @@ impl Worker {
     /// Captures until asked to stop: then, or why it ended.
     fn capture(&mut self) -> CaptureError {
         let ended = self.listen();
-        ended.err().unwrap_or_else(|| CaptureError::Stopped(name(&self.id)))
+        ended.err().unwrap_or_else(|| CaptureError::Stopped(self.ear.name()))
     }
 
     /// As [`Self::capture`]; the stream is closed when it returns, or left behind where it hangs.
     fn listen(&mut self) -> Result<(), CaptureError> {
-        let stream = Stream::open(&self.id, self.clock, &self.hung)?;
+        let stream = Stream::open(&self.ear, self.clock, &self.hung)?;
         let mut aligner: Option<Aligner> = None;
         let mut silence = SilenceWatch::new(SILENT_AFTER);
         let mut silent = false;
@@ -184,7 +176,7 @@ impl Worker {
                     let (index, samples) = aligner.push(chunk.at, &chunk.samples)?;
                     if silent != silence.push(samples) {
                         silent = !silent;
-                        (self.event)(MicrophoneEvent::Silent(silent));
+                        (self.event)(Hearing::Silent(silent));
                     }
                     self.track.write(index, samples);
                 }
@@ -195,19 +187,19 @@ impl Worker {
                     // It goes on elsewhere, or lost some samples, or has no priority: not an end.
                     ErrorKind::DeviceChanged | ErrorKind::Xrun | ErrorKind::RealtimeDenied => {
                         self.happened(Input::Tick, None);
-                        tracing::debug!(error = %e, "microphone");
+                        tracing::debug!(ear = ?self.ear, error = %e, "sound");
                         if let (ErrorKind::DeviceChanged, Some(aligner)) = (e.kind(), aligner) {
                             aligner.reset();
                         }
                     }
-                    _ => return Err(refused(&self.id, &e)),
+                    _ => return Err(self.ear.refused(&e)),
                 },
                 (Err(RecvTimeoutError::Timeout), _) => drop(self.happened(Input::Tick, None)),
-                (Err(RecvTimeoutError::Disconnected), _) => return Err(CaptureError::Stopped(name(&self.id))),
+                (Err(RecvTimeoutError::Disconnected), _) => return Err(CaptureError::Stopped(self.ear.name())),
             }
             // Some streams say all the time that something is wrong, and give nothing.
             if last.elapsed() > limit {
-                return Err(CaptureError::NothingCame { device: name(&self.id), seconds: limit.as_secs() });
+                return Err(CaptureError::NothingCame { device: self.ear.name(), seconds: limit.as_secs() });
             }
         }
     }
