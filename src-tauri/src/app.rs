@@ -549,7 +549,7 @@ impl App {
 }
 
 /// Where a room of a server is published to: the server's host, at the port that it says; by RTMPS where it takes that and its
-/// address is one of HTTPS, so that its name is one that a certificate can be for.
+/// address is one of HTTPS, so that its name is one that a certificate can be for. Where it takes none, the target says so.
 ///
 /// # Errors
 /// `InvalidRequest` when the address names no host.
@@ -568,7 +568,8 @@ pub fn target(
     let no_host = || ApiError::new(ErrorCode::InvalidRequest, "The server's address names no host.");
     url.set_host(base.host_str()).map_err(|_| no_host())?;
     url.set_port(Some(port)).map_err(|()| no_host())?;
-    Target::from_url(&url, room, key, program)
+    let target = Target::from_url(&url, room, key, program)?;
+    Ok(Target { openly: base.scheme() == "https" && !target.secure, ..target })
 }
 
 /// Whether a broadcast is meant to run.
@@ -742,11 +743,13 @@ mod tests {
         let safe = "https://live.example.org:8443/";
         let of = |base: &str, info: &ServerInfo| {
             let base = base.parse().unwrap();
-            target(&base, info, "demo".parse().unwrap(), Secret::new("k"), "p".into()).unwrap().tc_url()
+            let target = target(&base, info, "demo".parse().unwrap(), Secret::new("k"), "p".into()).unwrap();
+            (target.tc_url(), target.openly)
         };
-        assert_eq!(of(safe, &info), "rtmp://live.example.org:19350/live");
+        assert_eq!(of(safe, &info), ("rtmp://live.example.org:19350/live".into(), true));
         info.rtmps_port = Some(443);
-        assert_eq!(of(safe, &info), "rtmps://live.example.org:443/live");
-        assert_eq!(of("http://10.0.0.1:8080/", &info), "rtmp://10.0.0.1:19350/live");
+        assert_eq!(of(safe, &info), ("rtmps://live.example.org:443/live".into(), false));
+        // There nobody was promised anything.
+        assert_eq!(of("http://10.0.0.1:8080/", &info), ("rtmp://10.0.0.1:19350/live".into(), false));
     }
 }

@@ -25,7 +25,8 @@ async fn is_heard(on_air: &OnAir, what: &str, hertz: u32) -> Result<()> {
         let stretch = on_air.stretch(30).await?;
         let samples = samples_of(on_air, stretch).await?;
         let heard = tone::heard(&samples, 48_000.0, hertz as f32);
-        if heard > 0.8 { Ok(Some(())) } else { bail!("{hertz} Hz for {heard} of the time") }
+        let loud = tone::rms(&samples);
+        if heard > 0.8 { Ok(Some(())) } else { bail!("{hertz} Hz for {heard} of the time, {loud} loud") }
     })
     .await
 }
@@ -50,7 +51,7 @@ async fn what_the_computer_plays_is_heard_wherever_it_plays_and_not_while_away()
     let (screen, mut sound) = (Screen::start(1280, 720).await?, Sound::start().await?);
     let _voice = sound.tone(VOICE)?;
     let played = sound.tone_at("spk", SPEAKERS)?;
-    let on_air = OnAir::hearing(&screen, &sound, &["--mic", "none", "--computer-sound"]).await?;
+    let on_air = OnAir::hearing(&screen, &sound, &["--mic", "none", "--computer-sound", "--keep-sound"]).await?;
     is_heard(&on_air, "the speakers", SPEAKERS).await?;
 
     // Headphones are plugged in, and the system plays there from now on.
@@ -62,6 +63,7 @@ async fn what_the_computer_plays_is_heard_wherever_it_plays_and_not_while_away()
 
     on_air.program.signal(libc::SIGUSR1);
     on_air.server.wait_stage(&on_air.room, "away", SOON).await?;
+    // Although sound is kept: that is the streamer's own.
     is_silent(&on_air, "away").await?;
     on_air.program.signal(libc::SIGUSR2);
     on_air.server.wait_stage(&on_air.room, "live", SOON).await?;
@@ -76,6 +78,34 @@ async fn what_the_computer_plays_is_heard_wherever_it_plays_and_not_while_away()
     on_air.says("notice_over", "output_lost", 1).await?;
     is_heard(&on_air, "the speakers at a new sound server", SPEAKERS).await?;
     on_air.viewer.check_timeline(SLATE_HOLE, SOUND_HOLE)
+}
+
+/// A sound server gives who listened to what is gone the next best thing to listen to: here, the microphone.
+#[tokio::test]
+async fn an_output_that_is_gone_never_becomes_the_microphone() -> Result<()> {
+    let (screen, sound) = (Screen::start(1280, 720).await?, Sound::start().await?);
+    // With another default, the server moves what is played at that one as the output comes back.
+    sound.pactl(&["set-default-sink", "mic"]).await?;
+    let _voice = sound.tone(VOICE)?;
+    let played = sound.tone_at("spk", SPEAKERS)?;
+    let on_air = OnAir::hearing(&screen, &sound, &["--mic", "none", "--computer-sound", "spk"]).await?;
+    is_heard(&on_air, "the speakers", SPEAKERS).await?;
+    let from = on_air.stretch(1).await?.0;
+
+    drop(played);
+    sound.unplug_sink("spk").await?;
+    on_air.says("notice", "output_lost", 1).await?;
+    is_silent(&on_air, "without the output").await?;
+    sound.pactl(&["load-module", "module-null-sink", "sink_name=spk", "rate=48000", "channels=2"]).await?;
+    let _played = sound.tone_at("spk", SPEAKERS)?;
+    on_air.says("notice_over", "output_lost", 1).await?;
+    is_heard(&on_air, "the speakers once more", SPEAKERS).await?;
+
+    let to = on_air.stretch(1).await?.1;
+    let all = samples_of(&on_air, (from, to)).await?;
+    let voices = all.chunks_exact(960).filter(|piece| tone::share(piece, 48_000.0, VOICE as f32) > 0.25).count();
+    ensure!(voices == 0, "the microphone is in {voices} of {} pieces", all.len() / 960);
+    Ok(())
 }
 
 #[tokio::test]

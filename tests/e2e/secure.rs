@@ -30,14 +30,19 @@ struct Safe {
 
 impl Safe {
     async fn start() -> Result<Self> {
+        Self::with_rtmps(true).await
+    }
+
+    async fn with_rtmps(served: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
-        let config = format!(
-            "[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nhttps = \"127.0.0.1:0\"\nrtmps = \"127.0.0.1:0\"\n"
-        );
+        let mut config = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\nhttps = \"127.0.0.1:0\"\n");
+        if served {
+            config += "rtmps = \"127.0.0.1:0\"\n";
+        }
         let server = Setup::default().config(&config).start().await?;
         let words = server.program.words();
         let words = words.lines().find(|l| l.starts_with("ready ")).context("it is not ready")?;
@@ -45,7 +50,8 @@ impl Safe {
             let at = words.split_whitespace().find_map(|w| w.strip_prefix(name)).with_context(|| words.to_owned())?;
             Ok(at.rsplit(':').next().context("no port")?.parse()?)
         };
-        let (https, rtmps, rtmp) = (port("https=")?, port("rtmps=")?, port("rtmp=")?);
+        let rtmps = if served { port("rtmps=")? } else { 0 };
+        let (https, rtmp) = (port("https=")?, port("rtmp=")?);
         Ok(Self { server, https, rtmps, rtmp, certificate, _folder: folder })
     }
 }
@@ -87,6 +93,20 @@ async fn the_app_publishes_by_rtmps_to_a_server_that_it_knows_by_https() -> Resu
         ensure!(said.contains("The certificate of localhost cannot be trusted"), "{said}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn who_publishes_in_the_open_to_a_server_of_https_is_told() -> Result<()> {
+    let Safe { server, https, rtmp, certificate, _folder, .. } = Safe::with_rtmps(false).await?;
+    let room = server.room("owner", "Half safe").await?;
+    let source = ["--test-card", "--preset", "540p30", "--encoder", "libx264", "--mic", "none"];
+    let mut command = live::command_at(&format!("https://localhost:{https}"), &server, &room, &source)?;
+    command.env("SSL_CERT_FILE", &certificate);
+    let program = live::begin(&server, &room, &mut command).await?;
+    ensure!(is_connected(rtmp)?, "nobody publishes");
+    let told = "\"code\":\"sent_openly\"";
+    mujian_tests::wait::until("the word of it", SOON, || async { Ok(program.words().contains(told).then_some(())) })
+        .await
 }
 
 #[tokio::test]

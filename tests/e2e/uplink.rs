@@ -11,7 +11,7 @@ use mujian_tests::wait::patient;
 /// of our own, it says why, and a road of our own is made as narrow.
 #[tokio::test]
 async fn a_line_that_becomes_narrow_costs_sharpness_and_no_sound() -> Result<()> {
-    let late = patient(Duration::from_secs(1));
+    let late = patient(Duration::from_secs(2));
     let plan = Plan { preset: "540p30", wide: 3000, narrow: 600, stays: Duration::from_secs(15), late };
     let found = over_the_kernels_line(&plan).await?;
     eprintln!("{found:#?}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -51,6 +51,19 @@ impl Sound {
     /// pactl fails.
     pub async fn unplug(&self) -> Result<()> {
         self.pactl(&["unload-module", "module-null-sink"]).await.map(drop)
+    }
+
+    /// One sink alone is gone.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or pactl fails.
+    pub async fn unplug_sink(&self, sink: &str) -> Result<()> {
+        let modules = String::from_utf8(self.pactl(&["list", "short", "modules"]).await?)?;
+        let of = format!("sink_name={sink} ");
+        let module = modules.lines().find(|line| format!("{line} ").contains(&of)).with_context(|| modules.clone())?;
+        let number = module.split_whitespace().next().unwrap_or_default();
+        self.pactl(&["unload-module", number]).await.map(drop)
     }
 
     /// The microphone is there again.
@@ -131,6 +144,8 @@ fn serve(folder: &TempDir) -> Result<Program> {
     let socket = folder.path().join("pulse.sock");
     let mut command = Command::new("pulseaudio");
     command
+        // Its blocks of shared memory are freed twice now and then, where who plays is killed while an output is listened to.
+        .arg("--disable-shm=yes")
         .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-target=stderr", "-L"])
         .arg(format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display()))
         .args(["-L", "module-null-sink sink_name=spk rate=48000 channels=2"])

@@ -405,6 +405,8 @@ pub enum NoticeCode {
     RecordingFailed,
     /// On air, another size or encoder could not be had.
     QualityRefused,
+    /// The server is known by HTTPS and takes no RTMPS: stream and key go to it in the open.
+    SentOpenly,
 }
 
 /// A recording on this computer.

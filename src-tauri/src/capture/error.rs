@@ -57,9 +57,7 @@ pub enum CaptureError {
         device: String,
     },
     /// What the computer plays cannot be taken.
-    #[error(
-        "What this computer plays cannot be taken ({reason}). On Linux, PulseAudio or PipeWire must run; leave the computer's sound off otherwise."
-    )]
+    #[error("What this computer plays cannot be taken ({reason}). On Linux, PulseAudio or PipeWire must run.")]
     NoOutput {
         /// The system's words.
         reason: String,

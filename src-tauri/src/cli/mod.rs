@@ -92,9 +92,8 @@ fn fail(error: &ApiError) -> ExitCode {
 
 /// Logs go to standard error; `MUJIAN_LOG` says which (`info`, `mujian=debug`, ...).
 fn log(usual: &str) {
-    // Its client tells of every connection that we end as an error; what matters comes back as one.
     let filter = tracing_subscriber::EnvFilter::try_from_env("MUJIAN_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{usual},pulseaudio=off")));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -121,8 +121,11 @@ impl Line {
     pub(super) fn listen(&self, id: Option<&str>, clock: Clock) {
         let mut listener = self.listener.lock();
         *listener = None;
-        *self.track.lock() = None;
-        self.level.send_replace(SILENT);
+        {
+            let mut track = self.track.lock();
+            *track = None;
+            self.level.send_replace(SILENT);
+        }
         let way = self.way;
         self.status.send_if_modified(|s| clear(s, way));
         if let Some(id) = id {
@@ -149,8 +152,12 @@ impl Line {
         self.track.lock().clone()
     }
 
-    pub(super) fn tell(&self, level: SoundLevel) {
-        self.level.send_replace(level);
+    /// How loud a track is, if it is still what is heard.
+    pub(super) fn tell(&self, track: &SoundTrack, level: SoundLevel) {
+        let present = self.track.lock();
+        if present.as_ref().is_some_and(|present| present.is_same(track)) {
+            self.level.send_replace(level);
+        }
     }
 
     pub(super) fn levels(&self) -> watch::Receiver<SoundLevel> {

@@ -11,7 +11,7 @@ use mujian_protocol::studio::SoundLevel;
 use parking_lot::Mutex;
 
 use super::feed::Outgoing;
-use super::line::{Faders, Line, Voicing};
+use super::line::{Faders, Line, Voicing, Way};
 use crate::capture::{Clock, Gate, Program, SoundTrack, Stop};
 
 /// Longest that the mix waits for sound that is late.
@@ -113,15 +113,19 @@ impl Mixer {
             now_source.wait(end, due + PATIENCE);
 
             let mut mix = [[0.0; 2]; FRAME];
+            let away = !self.controls.gate.is_open();
             for ((line, voice), track) in self.controls.lines.iter().zip(&mut voices).zip(tracks) {
                 voice.set(self.controls.faders.of(line.way()));
                 let Some(track) = track else { continue };
                 let mut block = [[0.0; 2]; FRAME];
                 track.read(index, &mut block);
                 if let Some(level) = voice.apply(&mut block) {
-                    line.tell(level);
+                    line.tell(&track, level);
                 }
-                add(&mut mix, &block);
+                // Kept sound is the streamer's own.
+                if !away || line.way() == Way::Microphone {
+                    add(&mut mix, &block);
+                }
             }
             add_source(&mut mix, index, &mut source, now_source);
             mix.iter_mut().for_each(|s| *s = limit(*s));

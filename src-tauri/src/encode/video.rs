@@ -120,7 +120,7 @@ impl Live {
                 self.last = Some(scaled.clone());
                 let goes_on = self.encode(&scaled, pts);
                 // It was captured before a press that is heard of already.
-                if !self.gate.is_open() {
+                if !self.gate.passes(picture.at) || !self.gate.is_open() {
                     self.forget();
                 }
                 goes_on

@@ -118,7 +118,11 @@ impl State {
 impl Outbox {
     /// A file stands at its beginning from now on until the server takes the stream, or (false) does not any more.
     pub fn hold(&self, until_published: bool) {
-        *self.inner.hold.lock() = until_published.then(Hold::default);
+        let before = std::mem::replace(&mut *self.inner.hold.lock(), until_published.then(Hold::default));
+        // A file that waited for a broadcast that came to nothing plays all the same.
+        if let Some(before) = before {
+            before.release();
+        }
     }
 
     /// What keeps a file at its beginning; none: it plays.

@@ -151,11 +151,12 @@ impl Rig for PipelineRig {
 impl PipelineRig {
     fn show(&mut self, mode: Mode, settings: &StudioSettings, sink: &Sink) -> Result<(), ApiError> {
         let away = if let Mode::Away { keep_sound } = mode { Some(keep_sound) } else { None };
-        // Away without sound, nobody listens either.
-        let settings = &if away == Some(false) {
-            StudioSettings { microphone: None, output: None, ..settings.clone() }
-        } else {
-            settings.clone()
+        // Away without sound, nobody listens either; and never to what the computer plays: calls come in, notes are read
+        // out, and nobody sits there who would hear what the audience hears.
+        let settings = &match away {
+            Some(false) => StudioSettings { microphone: None, output: None, ..settings.clone() },
+            Some(true) => StudioSettings { output: None, ..settings.clone() },
+            None => settings.clone(),
         };
         let open = match &mut self.open {
             Some(open) => {

@@ -236,6 +236,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
             secure: false,
+            openly: false,
             app: "live".into(),
             room: "room-1".parse().unwrap(),
             key: rtmp::Secret::new("k"),

@@ -364,6 +364,7 @@ mod tests {
         rig.run(Mode::Live, &StudioSettings { output_muted: true, ..StudioSettings::default() });
         assert_eq!(muted(), [false, true], "as the settings say");
         let held = outbox.held().unwrap();
+        assert!(!held.is_released());
         rig.published();
         assert!(held.is_released() && outbox.held().is_none());
         drop(let_go);

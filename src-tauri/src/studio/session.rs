@@ -36,6 +36,9 @@ const BACK_FAILED: NoticeCode = NoticeCode::BackFailed;
 const LEFT_LOCKED: NoticeCode = NoticeCode::LeftLocked;
 /// The same, for another reason.
 const LEFT_ASLEEP: NoticeCode = NoticeCode::LeftAsleep;
+/// What [`NoticeCode::SentOpenly`] says.
+const SENT_OPENLY: &str = "This server takes no RTMPS: your stream and its key are not encrypted on their way to it. \
+                           Its operator can switch RTMPS on.";
 /// How long the end of a recording may take to be written.
 const RECORDED: Duration = Duration::from_secs(3);
 /// How often the figures are told.
@@ -440,7 +443,10 @@ impl Session {
             self.state.notices.retain(|n| {
                 matches!(
                     n.code,
-                    NoticeCode::RecordingFailed | NoticeCode::CameraNotClosing | NoticeCode::QualityRefused
+                    NoticeCode::RecordingFailed
+                        | NoticeCode::CameraNotClosing
+                        | NoticeCode::QualityRefused
+                        | NoticeCode::SentOpenly
                 )
             });
             self.rig.run(self.mode, &self.state.settings);
@@ -587,6 +593,9 @@ impl Session {
         let action = self.machine.handle(input, clock::now(), WallTime::now(), clock::jitter());
         let now = self.machine.broadcast();
         if before != now {
+            if matches!(now, Broadcast::Idle | Broadcast::Failed { .. }) {
+                self.notice_over(NoticeCode::SentOpenly);
+            }
             tracing::info!(phase = ?now, "broadcast");
         }
         action
@@ -638,6 +647,9 @@ impl Session {
                 self.state.stats = BroadcastStats::default();
                 self.state.recording = None;
                 self.state.notices.clear();
+                if self.target.as_ref().is_some_and(|target| target.openly) {
+                    self.state.notices.push(Notice::new(NoticeCode::SentOpenly, SENT_OPENLY));
+                }
                 self.run_mode(self.wanted());
             }
             Some(Action::Connect) => self.connect(),

@@ -45,6 +45,8 @@ pub struct Target {
     pub port: u16,
     /// Over TLS.
     pub secure: bool,
+    /// Not over TLS, although the server is known by an address that is: the streamer is told.
+    pub openly: bool,
     /// The RTMP application: `live`.
     pub app: String,
     /// The room.
@@ -82,7 +84,7 @@ impl Target {
         }
         let app = if app.is_empty() { "live" } else { app };
         let port = url.port().unwrap_or(usual);
-        Ok(Self { host, port, secure, app: app.to_owned(), room, key, program, keys: None })
+        Ok(Self { host, port, secure, openly: false, app: app.to_owned(), room, key, program, keys: None })
     }
 
     /// The address up to the application, as RTMP's `tcUrl`.

@@ -1,9 +1,11 @@
-//! Listening to a microphone, or to what the computer plays, through cpal.
+//! Listening to a microphone, or to what the computer plays.
 //!
 //! A thread of its own takes the device's samples from its stream, places them on the clock, and opens the device again
 //! when it vanished (see [`super::watchman`]). While there is none its track is silent; nobody waits for it.
 
 mod ear;
+#[cfg(target_os = "linux")]
+mod pulse;
 mod stream;
 
 use std::sync::Arc;
@@ -143,6 +145,14 @@ impl Worker {
         if self.pressed.swap(false, Ordering::SeqCst) { self.happened(Input::Press, None) } else { Vec::new() }
     }
 
+    fn refused(&self, e: &cpal::Error) -> CaptureError {
+        match &self.ear {
+            Ear::Microphone(id) => ear::refused(id, e),
+            // Nothing of cpal's is told of outputs.
+            Ear::Output(_) => CaptureError::Stopped(self.ear.name()),
+        }
+    }
+
     /// Captures until asked to stop: then, or why it ended.
     fn capture(&mut self) -> CaptureError {
         let ended = self.listen();
@@ -192,7 +202,7 @@ impl Worker {
                             aligner.reset();
                         }
                     }
-                    _ => return Err(self.ear.refused(&e)),
+                    _ => return Err(self.refused(&e)),
                 },
                 (Err(RecvTimeoutError::Timeout), _) => drop(self.happened(Input::Tick, None)),
                 (Err(RecvTimeoutError::Disconnected), _) => return Err(CaptureError::Stopped(self.ear.name())),

@@ -1,10 +1,10 @@
-//! A stream of sound through cpal, open on a thread of its own that may be left behind.
+//! A stream of sound, open on a thread of its own that may be left behind: a microphone's through cpal.
 //!
 //! On some systems a stream may not leave the thread that made it, and the system's library may hang in it for ever: in
 //! opening, in reading, in closing (libasound does when the sound server dies at the wrong moment). So nobody waits for
 //! this thread for long: what it gives comes through a channel, and when that is closed nothing of it counts.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamC
 use mujian_av::sound::Sample;
 use mujian_media::time::MediaTime;
 
-use super::ear::{Ear, Found, hush};
+use super::ear::{Ear, hush, microphone, refused};
 use crate::capture::running::still_runs;
 use crate::capture::{CaptureError, Clock};
 
@@ -25,8 +25,6 @@ const CLOSING: Duration = Duration::from_millis(400);
 const HUNG: usize = 8;
 /// Frames asked for at a time: 10 ms at 48 kHz.
 const BUFFER: u32 = 480;
-/// How often it is looked whether what follows the system has moved, while nobody says so.
-const LOOK: Duration = Duration::from_secs(1);
 /// Messages that may wait between the sound system's thread and ours (each 10 ms of sound or so).
 const CHUNKS: usize = 64;
 
@@ -119,40 +117,39 @@ impl Drop for Stream {
     }
 }
 
-/// Opens the stream, again where the system plays elsewhere, and closes it when nobody holds it open any more.
+/// Opens the stream, and closes it when nobody holds it open any more.
 fn hold(ear: &Ear, clock: Clock, sender: &SyncSender<Message>, closed: &Receiver<()>) {
-    hush();
-    loop {
-        let opened = || -> Result<_, CaptureError> {
-            let found = ear.find()?;
-            let (stream, rate) = open(&found, clock, sender).map_err(|e| ear.refused(&e))?;
-            // Before the first samples, which come once it plays.
-            let _ = sender.send(Message::Open(rate));
-            stream.play().map_err(|e| ear.refused(&e))?;
-            Ok((found, stream))
-        };
-        match opened() {
-            Ok((found, _stream)) if found.follows() => {
-                while closed.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                    if found.has_moved() {
-                        break;
-                    }
-                }
-                if closed.try_recv() != Err(TryRecvError::Empty) {
-                    return;
-                }
-            }
-            Ok(_open) => return closed.recv().unwrap_or_default(),
-            Err(error) => return drop(sender.send(Message::Refused(error))),
-        }
+    let ended = match ear {
+        Ear::Microphone(id) => hold_microphone(id, clock, sender, closed),
+        #[cfg(target_os = "linux")]
+        Ear::Output(id) => super::pulse::listen(ear, id, clock, sender, closed),
+        #[cfg(not(target_os = "linux"))]
+        Ear::Output(_) => Err(super::ear::not_here()),
+    };
+    if let Err(error) = ended {
+        // Nobody listens any more if this fails.
+        let _ = sender.send(Message::Refused(error));
     }
 }
 
-fn open(
-    Found { device, config: best, .. }: &Found,
+fn hold_microphone(
+    id: &str,
     clock: Clock,
     sender: &SyncSender<Message>,
-) -> Result<(cpal::Stream, u32), cpal::Error> {
+    closed: &Receiver<()>,
+) -> Result<(), CaptureError> {
+    hush();
+    let (stream, rate) = open(&microphone(id)?, clock, sender).map_err(|e| refused(id, &e))?;
+    // Before the first samples, which come once it plays.
+    let _ = sender.send(Message::Open(rate));
+    stream.play().map_err(|e| refused(id, &e))?;
+    // It is closed when the other end is gone.
+    let _ = closed.recv();
+    Ok(())
+}
+
+fn open(device: &cpal::Device, clock: Clock, sender: &SyncSender<Message>) -> Result<(cpal::Stream, u32), cpal::Error> {
+    let best = device.default_input_config()?;
     let mut config: StreamConfig = best.config();
     config.buffer_size = BufferSize::Fixed(BUFFER * config.sample_rate / 48_000);
     let format = best.sample_format();

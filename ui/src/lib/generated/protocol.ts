@@ -1299,7 +1299,7 @@ problem?: Problem, };
 /**
  * Names a remark for the streamer. The interface has a sentence for each in each of its languages.
  */
-export type NoticeCode = "microphone_silent" | "microphone_lost" | "output_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "inset_lost" | "inset_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused";
+export type NoticeCode = "microphone_silent" | "microphone_lost" | "output_lost" | "camera_lost" | "screen_lost" | "window_lost" | "file_failed" | "file_ended" | "source_failed" | "inset_lost" | "inset_failed" | "encoder_fallback" | "resumed" | "resumed_away" | "not_resumed" | "left_locked" | "left_asleep" | "camera_not_closing" | "back_failed" | "recording_failed" | "quality_refused" | "sent_openly";
 
 /**
  * `POST /rooms/ID/overlay`: a new key for the overlay's address. Shown once.

@@ -500,7 +500,8 @@ export const en: Catalogue = {
   computer_at: "What is played at {name}",
   computer_gain: "Gain of the computer's sound",
   computer_hint:
-    "Viewers hear all that plays here, a room that you watch included. With headphones on, the microphone does not hear it a second time.",
+    "Viewers hear all that plays here, a room that you watch included, but nothing while you are away. With headphones on, the microphone does not hear it a second time.",
+  sound_missing: "{id} (not there)",
   computer_clips: "Too loud: turn the gain down",
   computer_level: "Level of the computer's sound",
   computer_mute: "Mute the computer's sound",
@@ -609,6 +610,8 @@ export const en: Catalogue = {
     "The microphone is silent. Look for a switch on it, and at the system's sound settings.",
   notice_microphone_lost:
     "The microphone cannot be used, so it is not heard. It is taken back by itself when it is there again.",
+  notice_sent_openly:
+    "This server takes no RTMPS: your stream and its key are not encrypted on their way to it. Its operator can switch RTMPS on.",
   notice_output_lost:
     "The computer's sound cannot be taken, so it is not heard. It is taken back by itself when it is there again.",
   notice_camera_lost:

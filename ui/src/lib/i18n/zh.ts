@@ -488,7 +488,9 @@ export const zh = {
   computer_default: "电脑正在放的声音",
   computer_at: "{name} 上放的声音",
   computer_gain: "电脑声音的增益",
-  computer_hint: "这里放的声音观众都听得到，你在看的直播间也算。戴上耳机，麦克风就不会再收一遍。",
+  computer_hint:
+    "这里放的声音观众都听得到，你在看的直播间也算；你离开时听不到。戴上耳机，麦克风就不会再收一遍。",
+  sound_missing: "{id}（不在）",
   computer_clips: "声音过大：请调低增益",
   computer_level: "电脑声音的电平",
   computer_mute: "静音电脑的声音",
@@ -592,6 +594,7 @@ export const zh = {
   waiting_over: "这个程序已经不在等候。",
   notice_microphone_silent: "麦克风没有声音。请看看它上面有没有开关，再看系统的声音设置。",
   notice_microphone_lost: "麦克风用不了，现在没有它的声音。插好后会自动恢复。",
+  notice_sent_openly: "这台服务器不收 RTMPS，直播和推流密钥在路上没有加密。请它的管理员开启 RTMPS。",
   notice_output_lost: "取不到电脑的声音，观众现在听不到它。能取到时会自动恢复。",
   notice_camera_lost: "摄像头断开了。画面停在最后一刻，声音照常。插好后会自动恢复。",
   notice_screen_lost: "采集不到屏幕了。画面停在最后一刻，声音照常。恢复后会自动继续。",
