@@ -133,7 +133,7 @@ impl Api {
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ApiError> {
         let body = body.map(serde_json::to_value).transpose().map_err(|_| bad_path())?.unwrap_or(Value::Null);
-        read(self.exchange(method, path, &body).await?)
+        understood(self.exchange(method, path, &body).await?)
     }
 
     /// Passes a call of the window on: the answer comes back as it is, errors of the server included.
@@ -199,7 +199,7 @@ impl Api {
             request = request.header(CONTENT_TYPE, content_type);
         }
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        read(answer_of(status, &bytes))
+        understood(answer_of(status, &bytes))
     }
 
     /// Fetches a file piece by piece; each is handed to `take`, which may refuse it.
@@ -253,7 +253,7 @@ impl Api {
             .map(move |_| Ok::<_, std::convert::Infallible>(piece.clone()));
         let request = self.request(Method::POST, "/speed")?.timeout(MEASURED).body(Body::wrap_stream(pieces));
         let (status, bytes) = self.read(request, ANSWER_MAX).await?;
-        read(answer_of(status, &bytes))
+        understood(answer_of(status, &bytes))
     }
 
     async fn exchange(&self, method: Method, path: &str, body: &Value) -> Result<ApiResponse, ApiError> {
@@ -328,7 +328,7 @@ fn answer_of(status: StatusCode, bytes: &[u8]) -> ApiResponse {
 }
 
 /// What a call asked for, or what the server says in its place.
-fn read<T: DeserializeOwned>(answer: ApiResponse) -> Result<T, ApiError> {
+fn understood<T: DeserializeOwned>(answer: ApiResponse) -> Result<T, ApiError> {
     match error_of(&answer) {
         Some(error) => Err(error),
         None => serde_json::from_value(answer.body).map_err(|e| not_understood(&e)),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::ours;
+use crate::process::{kill, ours};
 use crate::screen::{Bus, Screen};
 use crate::sound::Sound;
 use crate::wait;
@@ -125,6 +125,20 @@ impl Desk {
             Ok(Some(if http.starts_with("http") { http.to_owned() } else { format!("http://{http}") }))
         })
         .await
+    }
+}
+
+/// The hosted server outlives its app by the grace time: not that of a desk that is gone.
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let host = find(&self.data, "host.json").and_then(|file| std::fs::read(file).ok());
+        let pid = host.and_then(|host| serde_json::from_slice::<Value>(&host).ok()?["pid"].as_i64());
+        let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) else { return };
+        // A server that was killed leaves its file, and its number to whoever comes next.
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&words).contains(&*self.data.to_string_lossy()) {
+            kill(pid);
+        }
     }
 }
 

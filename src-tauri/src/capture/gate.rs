@@ -63,6 +63,27 @@ impl Door {
     fn is_open(&self) -> bool {
         self.closed.load(Ordering::SeqCst) == i64::MAX
     }
+
+    fn silence(&self, index: i64, samples: &mut [Sample]) {
+        let (opened, closed) = self.span();
+        let whole = (i64::MIN, i64::MAX);
+        if (opened, closed) == whole {
+            return;
+        }
+        let first = if opened == i64::MIN { i64::MIN } else { index_after(opened) };
+        let last = if closed == i64::MAX { i64::MAX } else { index_of(MediaTime::from_flicks(closed)) };
+        for (at, sample) in (index..).zip(samples) {
+            let gain = if at < first || at >= last {
+                0.0
+            } else {
+                let until = last.saturating_sub(at).min(FADE) as f32 / FADE as f32;
+                let since = at.saturating_sub(first).saturating_add(1).min(FADE) as f32 / FADE as f32;
+                until.min(since)
+            };
+            sample[0] *= gain;
+            sample[1] *= gain;
+        }
+    }
 }
 
 impl Gate {
@@ -129,24 +150,12 @@ impl Gate {
 
     /// Silences what does not pass of sound that begins with the sample `index` of the clock.
     pub fn silence(&self, index: i64, samples: &mut [Sample]) {
-        let (opened, closed) = self.inner.sound.span();
-        let whole = (i64::MIN, i64::MAX);
-        if (opened, closed) == whole {
-            return;
-        }
-        let first = if opened == i64::MIN { i64::MIN } else { index_after(opened) };
-        let last = if closed == i64::MAX { i64::MAX } else { index_of(MediaTime::from_flicks(closed)) };
-        for (at, sample) in (index..).zip(samples) {
-            let gain = if at < first || at >= last {
-                0.0
-            } else {
-                let until = last.saturating_sub(at).min(FADE) as f32 / FADE as f32;
-                let since = at.saturating_sub(first).saturating_add(1).min(FADE) as f32 / FADE as f32;
-                until.min(since)
-            };
-            sample[0] *= gain;
-            sample[1] *= gain;
-        }
+        self.inner.sound.silence(index, samples);
+    }
+
+    /// Silences what was heard while the picture does not pass, whether sound is kept or not.
+    pub fn silence_unseen(&self, index: i64, samples: &mut [Sample]) {
+        self.inner.picture.silence(index, samples);
     }
 }
 
@@ -192,13 +201,19 @@ mod tests {
         let mut kept = loud();
         gate.silence(index, &mut kept);
         assert_eq!(kept, loud());
+        let ends = |cut: &[Sample]| {
+            assert!(cut[960..].iter().all(|s| *s == [0.0; 2]), "20 ms are 960 samples");
+            assert!(cut[..700].iter().all(|s| *s == [1.0; 2]));
+            assert!(cut.windows(2).all(|w| (w[0][0] - w[1][0]).abs() < 0.01), "it fades");
+        };
+        let mut unseen = loud();
+        gate.silence_unseen(index, &mut unseen);
+        ends(&unseen);
         gate.open(ms(2000));
         gate.close(ms(3000 + 20), false);
         let (mut cut, index) = (loud(), index_of(ms(3000)));
         gate.silence(index, &mut cut);
-        assert!(cut[960..].iter().all(|s| *s == [0.0; 2]), "20 ms are 960 samples");
-        assert!(cut[..700].iter().all(|s| *s == [1.0; 2]));
-        assert!(cut.windows(2).all(|w| (w[0][0] - w[1][0]).abs() < 0.01), "it fades");
+        ends(&cut);
         gate.open(ms(4000));
         let mut back = loud();
         gate.silence(index_of(ms(3990)), &mut back);

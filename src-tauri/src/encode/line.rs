@@ -219,6 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_heard_now_is_metered() {
+        let line = Line::new(Way::Output, &watch::Sender::new(PipelineStatus::default()));
+        let (before, now) = (SoundTrack::new(), SoundTrack::new());
+        *line.track.lock() = Some(now.clone());
+        let loud = SoundLevel { rms_db: -9.0, ..SILENT };
+        // The mixer had the one before in hand.
+        line.tell(&before, loud);
+        assert_eq!(*line.levels().borrow(), SILENT);
+        line.tell(&now, loud);
+        assert_eq!(*line.levels().borrow(), loud);
+        line.listen(None, Clock::new());
+        line.tell(&now, loud);
+        assert_eq!(*line.levels().borrow(), SILENT);
+    }
+
+    #[test]
     fn faders_stand_where_the_settings_say() {
         let faders = Faders::default();
         let settings = StudioSettings {

@@ -94,9 +94,10 @@ impl Pacer {
         self.lateness.saturating_add(self.step)
     }
 
-    /// The last picture is repeated `now`: its next time, and how many places before it stay empty.
+    /// The last picture is repeated `now`: its next time, and how many places before it stay empty; none where
+    /// [`Self::repeat_due`] says none.
     pub(super) fn repeat(&mut self, now: MediaTime) -> Option<(MediaTime, u32)> {
-        let next = self.last?.saturating_add(self.step);
+        let next = self.last.filter(|_| !self.paused)?.saturating_add(self.step);
         let late = now.saturating_sub(self.patience()).saturating_sub(next);
         let left_out = if late > FILL { late.flicks() / self.step.flicks() } else { 0 };
         let next = next.saturating_add(self.step.times(left_out));

@@ -113,7 +113,6 @@ impl Mixer {
             now_source.wait(end, due + PATIENCE);
 
             let mut mix = [[0.0; 2]; FRAME];
-            let away = !self.controls.gate.is_open();
             for ((line, voice), track) in self.controls.lines.iter().zip(&mut voices).zip(tracks) {
                 voice.set(self.controls.faders.of(line.way()));
                 let Some(track) = track else { continue };
@@ -122,10 +121,11 @@ impl Mixer {
                 if let Some(level) = voice.apply(&mut block) {
                     line.tell(&track, level);
                 }
-                // Kept sound is the streamer's own.
-                if !away || line.way() == Way::Microphone {
-                    add(&mut mix, &block);
+                // Sound that is kept is the streamer's own, and that of a file or a test card.
+                if line.way() == Way::Output {
+                    self.controls.gate.silence_unseen(index, &mut block);
                 }
+                add(&mut mix, &block);
             }
             add_source(&mut mix, index, &mut source, now_source);
             mix.iter_mut().for_each(|s| *s = limit(*s));

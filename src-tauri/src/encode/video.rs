@@ -78,14 +78,14 @@ impl Live {
         if closings != self.closings {
             self.closings = closings;
             self.forget();
-            self.out.request_key_frame();
         }
     }
 
-    /// No picture is repeated until another one came.
+    /// No picture is repeated until another one came, and that is a key frame.
     fn forget(&mut self) {
         (self.last, self.captured) = (None, None);
         self.pacer.pause();
+        self.out.request_key_frame();
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
@@ -417,14 +417,14 @@ mod tests {
         assert!(live.picture(&picture.at(at(0)), at(5), false));
         assert!(live.picture(&picture.at(at(33)), at(38), false));
         received(&mut items);
-        gate.close(at(40), true);
-        assert!(live.picture(&picture.at(at(67)), at(70), false));
-        assert!(live.repeat(at(70)));
+        gate.close(at(70), true);
+        assert!(live.picture(&picture.at(at(100)), at(102), false));
+        assert!(live.repeat(at(102)));
         assert_eq!(live.pacer.repeat_due(), None, "and the thread does not wait for a repeat");
         // Captured before the press, late: it may go.
-        assert!(live.picture(&picture.at(at(40)), at(100), false));
+        assert!(live.picture(&picture.at(at(67)), at(104), false));
         let before: Vec<_> = received(&mut items);
-        assert!(before.iter().all(|i| matches!(i, FeedItem::Video(v) if v.pts <= at(40))), "{before:?}");
+        assert!(matches!(&before[..], [FeedItem::Video(v)] if v.pts <= at(70)), "{before:?}");
         // It is not repeated: not while the streamer is away, and not after the return.
         assert_eq!(live.pacer.repeat_due(), None);
         gate.open(at(500));

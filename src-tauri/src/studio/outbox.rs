@@ -316,6 +316,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_waited_plays_whatever_becomes_of_the_broadcast() {
+        let outbox = Outbox::default();
+        let begun = || {
+            outbox.hold(true);
+            let held = outbox.held().unwrap();
+            assert!(!held.is_released());
+            held
+        };
+        let (before, begun_anew) = (begun(), begun());
+        assert!(before.is_released() && !begun_anew.is_released());
+        outbox.hold(false);
+        assert!(begun_anew.is_released() && outbox.held().is_none());
+        let published = begun();
+        outbox.published();
+        assert!(published.is_released() && outbox.held().is_none());
+    }
+
+    #[test]
     fn a_press_that_the_return_did_not_know_of_keeps_the_gate_closed() {
         let outbox = Outbox::default();
         outbox.begins(MediaTime::ZERO, 2_500_000, 160_000);

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use cpal::ErrorKind;
 use mujian_av::AvError;
 use mujian_av::sound::{Aligner, SilenceWatch};
 
@@ -145,14 +144,6 @@ impl Worker {
         if self.pressed.swap(false, Ordering::SeqCst) { self.happened(Input::Press, None) } else { Vec::new() }
     }
 
-    fn refused(&self, e: &cpal::Error) -> CaptureError {
-        match &self.ear {
-            Ear::Microphone(id) => ear::refused(id, e),
-            // Nothing of cpal's is told of outputs.
-            Ear::Output(_) => CaptureError::Stopped(self.ear.name()),
-        }
-    }
-
     /// Captures until asked to stop: then, or why it ended.
     fn capture(&mut self) -> CaptureError {
         let ended = self.listen();
@@ -193,21 +184,16 @@ impl Worker {
                 // Nothing comes before it is open.
                 (Ok(Message::Chunk(_)), None) => {}
                 (Ok(Message::Refused(error)), _) => return Err(error),
-                (Ok(Message::Error(e)), aligner) => match e.kind() {
-                    // It goes on elsewhere, or lost some samples, or has no priority: not an end.
-                    ErrorKind::DeviceChanged | ErrorKind::Xrun | ErrorKind::RealtimeDenied => {
-                        self.happened(Input::Tick, None);
-                        tracing::debug!(ear = ?self.ear, error = %e, "sound");
-                        if let (ErrorKind::DeviceChanged, Some(aligner)) = (e.kind(), aligner) {
-                            aligner.reset();
-                        }
+                (Ok(Message::Moved), aligner) => {
+                    self.happened(Input::Tick, None);
+                    if let Some(aligner) = aligner {
+                        aligner.reset();
                     }
-                    _ => return Err(self.refused(&e)),
-                },
+                }
                 (Err(RecvTimeoutError::Timeout), _) => drop(self.happened(Input::Tick, None)),
                 (Err(RecvTimeoutError::Disconnected), _) => return Err(CaptureError::Stopped(self.ear.name())),
             }
-            // Some streams say all the time that something is wrong, and give nothing.
+            // Some say all the time that they have moved, and give nothing.
             if last.elapsed() > limit {
                 return Err(CaptureError::NothingCame { device: self.ear.name(), seconds: limit.as_secs() });
             }

@@ -71,14 +71,14 @@ pub(super) fn listen(
     sender: &SyncSender<Message>,
     closed: &Receiver<()>,
 ) -> Result<(), CaptureError> {
-    let refused = |e| refused(ear, e);
+    let (name, refused) = (name_of(id)?, |e| refused(ear, e));
     loop {
         let mut server = Server::connect()?;
-        let sink = server.sink(&name_of(id)?).map_err(refused)?;
+        let sink = server.sink(&name).map_err(refused)?;
         let stream = server.record(&sink).map_err(refused)?;
         // Nobody listens any more if this fails; that is seen next.
         let _ = sender.send(Message::Open(RATE));
-        match server.read(&stream, &sink, id, clock, sender, closed).map_err(refused)? {
+        match server.read(&stream, &sink, &name, clock, sender, closed).map_err(refused)? {
             End::Closed => return Ok(()),
             // Not in a circle, where it goes away as soon as it is there.
             End::Moved => match closed.recv_timeout(LOOK) {
@@ -113,6 +113,7 @@ fn refused(ear: &Ear, error: ProtocolError) -> CaptureError {
             CaptureError::NoOutput { reason: NONE_SET_UP.into() }
         }
         ProtocolError::ServerError(PulseError::NoEntity) => AvError::Gone { device: ear.name() }.into(),
+        // The server's own word without ours before it.
         ProtocolError::ServerError(error) => CaptureError::NoOutput { reason: error.to_string() },
         ProtocolError::Io(error) => CaptureError::NoOutput { reason: error.to_string() },
         error => CaptureError::NoOutput { reason: error.to_string() },
@@ -169,12 +170,11 @@ impl Server {
         &mut self,
         stream: &CreateRecordStreamReply,
         sink: &SinkInfo,
-        id: &str,
+        name: &CStr,
         clock: Clock,
         sender: &SyncSender<Message>,
         closed: &Receiver<()>,
     ) -> Result<End, ProtocolError> {
-        let name = name_of(id).unwrap_or_default();
         let (mut due, mut asked) = (Instant::now(), None::<(u32, u32, Instant)>);
         // How much later than it was played what comes now is.
         let mut age = MediaTime::ZERO;
@@ -186,7 +186,7 @@ impl Server {
             match asked {
                 Some((_, _, at)) if now.saturating_duration_since(at) > REPLY => return Err(ProtocolError::Timeout),
                 None if now >= due => {
-                    let wanted = GetSinkInfo { index: None, name: Some(name.clone()) };
+                    let wanted = GetSinkInfo { index: None, name: Some(name.to_owned()) };
                     let output = self.send(&Command::GetSinkInfo(wanted))?;
                     let params = LatencyParams { channel: stream.channel, now: std::time::SystemTime::now() };
                     let latency = self.send(&Command::GetRecordLatency(params))?;

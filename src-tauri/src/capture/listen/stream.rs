@@ -39,9 +39,9 @@ pub(super) enum Message {
     /// It is open, at this rate in hertz; said again when it follows the system elsewhere.
     Open(u32),
     Chunk(Chunk),
-    /// The sound system says that something is wrong; not of every thing it is the end.
-    Error(cpal::Error),
-    /// It could not be opened.
+    /// It goes on elsewhere: what comes next belongs where its time says.
+    Moved,
+    /// It could not be opened, or is over.
     Refused(CaptureError),
 }
 
@@ -139,7 +139,7 @@ fn hold_microphone(
     closed: &Receiver<()>,
 ) -> Result<(), CaptureError> {
     hush();
-    let (stream, rate) = open(&microphone(id)?, clock, sender).map_err(|e| refused(id, &e))?;
+    let (stream, rate) = open(id, clock, sender)?;
     // Before the first samples, which come once it plays.
     let _ = sender.send(Message::Open(rate));
     stream.play().map_err(|e| refused(id, &e))?;
@@ -148,70 +148,93 @@ fn hold_microphone(
     Ok(())
 }
 
-fn open(device: &cpal::Device, clock: Clock, sender: &SyncSender<Message>) -> Result<(cpal::Stream, u32), cpal::Error> {
-    let best = device.default_input_config()?;
+fn open(id: &str, clock: Clock, sender: &SyncSender<Message>) -> Result<(cpal::Stream, u32), CaptureError> {
+    let device = microphone(id)?;
+    let best = device.default_input_config().map_err(|e| refused(id, &e))?;
     let mut config: StreamConfig = best.config();
     config.buffer_size = BufferSize::Fixed(BUFFER * config.sample_rate / 48_000);
     let format = best.sample_format();
+    let heard = Heard { id: id.to_owned(), clock, sender: sender.clone() };
     // Some drivers take no wish about the size.
-    let stream = build(device, config, format, clock, sender).or_else(|_| {
-        build(device, StreamConfig { buffer_size: BufferSize::Default, ..config }, format, clock, sender)
-    })?;
+    let stream = build(&device, config, format, &heard)
+        .or_else(|_| build(&device, StreamConfig { buffer_size: BufferSize::Default, ..config }, format, &heard))
+        .map_err(|e| refused(id, &e))?;
     Ok((stream, config.sample_rate))
+}
+
+/// Where a microphone's stream says what it hears.
+#[derive(Clone)]
+struct Heard {
+    id: String,
+    clock: Clock,
+    sender: SyncSender<Message>,
+}
+
+impl Heard {
+    /// Samples of one channel or more, and how old they are.
+    fn samples<T: SizedSample>(&self, input: &[T], channels: usize, age: Duration)
+    where
+        f32: FromSample<T>,
+    {
+        let at = self.clock.now().saturating_sub(MediaTime::from_duration(age.min(Duration::from_secs(1))));
+        let convert = |v: T| <f32 as FromSample<T>>::from_sample_(v);
+        let samples = input
+            .chunks_exact(channels)
+            .map(|frame| {
+                let left = convert(frame[0]);
+                [left, frame.get(1).map_or(left, |v| convert(*v))]
+            })
+            .collect();
+        // A full channel means that our thread hangs; the sound system's must not.
+        let _ = self.sender.try_send(Message::Chunk(Chunk { at, samples }));
+    }
+
+    fn error(&self, e: &cpal::Error) {
+        let message = match e.kind() {
+            ErrorKind::DeviceChanged => Message::Moved,
+            // Some samples were lost, or there is no priority: not an end.
+            ErrorKind::Xrun | ErrorKind::RealtimeDenied => {
+                tracing::debug!(microphone = self.id, error = %e, "sound");
+                return;
+            }
+            _ => Message::Refused(refused(&self.id, e)),
+        };
+        let _ = self.sender.try_send(message);
+    }
 }
 
 fn build(
     device: &cpal::Device,
     config: StreamConfig,
     format: SampleFormat,
-    clock: Clock,
-    sender: &SyncSender<Message>,
+    heard: &Heard,
 ) -> Result<cpal::Stream, cpal::Error> {
     match format {
-        SampleFormat::F32 => typed::<f32>(device, config, clock, sender),
-        SampleFormat::F64 => typed::<f64>(device, config, clock, sender),
-        SampleFormat::I32 => typed::<i32>(device, config, clock, sender),
-        SampleFormat::I16 => typed::<i16>(device, config, clock, sender),
-        SampleFormat::I8 => typed::<i8>(device, config, clock, sender),
-        SampleFormat::U16 => typed::<u16>(device, config, clock, sender),
-        SampleFormat::U8 => typed::<u8>(device, config, clock, sender),
+        SampleFormat::F32 => typed::<f32>(device, config, heard),
+        SampleFormat::F64 => typed::<f64>(device, config, heard),
+        SampleFormat::I32 => typed::<i32>(device, config, heard),
+        SampleFormat::I16 => typed::<i16>(device, config, heard),
+        SampleFormat::I8 => typed::<i8>(device, config, heard),
+        SampleFormat::U16 => typed::<u16>(device, config, heard),
+        SampleFormat::U8 => typed::<u8>(device, config, heard),
         _ => Err(cpal::Error::new(ErrorKind::UnsupportedConfig)),
     }
 }
 
-fn typed<T>(
-    device: &cpal::Device,
-    config: StreamConfig,
-    clock: Clock,
-    sender: &SyncSender<Message>,
-) -> Result<cpal::Stream, cpal::Error>
+fn typed<T>(device: &cpal::Device, config: StreamConfig, heard: &Heard) -> Result<cpal::Stream, cpal::Error>
 where
     T: SizedSample,
     f32: FromSample<T>,
 {
     let channels = usize::from(config.channels).max(1);
-    let data = sender.clone();
-    let errors = sender.clone();
+    let (data, errors) = (heard.clone(), heard.clone());
     device.build_input_stream(
         config,
         move |input: &[T], info: &cpal::InputCallbackInfo| {
             let stamp = info.timestamp();
-            let age = stamp.callback.saturating_duration_since(stamp.capture);
-            let at = clock.now().saturating_sub(MediaTime::from_duration(age.min(Duration::from_secs(1))));
-            let convert = |v: T| <f32 as FromSample<T>>::from_sample_(v);
-            let samples = input
-                .chunks_exact(channels)
-                .map(|frame| {
-                    let left = convert(frame[0]);
-                    [left, frame.get(1).map_or(left, |v| convert(*v))]
-                })
-                .collect();
-            // A full channel means that our thread hangs; the sound system's must not.
-            let _ = data.try_send(Message::Chunk(Chunk { at, samples }));
+            data.samples(input, channels, stamp.callback.saturating_duration_since(stamp.capture));
         },
-        move |e| {
-            let _ = errors.try_send(Message::Error(e));
-        },
+        move |e| errors.error(&e),
         Some(FIRST),
     )
 }

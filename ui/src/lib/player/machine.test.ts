@@ -34,6 +34,8 @@ class Element {
   /** How long a seek takes, in milliseconds. */
   seekTakes = 0;
   #seekLeft = 0;
+  /** When it is given more during a seek, it loses what it seeks and this much after it, in seconds. */
+  loses = 0;
   /** What the engine does not come back from. */
   hangs: "append" | "seek" | "play" | undefined;
   #init = readInit(makeInit());
@@ -113,7 +115,12 @@ class Element {
     const was = this.pending;
     if (was === "append" && this.hangs === "append") return false;
     this.pending = undefined;
-    if (was === "append" && this.#bytes) this.#take(this.#bytes);
+    if (was === "append" && this.#bytes) {
+      this.#take(this.#bytes);
+      const from = this.currentTime + this.loses;
+      for (const r of this.ranges)
+        if (this.seeking && this.loses > 0 && r.end > from) r.start = Math.max(r.start, from);
+    }
     return was !== undefined;
   }
 
@@ -151,6 +158,8 @@ class Element {
   advance(ms: number): void {
     if (this.#seekLeft > 0) {
       this.#seekLeft -= ms;
+      const there = this.ranges.some((r) => this.currentTime >= r.start - 0.001 && this.currentTime < r.end);
+      if (!there) this.#seekLeft = Math.max(1, this.#seekLeft);
       this.seeking = this.#seekLeft > 0;
     }
     if (this.paused || this.seeking || this.hangs === "play") return;
@@ -181,12 +190,16 @@ class Room {
   }
 
   connect(): void {
+    this.connectAt(this.made - (this.made % GROUP) - (this.made % GROUP === 0 ? GROUP : 0));
+  }
+
+  /** Is sent all from this key frame on. */
+  connectAt(key: number): void {
     this.online = true;
     this.held = [];
     this.machine.connected();
     this.machine.message(this.init, this.now);
     this.settle();
-    const key = this.made - (this.made % GROUP) - (this.made % GROUP === 0 ? GROUP : 0);
     for (let n = key; n < this.made; n++) this.#deliver(n);
   }
 
@@ -318,6 +331,25 @@ describe("joining", () => {
     room.run(60);
     expect(room.machine.status).toBe("playing");
     expect(room.seeks).toBe(1);
+  });
+
+  it("does not begin in the middle of what the media source still works on", () => {
+    for (const [tuning, limit] of [
+      [WEBKIT_TUNING, 5000],
+      [TUNING, 5000],
+    ] as const) {
+      const room = new Room(tuning);
+      room.made = 300 + 3 * GROUP;
+      const finish = room.element.finish.bind(room.element);
+      // A fragment of a group three times as long goes in at once, and the rest does not.
+      let taken = 0;
+      room.element.finish = () => (room.element.pending !== "append" || taken++ < 1 ? finish() : false);
+      room.connectAt(300);
+      room.run(limit - 500);
+      expect(room.machine.status).toBe("waiting");
+      room.run(1000);
+      expect(room.machine.status, "for ever is too long").not.toBe("waiting");
+    }
   });
 
   it("goes straight to the end where a seek costs too much", () => {
@@ -458,6 +490,39 @@ describe("keeping up", () => {
     expect(room.seeks, "the first, one of the page, and none in a circle").toBeLessThanOrEqual(4);
     expect(room.machine.status).toBe("playing");
     expect(room.behind).toBeLessThan(5);
+  });
+
+  it("goes on where what it seeks is lost meanwhile", () => {
+    const room = new Room(WEBKIT_TUNING);
+    // It begins at the very beginning of what is there.
+    room.made = 301;
+    room.element.seekTakes = 300;
+    room.element.loses = 0.1;
+    room.connect();
+    room.run(250);
+    const begun = room.element.currentTime;
+    expect(room.element.seeking).toBe(true);
+    expect(room.spread.start, "it is not there any more").toBeGreaterThan(begun + 0.05);
+    room.element.loses = 0;
+    room.run(5000);
+    expect(room.machine.status).toBe("playing");
+    expect(room.element.currentTime).toBeGreaterThan(begun + 2);
+    expect(room.behind).toBeLessThan(1);
+    expect(room.seeks).toBeLessThanOrEqual(3);
+    expect(room.element.log.filter((a) => a.do === "open")).toHaveLength(1);
+  });
+
+  it("builds it anew where what it seeks is lost again and again", () => {
+    const room = new Room(WEBKIT_TUNING);
+    room.made = 301;
+    room.element.seekTakes = 300;
+    room.element.loses = 0.2;
+    room.connect();
+    room.run(12_000);
+    room.element.loses = 0;
+    room.run(3000);
+    expect(room.element.log.filter((a) => a.do === "open")).toHaveLength(2);
+    expect(room.machine.status).toBe("playing");
   });
 
   it("changes the speed once, where that is costly", () => {

@@ -127,6 +127,8 @@ const APPEND_MAX = 512 * 1024;
 const BURST_QUIET = 20;
 /** ...and at the latest after this. */
 const BURST_MAX = 600;
+/** The media source may take this long with what came before it is played from where it is, in milliseconds. */
+const SLOW = 5000;
 /** A page that was not looked at for so long had other work, and what came meanwhile waits for its turn, in milliseconds. */
 const HELD_UP = 30;
 /** Over so long it is seen whether media comes faster than it plays, in milliseconds... */
@@ -199,7 +201,9 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
 
 /** The group that a new viewer is sent at once. Times are milliseconds. */
 interface Burst {
-  /** Its beginning; long ago where it is known to be over. */
+  /** When the first of it came. */
+  readonly began: number;
+  /** The same; long ago where it is known to be over. */
   since: number;
   /** When the last of it came. */
   last: number;
@@ -209,7 +213,7 @@ interface Burst {
 }
 
 function burst(now: number): Burst {
-  return { since: now, last: now, media: 0, from: now };
+  return { began: now, since: now, last: now, media: 0, from: now };
 }
 
 /** The player's state machine. Times named `now` are milliseconds of a clock that never goes back. */
@@ -542,7 +546,11 @@ export class PlayerMachine {
     if (media.seeking && now - (this.#posterAt ?? -Infinity) < POSTER_MAX) return;
     if (now - burst.last < BURST_QUIET && now - burst.since < BURST_MAX) return;
     if (this.#steps.length > 0 && now - burst.since < BURST_MAX) return;
+    // Much of it is not in yet, where this computer is slow: it would have to jump at once.
+    const missing = this.#end === undefined ? 0 : this.#end - last.end;
+    if (missing > this.#tuning.jump && now - burst.began < SLOW) return;
     this.#started = true;
+    this.#pushedAt = now;
     this.#behindSince = now;
     this.#progress = { time: -1, at: now };
     this.#calmSince = now;
@@ -572,9 +580,14 @@ export class PlayerMachine {
     // It is stuck only where there is something to play; else it waits for the network.
     if (still === 0 || !here || here.end - media.currentTime < 0.25) this.#fedAt = now;
     const beyond = last && last.start > media.currentTime + 0.01 && last.end - last.start > HOLE;
-    if (beyond && !here && !media.seeking) {
+    const patience = STUCK + this.#seekCost;
+    const pushedLately = now - this.#pushedAt <= patience;
+    if (beyond && !here) {
+      const to = Math.max(last.start + 0.01, last.end - this.#target);
       // A hole before the playhead, or it fell behind what was taken away.
-      this.#seek(Math.max(last.start + 0.01, last.end - this.#target), now);
+      if (!media.seeking) this.#seek(to, now);
+      // What it seeks is gone (WebKitGTK loses sound at the beginning when it is given more meanwhile): it would seek for ever.
+      else if (!pushedLately) this.#nudge(to, now);
       return;
     }
     if (still >= BREAK) this.#landing ??= media.currentTime;
@@ -584,15 +597,18 @@ export class PlayerMachine {
       this.#calmSince = now;
       this.#target = Math.min(this.#tuning.targetMax, this.#target + this.#tuning.stallStep);
     }
-    const stuck = now - this.#fedAt;
-    const patience = STUCK + this.#seekCost;
-    if (!last || stuck <= patience || now - this.#pushedAt <= patience) return;
+    if (!last || now - this.#fedAt <= patience || pushedLately) return;
+    this.#nudge(Math.max(media.currentTime, last.end - this.#target), now);
+  }
+
+  /** Seeks because it is stuck; begins anew where that does not help. */
+  #nudge(to: number, now: number): void {
     this.#pushes = {
       count: now - this.#pushes.at > PUSHED + this.#seekCost ? 1 : this.#pushes.count + 1,
       at: now,
     };
     if (this.#pushes.count > PUSHES) this.#rebuild(now, true);
-    else this.#seek(Math.max(media.currentTime, last.end - this.#target), now);
+    else this.#seek(to, now);
   }
 
   #seek(to: number, now: number): void {
