@@ -17,7 +17,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::api::Api;
-use crate::cache::{Cache, Intent, StoredSession};
+use crate::cache::{Cache, Intent};
 use crate::encode;
 use crate::home;
 use crate::host::client::{HostOptions, Hosted};
@@ -25,6 +25,8 @@ use crate::host::control::Request;
 use crate::host::info::HostInfo;
 use crate::host::share;
 use crate::instance::Only;
+use crate::keychain;
+use crate::login::{Login, Remembered};
 use crate::own_room;
 use crate::problem::on_air;
 use crate::shelf::Shelf;
@@ -72,6 +74,9 @@ pub struct App {
     studio: Arc<Studio>,
     shelf: Arc<Shelf>,
     server: String,
+    login: Arc<Login>,
+    /// Why the keychain did not give the log-in when the app started.
+    withheld: Option<String>,
     program: String,
     resumed: bool,
     /// Which server, from the next start of the window on.
@@ -97,19 +102,16 @@ impl App {
             AppHome::Join { server } => Url::parse(server).ok(),
             _ => None,
         };
+        let program = program_id(&cache)?;
         let (api, hosted, server) = match options.server.or(joined) {
             Some(url) => {
                 let server = url.origin().ascii_serialization();
-                let api = Api::new(url)?;
-                if let Some(session) = cache.session(&server)? {
-                    api.set_session(Some(session.token), Some(session.account));
-                }
-                (api, None, server)
+                (Api::new(url)?, None, server)
             }
             None => {
-                let (data, program, grace) = (options.data.clone(), options.program, options.grace);
+                let (data, host, grace) = (options.data.clone(), options.program, options.grace);
                 let last = cache.setting(PORTS)?.and_then(|p| serde_json::from_str(&p).ok());
-                let hosted = Hosted::start(HostOptions { data, program, grace, last }).await?;
+                let hosted = Hosted::start(HostOptions { data, program: host, grace, last }).await?;
                 let info = hosted.info();
                 if let Ok(ports) = serde_json::to_string(&(info.http, info.rtmp)) {
                     cache.set_setting(PORTS, &ports)?;
@@ -119,15 +121,38 @@ impl App {
                 (api, Some(hosted), HOSTED.to_owned())
             }
         };
-        let program = program_id(&cache)?;
+        let login = Arc::new(Login::new(cache.clone(), Arc::new(keychain::System), &server, &program));
+        let mut withheld = None;
+        if hosted.is_none() {
+            match login.remembered().await? {
+                Remembered::Session(token, account) => api.set_session(Some(token), Some(account)),
+                Remembered::Withheld(error) => withheld = Some(error.to_string()),
+                Remembered::Nothing => {}
+            }
+        }
         let studio = Arc::new(Studio::start(rig, cache.settings()?));
         let intent = cache.intent()?.filter(|intent| intent.server == server);
         let resumed = intent.is_some();
         let (intended, tasks) = (Mutex::default(), Mutex::default());
         let shelf = Arc::new(Shelf::open(&options.data, api.clone(), cache.clone(), server.clone()));
         let home = Mutex::new(home);
-        let app =
-            Arc::new(Self { api, cache, hosted, studio, shelf, server, program, resumed, home, intended, tasks, only });
+        let app = Arc::new(Self {
+            api,
+            cache,
+            hosted,
+            studio,
+            shelf,
+            server,
+            login,
+            withheld,
+            program,
+            resumed,
+            home,
+            intended,
+            tasks,
+            only,
+        });
+        app.tuck_away();
         app.spawn(Shelf::mirror(Arc::downgrade(&app.shelf)));
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
@@ -171,6 +196,7 @@ impl App {
             server_url: self.api.base().origin().ascii_serialization(),
             locale: locale(|name| std::env::var(name).ok()),
             account: self.api.account(),
+            withheld: self.withheld.clone(),
             hosting: self.hosted.is_some(),
             version: env!("CARGO_PKG_VERSION").into(),
             resumed: self.resumed,
@@ -279,17 +305,25 @@ impl App {
         }
         self.api.set_session(None, None);
         self.shelf.session_changed();
-        Ok(self.cache.set_session(&self.server, None)?)
+        Ok(self.login.forget()?)
     }
 
     /// What was known of the account is known by its new name.
     fn renamed(&self, account: AccountView) -> Result<(), ApiError> {
         let Some(token) = self.api.token() else { return Ok(()) };
-        self.api.set_session(Some(token.clone()), Some(account.clone()));
         if self.hosted.is_none() {
-            self.cache.set_session(&self.server, Some(&StoredSession { token, account }))?;
+            self.login.renamed(&account)?;
         }
+        self.api.set_session(Some(token), Some(account));
         Ok(())
+    }
+
+    /// The log-in goes where the system keeps such things; nobody waits for it.
+    fn tuck_away(&self) {
+        if self.hosted.is_none() {
+            let login = Arc::clone(&self.login);
+            self.spawn(async move { login.tuck_away().await });
+        }
     }
 
     /// Makes an account, or logs in, and remembers the session.
@@ -300,7 +334,8 @@ impl App {
         self.own_session()?;
         let account = self.api.open_session(create, credentials).await?;
         if let Some(token) = self.api.token() {
-            self.cache.set_session(&self.server, Some(&StoredSession { token, account: account.clone() }))?;
+            self.login.remember(token, account.clone())?;
+            self.tuck_away();
         }
         self.shelf.session_changed();
         Ok(account)
@@ -321,7 +356,7 @@ impl App {
         }
         self.api.set_session(None, None);
         self.shelf.session_changed();
-        Ok(self.cache.set_session(&self.server, None)?)
+        Ok(self.login.forget()?)
     }
 
     fn own_session(&self) -> Result<(), ApiError> {

@@ -15,6 +15,8 @@ pub mod exit;
 pub mod home;
 pub mod host;
 pub mod instance;
+pub mod keychain;
+pub mod login;
 pub mod notices;
 pub mod own_room;
 pub mod paths;

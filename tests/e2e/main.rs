@@ -19,6 +19,7 @@ mod hls;
 mod home;
 mod hostile;
 mod hotkeys;
+mod keychain;
 mod killed;
 mod leave;
 mod loss;

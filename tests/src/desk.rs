@@ -81,7 +81,16 @@ impl Desk {
     ///
     /// The window does not open, or shows nothing within 30 s.
     pub async fn open_app(&self) -> Result<Window> {
-        self.open(&self.environment()).await
+        self.open_app_with(&[]).await
+    }
+
+    /// The same with words of the command line.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open_app`].
+    pub async fn open_app_with(&self, args: &[&str]) -> Result<Window> {
+        self.open(args, &self.environment()).await
     }
 
     /// The same as a person starts it: by the process that watches over the window, which is its child.
@@ -92,11 +101,11 @@ impl Desk {
     pub async fn open_watched_app(&self) -> Result<Window> {
         let mut environment = self.environment();
         environment.insert("MUJIAN_SUPERVISE".into(), "1".into());
-        self.open(&environment).await
+        self.open(&[], &environment).await
     }
 
-    async fn open(&self, environment: &HashMap<String, String>) -> Result<Window> {
-        let window = Window::open(&ours("mujian")?, &[], environment).await?;
+    async fn open(&self, args: &[&str], environment: &HashMap<String, String>) -> Result<Window> {
+        let window = Window::open(&ours("mujian")?, args, environment).await?;
         window.wait("document.querySelector('#app, main, h1') !== null", Duration::from_secs(30)).await?;
         window
             .eval("(window.before = true, localStorage.setItem('mujian.language', 'en'), location.reload(), true)")

@@ -13,6 +13,7 @@ pub mod fmp4;
 pub mod hand_out;
 pub mod hands;
 pub mod hls;
+pub mod keyring;
 pub mod link;
 pub mod live;
 pub mod measure;

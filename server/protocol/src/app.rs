@@ -15,6 +15,8 @@ pub struct AppInfo {
     pub locale: String,
     /// Who is logged in.
     pub account: Option<AccountView>,
+    /// Why the system's keychain did not give the log-in of last time when the app started; none: it did, or has none.
+    pub withheld: Option<String>,
     /// The app hosts the server itself.
     pub hosting: bool,
     /// The app's version.

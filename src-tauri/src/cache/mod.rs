@@ -15,12 +15,12 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use intent::Intent;
-pub use sessions::StoredSession;
+pub use sessions::{StoredSession, Token};
 
 /// The file in the data folder.
 const FILE: &str = "app.db";
 /// One step each, in the order in which they were written; never changed, only added to.
-const MIGRATIONS: &[&str] = &[settings::V1, sessions::V1, intent::V1];
+const MIGRATIONS: &[&str] = &[settings::V1, sessions::V1, intent::V1, sessions::V2];
 
 /// Why something could not be remembered.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,8 @@ impl Cache {
             return Err(CacheError::Newer { found, known });
         }
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        // A token that has gone to the keychain is not to be found in what is free.
+        connection.pragma_update(None, "secure_delete", true)?;
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Asked again inside the transaction: another process may have been here.
         let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -162,6 +162,10 @@ export class AppBackend implements Backend {
     return this.#info;
   }
 
+  get withheld(): string | undefined {
+    return this.#info?.withheld ?? undefined;
+  }
+
   get hosting(): boolean {
     return this.#info?.hosting ?? false;
   }

@@ -533,6 +533,7 @@ export class FakeBackend implements Backend {
   readonly studio: StudioBackend;
   readonly smallWindow = (): Promise<void> => Promise.resolve();
   readonly notify = (): Promise<void> => Promise.resolve();
+  readonly withheld = undefined;
   readonly homes: Homes = { now: { kind: "unasked" }, choose: () => Promise.resolve(false) };
   readonly hotkeys: Hotkeys = { on: false, set: () => Promise.resolve() };
   onexpired: (() => void) | undefined;

@@ -149,6 +149,8 @@ export interface Backend {
   readonly studio: StudioBackend | undefined;
   /** Which server is used; a browser has the one that the page came from. */
   readonly homes: Homes | undefined;
+  /** Why the system's keychain kept the log-in of last time to itself; undefined: it did not. */
+  readonly withheld: string | undefined;
   /** Keys that are heard while another program is in front; a browser has none. */
   readonly hotkeys: Hotkeys | undefined;
 }

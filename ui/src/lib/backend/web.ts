@@ -35,6 +35,7 @@ export class WebBackend implements Backend {
   readonly smallWindow = undefined;
   readonly notify = undefined;
   readonly homes = undefined;
+  readonly withheld = undefined;
   readonly hotkeys = undefined;
   onexpired: (() => void) | undefined;
 

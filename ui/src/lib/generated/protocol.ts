@@ -245,6 +245,10 @@ locale: string,
  */
 account: AccountView | null,
 /**
+ * Why the system's keychain did not give the log-in of last time when the app started; none: it did, or has none.
+ */
+withheld: string | null,
+/**
  * The app hosts the server itself.
  */
 hosting: boolean,

@@ -239,6 +239,8 @@ export const en: Catalogue = {
   account_guest:
     "You are not logged in. You can watch without an account; with one you can comment and go live.",
   account_log_in: "Log in",
+  account_withheld:
+    "You were logged in, but this system's keychain did not say so when Mujian started ({reason}). Unlock it and start Mujian again, or log in here.",
   account_sign_up: "Sign up",
   account_log_out: "Log out",
   account_name: "Name",

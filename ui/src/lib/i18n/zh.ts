@@ -234,6 +234,8 @@ export const zh = {
   account_title: "我的账号",
   account_guest: "你还没有登录。不登录也能看直播；登录后可以发弹幕、开播。",
   account_log_in: "登录",
+  account_withheld:
+    "你上次已登录，但幕间启动时系统的钥匙串没有交出登录信息（{reason}）。请解锁钥匙串后重新启动幕间，或在此登录。",
   account_sign_up: "注册",
   account_log_out: "退出登录",
   account_name: "名字",
