@@ -116,7 +116,8 @@ impl Switcher {
     pub(super) fn back(&mut self, now: Now) {
         self.sound_kept = self.away == Some(true);
         self.away = None;
-        self.waiting_since = now;
+        // After a cover that was just lifted, the line gives nothing before that.
+        self.waiting_since = self.waiting_since.max(now);
     }
 
     /// A moderator covers the programme.

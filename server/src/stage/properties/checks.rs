@@ -43,7 +43,8 @@ pub(super) struct Seen {
 
 impl Model {
     pub(super) fn check(&mut self) -> Result<(), TestCaseError> {
-        self.returns.pass(self.now, self.seen.stage, !self.engine.hungry(at(self.now)));
+        let held = self.held || !self.engine.hungry(at(self.now));
+        self.returns.pass(self.now, self.seen.stage, held);
         while let Some(out) = self.engine.poll() {
             match out {
                 Out::WantSlate(..) => {}

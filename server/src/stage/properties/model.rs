@@ -157,6 +157,8 @@ pub(super) struct Model {
     pub(super) disturbed: u64,
     pub(super) slates: Vec<Arc<SlateLoop>>,
     pub(super) returns: Returns,
+    /// Until now the programme was ahead of its clock, and nothing left the delay line.
+    pub(super) held: bool,
     pub(super) seen: Seen,
 }
 
@@ -212,6 +214,7 @@ impl Model {
             disturbed: 0,
             slates,
             returns: Returns::new(delay),
+            held: false,
             seen: Seen::default(),
         }
     }
@@ -376,6 +379,7 @@ impl Model {
         let end = self.now + ms;
         self.capture(end, picture, sound);
         loop {
+            self.held = !self.engine.hungry(at(self.now));
             let wake = self
                 .engine
                 .wake_at(at(self.now))
@@ -588,6 +592,7 @@ impl Model {
             Op::Restore => {
                 if std::mem::take(&mut self.covered) {
                     self.restored = self.now;
+                    self.returns.restored(self.now);
                 }
                 self.engine.restore(now);
                 self.disturb();

@@ -4,8 +4,13 @@ use super::model::{Api, Model, Op};
 use super::publisher::Shape;
 
 fn passes(marks: bool, first: Shape, ops: &[Op]) {
+    passes_after(0, marks, first, ops);
+}
+
+/// The same for viewers who see all so many milliseconds later.
+fn passes_after(delay: u64, marks: bool, first: Shape, ops: &[Op]) {
     for store in [0, 90, 4000] {
-        let mut model = Model::new(0);
+        let mut model = Model::new(delay);
         model.store = store;
         model.come(first, marks);
         for op in ops {
@@ -201,4 +206,28 @@ fn lips_are_right_where_pictures_are_few() {
         Shape::Plain,
         &[Op::Stall(133), Op::Thin(4), Op::Run(1229), Op::Run(286), Op::Run(1826), Op::Run(2559)],
     );
+}
+
+/// The streamer comes back while the programme is ahead of its clock: that is seen when it is not any more.
+#[test]
+fn a_return_waits_behind_what_came_in_one_burst() {
+    let ops = [Op::Stall(3080), Op::Lose, Op::Hold(1027), Op::Leave { keep_sound: false }];
+    passes(false, Shape::Far, &ops);
+}
+
+/// The streamer comes back behind a cover, which is lifted before the delay has passed: the placeholder goes on until the line
+/// gives something again, and does not give way to another slate in between.
+#[test]
+fn a_return_behind_a_cover_that_is_lifted_before_it_is_seen() {
+    let ops = [
+        Op::Leave { keep_sound: false },
+        Op::Come(Shape::Reordered, false),
+        Op::NoSound(383),
+        Op::Stall(148),
+        Op::Stall(8517),
+        Op::Back,
+        Op::Cover,
+        Op::Run(1792),
+    ];
+    passes_after(2000, false, Shape::Plain, &ops);
 }

@@ -1,8 +1,8 @@
 //! The rule for the return, said anew: what viewers see from "back" to the publisher's key frame.
 //!
-//! The placeholder goes on for a second, counted from the return or from when a publisher came; and for as long as no
-//! second passes without a picture of the publisher's. Then it is gone, and does not come again. A loss of the publisher
-//! takes what its pictures are worth; a cover and a key frame end it.
+//! The placeholder goes on for a second, counted from the return, from when a publisher came, or from when the delay line gives
+//! something again after a cover; and for as long as no second passes without a picture of the publisher's. Then it is gone, and
+//! does not come again. A loss of the publisher takes what its pictures are worth; a cover and a key frame end it.
 
 use std::collections::VecDeque;
 
@@ -35,6 +35,8 @@ pub(super) struct Returns {
     until: Option<u64>,
     /// When the last picture of this publisher came.
     picture: Option<u64>,
+    /// A cover was lifted: from then on the line gives something again.
+    refilled: u64,
     /// When the programme was last so far ahead of its clock that the line was held.
     held: Option<u64>,
 }
@@ -49,6 +51,7 @@ impl Returns {
             present: false,
             until: None,
             picture: None,
+            refilled: 0,
             held: None,
         }
     }
@@ -86,6 +89,10 @@ impl Returns {
         self.until = None;
     }
 
+    pub(super) fn restored(&mut self, now: u64) {
+        self.refilled = now + self.delay;
+    }
+
     pub(super) fn ended(&mut self, away: bool) {
         self.line.clear();
         (self.away, self.present, self.until, self.picture) = (away, false, None, None);
@@ -106,7 +113,7 @@ impl Returns {
                 Happens::Picture => self.picture = Some(at).filter(|_| self.present),
                 Happens::Back => {
                     self.away = false;
-                    self.until = (stage == Some(Stage::Away)).then_some(at + SECOND);
+                    self.until = (stage == Some(Stage::Away)).then_some(at.max(self.refilled) + SECOND);
                 }
             }
         }
