@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mujian_media::rtmp::Secret;
 use mujian_protocol::api::{AccountView, Credentials, RoomView, ServerInfo};
-use mujian_protocol::app::{ApiRequest, ApiResponse, AppHome, AppInfo};
+use mujian_protocol::app::{ApiRequest, ApiResponse, AppHome, AppInfo, Withheld};
 use mujian_protocol::room::Away;
 use mujian_protocol::studio::{Broadcast, LineSpeed, Notice, NoticeCode, Share, StudioSettings, StudioState};
 use mujian_protocol::{ApiError, ErrorCode, Problem, WallTime};
@@ -75,8 +75,8 @@ pub struct App {
     shelf: Arc<Shelf>,
     server: String,
     login: Arc<Login>,
-    /// Why the keychain did not give the log-in when the app started.
-    withheld: Option<String>,
+    /// Why the keychain did not give the log-in, unless somebody logged in since.
+    withheld: Mutex<Option<Withheld>>,
     program: String,
     resumed: bool,
     /// Which server, from the next start of the window on.
@@ -102,7 +102,6 @@ impl App {
             AppHome::Join { server } => Url::parse(server).ok(),
             _ => None,
         };
-        let program = program_id(&cache)?;
         let (api, hosted, server) = match options.server.or(joined) {
             Some(url) => {
                 let server = url.origin().ascii_serialization();
@@ -121,12 +120,13 @@ impl App {
                 (api, Some(hosted), HOSTED.to_owned())
             }
         };
+        let program = program_id(&cache)?;
         let login = Arc::new(Login::new(cache.clone(), Arc::new(keychain::System), &server, &program));
-        let mut withheld = None;
+        let mut withheld = None::<Withheld>;
         if hosted.is_none() {
             match login.remembered().await? {
                 Remembered::Session(token, account) => api.set_session(Some(token), Some(account)),
-                Remembered::Withheld(error) => withheld = Some(error.to_string()),
+                Remembered::Withheld(why) => withheld = Some(why),
                 Remembered::Nothing => {}
             }
         }
@@ -144,7 +144,7 @@ impl App {
             shelf,
             server,
             login,
-            withheld,
+            withheld: Mutex::new(withheld),
             program,
             resumed,
             home,
@@ -152,7 +152,7 @@ impl App {
             tasks,
             only,
         });
-        app.tuck_away();
+        app.settle_login();
         app.spawn(Shelf::mirror(Arc::downgrade(&app.shelf)));
         app.spawn(watch_broadcast(Arc::downgrade(&app), app.studio.watch()));
         app.spawn(watch_viewers(app.api.clone(), Arc::clone(&app.studio)));
@@ -168,7 +168,9 @@ impl App {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.lock().push(AbortOnDropHandle::new(tokio::spawn(task)));
+        let mut tasks = self.tasks.lock();
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(task)));
     }
 
     /// The calls of the server.
@@ -196,7 +198,7 @@ impl App {
             server_url: self.api.base().origin().ascii_serialization(),
             locale: locale(|name| std::env::var(name).ok()),
             account: self.api.account(),
-            withheld: self.withheld.clone(),
+            withheld: *self.withheld.lock(),
             hosting: self.hosted.is_some(),
             version: env!("CARGO_PKG_VERSION").into(),
             resumed: self.resumed,
@@ -305,7 +307,9 @@ impl App {
         }
         self.api.set_session(None, None);
         self.shelf.session_changed();
-        Ok(self.login.forget()?)
+        self.login.forget()?;
+        self.settle_login();
+        Ok(())
     }
 
     /// What was known of the account is known by its new name.
@@ -318,11 +322,11 @@ impl App {
         Ok(())
     }
 
-    /// The log-in goes where the system keeps such things; nobody waits for it.
-    fn tuck_away(&self) {
+    /// The log-in goes where the system keeps such things, or leaves it; nobody waits for that.
+    fn settle_login(&self) {
         if self.hosted.is_none() {
             let login = Arc::clone(&self.login);
-            self.spawn(async move { login.tuck_away().await });
+            self.spawn(async move { login.settle().await });
         }
     }
 
@@ -334,8 +338,9 @@ impl App {
         self.own_session()?;
         let account = self.api.open_session(create, credentials).await?;
         if let Some(token) = self.api.token() {
-            self.login.remember(token, account.clone())?;
-            self.tuck_away();
+            self.login.remember(&token, &account)?;
+            self.withheld.lock().take();
+            self.settle_login();
         }
         self.shelf.session_changed();
         Ok(account)
@@ -356,7 +361,9 @@ impl App {
         }
         self.api.set_session(None, None);
         self.shelf.session_changed();
-        Ok(self.login.forget()?)
+        self.login.forget()?;
+        self.settle_login();
+        Ok(())
     }
 
     fn own_session(&self) -> Result<(), ApiError> {

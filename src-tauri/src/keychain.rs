@@ -12,18 +12,23 @@ use zeroize::Zeroizing;
 
 /// What a person finds it by in their keychain.
 const SERVICE: &str = "Mujian";
+/// Longest reason that is logged, in characters.
+const REASON: usize = 200;
 /// Questions without an answer, at most; after that none is asked any more.
 const OPEN: usize = 4;
 
 /// Why the keychain gave or took nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
-    /// It did not answer in time.
+    /// It did not answer in time, or has too many questions to answer already.
     #[error("the keychain did not answer within {0} s")]
     Late(u64),
-    /// It refused, or there is none.
-    #[error("{0}")]
-    Refused(String),
+    /// It is locked, and whoever was asked did not unlock it.
+    #[error("the keychain is locked ({0})")]
+    Locked(String),
+    /// It fails, or there is none.
+    #[error("the keychain fails ({0})")]
+    Failed(String),
 }
 
 /// Where secrets are kept by name.
@@ -80,7 +85,11 @@ fn entry(name: &str) -> Result<Entry, KeychainError> {
 }
 
 fn refused(error: &keyring::Error) -> KeychainError {
-    KeychainError::Refused(error.to_string().trim_end_matches('.').to_owned())
+    let reason = error.to_string().chars().take(REASON).collect();
+    match error {
+        keyring::Error::NoStorageAccess(_) => KeychainError::Locked(reason),
+        _ => KeychainError::Failed(reason),
+    }
 }
 
 /// Asks on a thread of its own, and waits so long for the answer. What is answered later than that counts for nobody.
@@ -91,27 +100,40 @@ pub async fn ask<T: Send + 'static>(
     limit: Duration,
     act: impl FnOnce() -> Result<T, KeychainError> + Send + 'static,
 ) -> Result<T, KeychainError> {
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
     let late = || KeychainError::Late(limit.as_secs());
-    if ASKED.fetch_add(1, Ordering::SeqCst) >= OPEN {
-        ASKED.fetch_sub(1, Ordering::SeqCst);
-        return Err(late());
-    }
+    let asked = Asked::begin().ok_or_else(late)?;
     let (answer, answered) = tokio::sync::oneshot::channel();
     let begun = std::thread::Builder::new().name("keychain".into()).spawn(move || {
         let done = act();
-        ASKED.fetch_sub(1, Ordering::SeqCst);
+        drop(asked);
         // Nobody waits any more.
         let _ = answer.send(done);
     });
     if let Err(error) = begun {
-        ASKED.fetch_sub(1, Ordering::SeqCst);
-        return Err(KeychainError::Refused(error.to_string()));
+        return Err(KeychainError::Failed(error.to_string()));
     }
     match tokio::time::timeout(limit, answered).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_)) => Err(KeychainError::Refused("its library crashed".into())),
+        Ok(Err(_)) => Err(KeychainError::Failed("its library crashed".into())),
         Err(_) => Err(late()),
+    }
+}
+
+/// A question without an answer; one less when it is dropped, also by a panic.
+struct Asked;
+
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+impl Asked {
+    fn begin() -> Option<Self> {
+        let one_more = |n: usize| (n < OPEN).then_some(n + 1);
+        ASKED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(|_| Self)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        ASKED.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -126,7 +148,7 @@ mod tests {
         for _ in 0..OPEN {
             let (end, ended) = std::sync::mpsc::channel::<()>();
             ends.push(end);
-            let hangs = move || ended.recv().map_err(|_| KeychainError::Refused("over".into()));
+            let hangs = move || ended.recv().map_err(|_| KeychainError::Failed("over".into()));
             assert_eq!(ask(limit, hangs).await, Err(KeychainError::Late(0)));
         }
         assert_eq!(ask(limit, || Ok(5)).await, Err(KeychainError::Late(0)), "none more is asked");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mujian_protocol::api::AccountView;
+use mujian_protocol::app::Withheld;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -16,8 +17,10 @@ use crate::keychain::{Keychain, KeychainError, ask};
 
 /// A start waits for the keychain no longer than this: it may ask for its password.
 const READ: Duration = Duration::from_secs(20);
-/// Nobody waits for what is moved into it.
+/// Nobody waits for what is moved into it, or taken out.
 const WRITE: Duration = Duration::from_secs(300);
+/// The setting that says that the keychain refused: it is not asked at each start, only after the next log-in.
+const REFUSED: &str = "keychain refused";
 
 /// The log-in at one server.
 #[derive(Debug)]
@@ -32,13 +35,14 @@ pub struct Login {
 }
 
 /// What is left of the last log-in.
+#[derive(Debug)]
 pub enum Remembered {
     /// Nobody was logged in.
     Nothing,
     /// Somebody is.
     Session(Zeroizing<String>, AccountView),
-    /// Somebody was, but the keychain does not give it, and why. It stays there.
-    Withheld(KeychainError),
+    /// Somebody was, but the keychain does not give it, and why. It stays where it is.
+    Withheld(Withheld),
 }
 
 impl Login {
@@ -61,27 +65,28 @@ impl Login {
             return Ok(Remembered::Session(token, account));
         }
         let _turn = self.turn.lock().await;
-        let (keychain, name) = (Arc::clone(&self.keychain), self.name.clone());
-        Ok(match ask(READ, move || keychain.read(&name)).await {
+        Ok(match self.ask(READ, |keychain, name| keychain.read(name)).await {
             Ok(Some(token)) => Remembered::Session(token, account),
-            Ok(None) => {
-                // The person took it out there: that is a log-out.
-                self.cache.set_session(&self.server, None)?;
-                Remembered::Nothing
-            }
+            // A keychain that is not open may say so, too.
+            Ok(None) => Remembered::Withheld(Withheld::Missing),
             Err(error) => {
                 tracing::warn!(%error, "the log-in stays in the keychain");
-                Remembered::Withheld(error)
+                Remembered::Withheld(match error {
+                    KeychainError::Locked(_) => Withheld::Locked,
+                    KeychainError::Late(_) => Withheld::Late,
+                    KeychainError::Failed(_) => Withheld::Failed,
+                })
             }
         })
     }
 
-    /// Somebody logged in. [`Self::tuck_away`] is to follow.
+    /// Somebody logged in. [`Self::settle`] is to follow.
     ///
     /// # Errors
     /// When the app's file cannot be written.
-    pub fn remember(&self, token: Zeroizing<String>, account: AccountView) -> Result<(), CacheError> {
-        self.cache.set_session(&self.server, Some(&StoredSession { token: Token::Here(token), account }))
+    pub fn remember(&self, token: &str, account: &AccountView) -> Result<(), CacheError> {
+        self.cache.set_session(&self.server, token, account)?;
+        self.cache.forget_setting(REFUSED)
     }
 
     /// The account has another name.
@@ -92,52 +97,62 @@ impl Login {
         self.cache.set_account(&self.server, account)
     }
 
-    /// Nobody is logged in any more. What is in the keychain goes by itself.
+    /// Nobody is logged in any more. [`Self::settle`] is to follow.
     ///
     /// # Errors
     /// As for [`Self::remember`].
-    pub fn forget(self: &Arc<Self>) -> Result<(), CacheError> {
-        let there = self.cache.session(&self.server)?.is_some_and(|s| matches!(s.token, Token::Keychain));
-        self.cache.set_session(&self.server, None)?;
-        if there {
-            let login = Arc::clone(self);
-            tokio::spawn(async move { login.take_out().await });
-        }
-        Ok(())
+    pub fn forget(&self) -> Result<(), CacheError> {
+        self.cache.end_session(&self.server)
     }
 
-    async fn take_out(&self) {
+    /// Makes the keychain, if there is one, hold what counts: the log-in, which leaves the file, or nothing. What does not
+    /// come to its end now does at the next start.
+    pub async fn settle(&self) {
         let _turn = self.turn.lock().await;
-        // Somebody may have logged in again meanwhile.
-        if !matches!(self.cache.session(&self.server), Ok(None)) {
-            return;
-        }
-        let (keychain, name) = (Arc::clone(&self.keychain), self.name.clone());
-        if let Err(error) = ask(WRITE, move || keychain.forget(&name)).await {
-            tracing::warn!(%error, "the log-in is over, but stays in the keychain");
+        if let Err(error) = self.settle_in_turn().await {
+            tracing::warn!(%error, "what the keychain holds could not be settled");
         }
     }
 
-    /// Moves the log-in from the file to the keychain, if there is one.
-    pub async fn tuck_away(&self) {
-        let _turn = self.turn.lock().await;
-        let Ok(Some(StoredSession { token: Token::Here(token), .. })) = self.cache.session(&self.server) else {
-            return;
-        };
-        let (keychain, name, secret) = (Arc::clone(&self.keychain), self.name.clone(), token.clone());
-        if let Err(error) = ask(WRITE, move || keychain.write(&name, &secret)).await {
-            tracing::info!(%error, "the log-in is kept in the app's own file");
-            return;
-        }
-        match self.cache.tucked_away(&self.server, &token) {
-            Ok(true) => {}
-            // Logged out meanwhile, or in again: that log-in's turn comes.
-            Ok(false) => {
-                let (keychain, name) = (Arc::clone(&self.keychain), self.name.clone());
-                let _ = ask(WRITE, move || keychain.forget(&name)).await;
+    async fn settle_in_turn(&self) -> Result<(), CacheError> {
+        loop {
+            let token = match self.cache.session(&self.server)? {
+                Some(StoredSession { token: Token::Here(token), .. }) => Some(token),
+                None if self.cache.in_keychain(&self.server)? => None,
+                _ => return Ok(()),
+            };
+            if self.cache.setting(REFUSED)?.is_some() {
+                return Ok(());
             }
-            Err(error) => tracing::warn!(%error, "the log-in is in the keychain and in the app's own file"),
+            let asked = match token.clone() {
+                Some(token) => {
+                    // Before it is there: whatever happens now, it is taken out one day.
+                    if !self.cache.set_in_keychain(&self.server, true)? {
+                        continue;
+                    }
+                    self.ask(WRITE, move |keychain, name| keychain.write(name, &token)).await
+                }
+                None => self.ask(WRITE, |keychain, name| keychain.forget(name)).await,
+            };
+            if let Err(error) = asked {
+                tracing::info!(%error, "the keychain does not take part");
+                return self.cache.set_setting(REFUSED, "yes");
+            }
+            match token {
+                Some(token) => self.cache.tucked_away(&self.server, &token)?,
+                // Unless somebody logged in meanwhile, which the next round sees.
+                None => drop(self.cache.set_in_keychain(&self.server, false)?),
+            }
         }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        act: impl FnOnce(&dyn Keychain, &str) -> Result<T, KeychainError> + Send + 'static,
+    ) -> Result<T, KeychainError> {
+        let (keychain, name) = (Arc::clone(&self.keychain), self.name.clone());
+        ask(limit, move || act(&*keychain, &name)).await
     }
 }
 
@@ -166,17 +181,18 @@ mod tests {
     }
 
     impl Fake {
+        fn refuse(&self, yes: bool) {
+            self.refuses.store(yes, std::sync::atomic::Ordering::SeqCst);
+        }
+
         fn answer(&self) -> Result<(), KeychainError> {
             match self.meanwhile.lock().take() {
-                Some(Meanwhile::LogOut(cache)) => cache.set_session(SERVER, None).unwrap(),
-                Some(Meanwhile::LogIn(cache)) => {
-                    let token = Token::Here(secret("second"));
-                    cache.set_session(SERVER, Some(&StoredSession { token, account: account() })).unwrap();
-                }
+                Some(Meanwhile::LogOut(cache)) => cache.end_session(SERVER).unwrap(),
+                Some(Meanwhile::LogIn(cache)) => cache.set_session(SERVER, "second", &account()).unwrap(),
                 None => {}
             }
             let refuses = self.refuses.load(std::sync::atomic::Ordering::SeqCst);
-            if refuses { Err(KeychainError::Refused("it is locked".into())) } else { Ok(()) }
+            if refuses { Err(KeychainError::Locked("it is locked".into())) } else { Ok(()) }
         }
     }
 
@@ -199,19 +215,15 @@ mod tests {
 
     const SERVER: &str = "https://live.example";
 
-    fn secret(words: &str) -> Zeroizing<String> {
-        Zeroizing::new(words.to_owned())
-    }
-
     fn account() -> AccountView {
         static ID: std::sync::LazyLock<AccountId> = std::sync::LazyLock::new(AccountId::new);
         AccountView { id: ID.clone(), name: "甲".into(), role: Role::Viewer, created_at: WallTime(5) }
     }
 
-    fn desk() -> (Cache, Arc<Fake>, Arc<Login>) {
+    fn desk() -> (Cache, Arc<Fake>, Login) {
         let (cache, keychain) = (Cache::in_memory().unwrap(), Arc::new(Fake::default()));
         let login = Login::new(cache.clone(), Arc::clone(&keychain) as Arc<dyn Keychain>, SERVER, "this one");
-        (cache, keychain, Arc::new(login))
+        (cache, keychain, login)
     }
 
     async fn token(login: &Login) -> Option<String> {
@@ -231,68 +243,89 @@ mod tests {
     #[tokio::test]
     async fn a_log_in_moves_into_the_keychain_and_is_read_from_there() {
         let (cache, keychain, login) = desk();
-        login.remember(secret("first"), account()).unwrap();
+        login.remember("first", &account()).unwrap();
         assert_eq!(token(&login).await.as_deref(), Some("first"), "before it has moved");
-        login.tuck_away().await;
+        login.settle().await;
         assert_eq!(in_file(&cache), None);
         assert_eq!(token(&login).await.as_deref(), Some("first"));
         // Another name changes nothing of it.
         let named = AccountView { name: "乙".into(), ..account() };
         login.renamed(&named).unwrap();
         assert!(matches!(login.remembered().await.unwrap(), Remembered::Session(t, a) if *t == "first" && a == named));
-        login.remember(secret("second"), account()).unwrap();
-        login.tuck_away().await;
+        login.remember("second", &account()).unwrap();
+        login.settle().await;
         assert_eq!(token(&login).await.as_deref(), Some("second"));
         login.forget().unwrap();
-        login.take_out().await;
         assert_eq!(token(&login).await, None);
-        assert!(keychain.kept.lock().is_empty());
+        login.settle().await;
+        assert!(keychain.kept.lock().is_empty() && !cache.in_keychain(SERVER).unwrap());
     }
 
     #[tokio::test]
     async fn without_a_keychain_it_stays_in_the_file() {
         let (cache, keychain, login) = desk();
-        keychain.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
-        login.remember(secret("first"), account()).unwrap();
-        login.tuck_away().await;
+        keychain.refuse(true);
+        login.remember("first", &account()).unwrap();
+        login.settle().await;
         assert_eq!(in_file(&cache).as_deref(), Some("first"));
         assert_eq!(token(&login).await.as_deref(), Some("first"));
-        // There is one at the next start.
-        keychain.refuses.store(false, std::sync::atomic::Ordering::SeqCst);
-        login.tuck_away().await;
-        assert_eq!(in_file(&cache), None);
-        // And it is locked at the one after: nothing is lost.
-        keychain.refuses.store(true, std::sync::atomic::Ordering::SeqCst);
-        assert!(matches!(login.remembered().await.unwrap(), Remembered::Withheld(KeychainError::Refused(_))));
-        keychain.refuses.store(false, std::sync::atomic::Ordering::SeqCst);
+        // Who dismissed its question is not asked again before the next log-in.
+        keychain.refuse(false);
+        login.settle().await;
+        assert_eq!(in_file(&cache).as_deref(), Some("first"));
+        login.remember("second", &account()).unwrap();
+        login.settle().await;
+        assert_eq!((in_file(&cache), token(&login).await.as_deref()), (None, Some("second")));
+    }
+
+    #[tokio::test]
+    async fn what_the_keychain_withholds_is_not_lost() {
+        let (cache, keychain, login) = desk();
+        login.remember("first", &account()).unwrap();
+        login.settle().await;
+        keychain.refuse(true);
+        assert!(matches!(login.remembered().await.unwrap(), Remembered::Withheld(Withheld::Locked)));
+        keychain.refuse(false);
         assert_eq!(token(&login).await.as_deref(), Some("first"));
-        // The person takes it out: that is a log-out.
-        keychain.kept.lock().clear();
-        assert_eq!(token(&login).await, None);
-        assert!(cache.session(SERVER).unwrap().is_none());
+        // One that is not open may say that it has nothing.
+        let kept = std::mem::take(&mut *keychain.kept.lock());
+        assert!(matches!(login.remembered().await.unwrap(), Remembered::Withheld(Withheld::Missing)));
+        *keychain.kept.lock() = kept;
+        assert_eq!(token(&login).await.as_deref(), Some("first"));
+
+        // Logged in anew while it is locked, and out again: the first one is taken out too, once it can be.
+        keychain.refuse(true);
+        login.remember("second", &account()).unwrap();
+        login.settle().await;
+        login.forget().unwrap();
+        login.settle().await;
+        assert!(cache.in_keychain(SERVER).unwrap());
+        keychain.refuse(false);
+        login.remember("third", &account()).unwrap();
+        login.forget().unwrap();
+        login.settle().await;
+        assert!(keychain.kept.lock().is_empty() && !cache.in_keychain(SERVER).unwrap());
     }
 
     #[tokio::test]
     async fn what_happens_while_the_keychain_thinks_counts() {
         let (cache, keychain, login) = desk();
-        login.remember(secret("first"), account()).unwrap();
+        login.remember("first", &account()).unwrap();
         *keychain.meanwhile.lock() = Some(Meanwhile::LogOut(cache.clone()));
-        login.tuck_away().await;
+        login.settle().await;
         assert!(keychain.kept.lock().is_empty() && token(&login).await.is_none(), "logged out");
 
-        login.remember(secret("first"), account()).unwrap();
+        login.remember("first", &account()).unwrap();
         *keychain.meanwhile.lock() = Some(Meanwhile::LogIn(cache.clone()));
-        login.tuck_away().await;
-        assert_eq!(token(&login).await.as_deref(), Some("second"));
-        login.tuck_away().await;
+        login.settle().await;
         assert_eq!((in_file(&cache), token(&login).await.as_deref()), (None, Some("second")));
 
-        // Logged out and in again before the keychain had its turn.
+        // Logged out, and in again while the keychain forgets.
         login.forget().unwrap();
-        login.remember(secret("third"), account()).unwrap();
-        login.tuck_away().await;
-        login.take_out().await;
-        assert_eq!(token(&login).await.as_deref(), Some("third"));
+        *keychain.meanwhile.lock() = Some(Meanwhile::LogIn(cache.clone()));
+        login.settle().await;
+        assert_eq!((in_file(&cache), token(&login).await.as_deref()), (None, Some("second")));
+        assert!(cache.in_keychain(SERVER).unwrap());
     }
 
     #[tokio::test]
@@ -304,8 +337,8 @@ mod tests {
         };
         let (one, other) = (of("one"), of("other"));
         for (login, words) in [(&one, "first"), (&other, "second")] {
-            login.remember(secret(words), account()).unwrap();
-            login.tuck_away().await;
+            login.remember(words, &account()).unwrap();
+            login.settle().await;
         }
         assert_eq!(token(&one).await.as_deref(), Some("first"));
         assert_eq!(token(&other).await.as_deref(), Some("second"));

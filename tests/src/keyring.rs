@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
-use zbus::zvariant::{ObjectPath, OwnedObjectPath};
+use zbus::zvariant::OwnedObjectPath;
 use zbus::{Connection, connection};
 
 use crate::desk::Desk;
@@ -74,8 +74,7 @@ impl Keyring {
     /// It refuses.
     pub async fn lock(&self) -> Result<()> {
         let path: OwnedObjectPath = self.ask("ReadAlias", &"default").await?;
-        let (_, _): (Vec<OwnedObjectPath>, OwnedObjectPath) =
-            self.ask("Lock", &(vec![ObjectPath::from(path.as_ref())],)).await?;
+        let (_, _): (Vec<OwnedObjectPath>, OwnedObjectPath) = self.ask("Lock", &(vec![path.as_ref()],)).await?;
         Ok(())
     }
 

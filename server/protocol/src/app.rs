@@ -15,8 +15,8 @@ pub struct AppInfo {
     pub locale: String,
     /// Who is logged in.
     pub account: Option<AccountView>,
-    /// Why the system's keychain did not give the log-in of last time when the app started; none: it did, or has none.
-    pub withheld: Option<String>,
+    /// Why the system's keychain did not give the log-in of last time; none: it did, has none, or somebody logged in since.
+    pub withheld: Option<Withheld>,
     /// The app hosts the server itself.
     pub hosting: bool,
     /// The app's version.
@@ -27,6 +27,20 @@ pub struct AppInfo {
     pub home: AppHome,
     /// Keys are to be heard while another program is in front.
     pub hotkeys: bool,
+}
+
+/// Why the system's keychain does not give what it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// It is locked, and was not unlocked.
+    Locked,
+    /// It does not show it: it was taken out, or is in a keychain that is not open.
+    Missing,
+    /// It did not answer in time.
+    Late,
+    /// It fails.
+    Failed,
 }
 
 /// Which server the app uses, and who said so.

@@ -115,6 +115,10 @@ impl Cache {
             transaction.pragma_update(None, "user_version", known)?;
         }
         transaction.commit()?;
+        if (1..known).contains(&found) {
+            // Versions before this one left in the file what they overwrote.
+            connection.execute_batch("VACUUM")?;
+        }
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 }

@@ -46,6 +46,15 @@ impl Cache {
         self.connection.lock().execute(sql, params![name, value])?;
         Ok(())
     }
+
+    /// Forgets a value.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn forget_setting(&self, name: &str) -> Result<(), CacheError> {
+        self.connection.lock().execute("DELETE FROM setting WHERE name = ?1", [name])?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

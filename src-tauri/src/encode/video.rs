@@ -78,14 +78,14 @@ impl Live {
         if closings != self.closings {
             self.closings = closings;
             self.forget();
+            self.out.request_key_frame();
         }
     }
 
-    /// No picture is repeated until another one came, and that is a key frame.
+    /// No picture is repeated until another one came.
     fn forget(&mut self) {
         (self.last, self.captured) = (None, None);
         self.pacer.pause();
-        self.out.request_key_frame();
     }
 
     /// A captured picture. `false`: nothing can be encoded any more.
@@ -199,7 +199,8 @@ impl Live {
         let interval = MediaTime::from_scale(i64::from(settings.key_interval), settings.fps);
         let half = MediaTime::from_scale(1, settings.fps * 2);
         let due = self.last_key.is_some_and(|k| pts >= k.saturating_add(interval).saturating_sub(half));
-        let key = out.take_key_request() || due;
+        // While away it is the first one after the return that was asked for, not one of before that is late.
+        let key = (self.gate.is_open() && out.take_key_request()) || due;
         let began = Instant::now();
         // Only now: while the large picture stands still, the small one goes on.
         let moment = self.out.origin.saturating_add(pts);

@@ -17,6 +17,7 @@ import type {
   StudioSettings,
   StudioState,
   TrayWords,
+  Withheld,
 } from "../generated/protocol";
 import { overlayPath } from "../overlay/options";
 import {
@@ -162,7 +163,7 @@ export class AppBackend implements Backend {
     return this.#info;
   }
 
-  get withheld(): string | undefined {
+  get withheld(): Withheld | undefined {
     return this.#info?.withheld ?? undefined;
   }
 
@@ -208,6 +209,7 @@ export class AppBackend implements Backend {
   }
   async logOut(): Promise<void> {
     await call("session_close");
+    await this.#start();
   }
 
   roomLink(room: string): string {

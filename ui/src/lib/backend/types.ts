@@ -15,6 +15,7 @@ import type {
   StudioSettings,
   StudioState,
   TrayWords,
+  Withheld,
 } from "../generated/protocol";
 import type { LinkState } from "../room/link";
 
@@ -150,7 +151,7 @@ export interface Backend {
   /** Which server is used; a browser has the one that the page came from. */
   readonly homes: Homes | undefined;
   /** Why the system's keychain kept the log-in of last time to itself; undefined: it did not. */
-  readonly withheld: string | undefined;
+  readonly withheld: Withheld | undefined;
   /** Keys that are heard while another program is in front; a browser has none. */
   readonly hotkeys: Hotkeys | undefined;
 }

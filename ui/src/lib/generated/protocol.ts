@@ -245,9 +245,9 @@ locale: string,
  */
 account: AccountView | null,
 /**
- * Why the system's keychain did not give the log-in of last time when the app started; none: it did, or has none.
+ * Why the system's keychain did not give the log-in of last time; none: it did, has none, or somebody logged in since.
  */
-withheld: string | null,
+withheld: Withheld | null,
 /**
  * The app hosts the server itself.
  */
@@ -3090,3 +3090,8 @@ token: string,
  * When it ends.
  */
 expires_at: WallTime, };
+
+/**
+ * Why the system's keychain does not give what it was given.
+ */
+export type Withheld = "locked" | "missing" | "late" | "failed";

@@ -239,8 +239,12 @@ export const en: Catalogue = {
   account_guest:
     "You are not logged in. You can watch without an account; with one you can comment and go live.",
   account_log_in: "Log in",
-  account_withheld:
-    "You were logged in, but this system's keychain did not say so when Mujian started ({reason}). Unlock it and start Mujian again, or log in here.",
+  account_withheld: "You were logged in, but this system's keychain did not say so when Mujian started.",
+  withheld_locked: "It is locked. Unlock it and start Mujian again, or log in here.",
+  withheld_missing:
+    "It does not show the log-in. If it is in a keychain that is not open, open that and start Mujian again; or log in here.",
+  withheld_late: "It did not answer. Start Mujian again, or log in here.",
+  withheld_failed: "It fails. Start Mujian again when it works, or log in here.",
   account_sign_up: "Sign up",
   account_log_out: "Log out",
   account_name: "Name",

@@ -234,8 +234,12 @@ export const zh = {
   account_title: "我的账号",
   account_guest: "你还没有登录。不登录也能看直播；登录后可以发弹幕、开播。",
   account_log_in: "登录",
-  account_withheld:
-    "你上次已登录，但幕间启动时系统的钥匙串没有交出登录信息（{reason}）。请解锁钥匙串后重新启动幕间，或在此登录。",
+  account_withheld: "你上次已登录，但幕间启动时没能从系统的钥匙串取得登录信息。",
+  withheld_locked: "钥匙串已锁定。请解锁后重新启动幕间，或在此登录。",
+  withheld_missing:
+    "钥匙串里没有看到这项登录。如果它在尚未打开的钥匙串里，请打开后重新启动幕间；也可以在此登录。",
+  withheld_late: "钥匙串没有回应。请重新启动幕间，或在此登录。",
+  withheld_failed: "钥匙串出错了。请在它恢复后重新启动幕间，或在此登录。",
   account_sign_up: "注册",
   account_log_out: "退出登录",
   account_name: "名字",

@@ -301,7 +301,9 @@ export class PlayerMachine {
   /** When `sample` should be called at the latest, besides every 100 ms. */
   get wakeAt(): number | undefined {
     if (this.#started || this.#failed || this.#userPaused || !this.#burst) return undefined;
-    return Math.max(this.#burst.last + BURST_QUIET, (this.#posterAt ?? -Infinity) + POSTER_MAX);
+    const at = Math.max(this.#burst.last + BURST_QUIET, (this.#posterAt ?? -Infinity) + POSTER_MAX);
+    // What it waits for besides is no matter of a few milliseconds.
+    return this.#lookedAt > at ? undefined : at;
   }
 
   /** The next thing to do, until there is none. */
