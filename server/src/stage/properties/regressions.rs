@@ -231,3 +231,10 @@ fn a_return_behind_a_cover_that_is_lifted_before_it_is_seen() {
     ];
     passes_after(2000, false, Shape::Plain, &ops);
 }
+
+/// Most pictures are left out, and the road becomes longer: each stands behind what filled its place.
+#[test]
+fn few_pictures_on_a_longer_road_stay_with_their_sound() {
+    let ops = [Op::Run(66), Op::Thin(4), Op::Slower(47), Op::Run(2626), Op::Run(3546), Op::Run(20_000)];
+    passes(false, Shape::Plain, &ops);
+}
