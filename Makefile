@@ -54,7 +54,7 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS (600)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(TOOLS)/fuzz
 
 .PHONY: soak
-soak: ## The tests and measurements that take long (about an hour)
+soak: ## What takes long: sequences, measurements, the package in a clean root (over an hour)
 	@$(TOOLS)/soak
 
 .PHONY: shots
@@ -62,7 +62,7 @@ shots: ## Pictures of every screen, both languages, themes and sizes: target/sho
 	@$(TOOLS)/shots
 
 .PHONY: package
-package: ## Make a .deb of the app: target/release/bundle/deb
+package: ## Make a .deb of the app and the server: target/release/bundle/deb
 	@$(TOOLS)/setup build run
 	@$(TOOLS)/ui build
 	@$(TOOLS)/package
