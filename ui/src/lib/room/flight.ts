@@ -12,8 +12,8 @@ export const OPACITY = { min: 0.1, max: 1, step: 0.1 } as const;
 const SHARES: Readonly<Record<Area, number>> = { quarter: 0.25, half: 0.5, most: 0.75, whole: 1 };
 /** At normal speed, in pixels a second. */
 const NORMAL = 140;
-/** More than this a second are not flown over the whole picture: the list has them all. A hundred are drawn at the screen's
- *  own rate (`make bench`). */
+/** More than this a second are not flown over the whole picture: the list has them all. What a computer makes
+ *  of a hundred is in `make bench`. */
 const RATE = 120;
 
 /** A comment on its way over the picture. */
