@@ -464,7 +464,8 @@ impl Engine {
     fn grace_end(&self) -> Option<Now> {
         let grace = if self.switcher.is_away() { self.config.grace_away } else { self.config.grace };
         match self.lost_at {
-            Some(at) => Some(at.plus(grace)),
+            // Who came in time may still be on the way through the delay line.
+            Some(at) => (!self.line.any(|item| matches!(item, Item::Came))).then(|| at.plus(grace)),
             None => self.switcher.is_present().then(|| self.last_item.plus(grace)),
         }
     }

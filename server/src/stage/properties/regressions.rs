@@ -238,3 +238,19 @@ fn few_pictures_on_a_longer_road_stay_with_their_sound() {
     let ops = [Op::Run(66), Op::Thin(4), Op::Slower(47), Op::Run(2626), Op::Run(3546), Op::Run(20_000)];
     passes(false, Shape::Plain, &ops);
 }
+
+/// The publisher comes back just before the grace time is over, and viewers see all two seconds later: the stream goes on.
+#[test]
+fn who_comes_back_within_the_grace_time_goes_on_whatever_the_delay() {
+    let ops = [
+        Op::Run(106),
+        Op::Lose,
+        Op::Run(1389),
+        Op::Run(3997),
+        Op::Run(1979),
+        Op::Run(3971),
+        Op::Stall(6168),
+        Op::Run(2500),
+    ];
+    passes_after(2000, false, Shape::Plain, &ops);
+}
